@@ -1,0 +1,30 @@
+# make run    sets up .venv and runs the main job on the built-in data
+# make test   sets up .venv and runs the tests
+# PYTHON and TORCH can be set: make test PYTHON=python3.12 TORCH="torch==2.13.0"
+
+PYTHON ?= python3
+TORCH ?= torch==2.13.0
+BIN = .venv/bin
+
+.PHONY: run test lint clean
+
+.venv/installed: setup.cfg pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet "$(TORCH)"
+	$(BIN)/python -m pip install --quiet -e ".[test]"
+	touch $@
+
+run: .venv/installed
+	$(BIN)/python run_recbole_sda.py --model=SASRec_SDA --dataset=Amazon_Sports
+
+test: .venv/installed
+	$(BIN)/python -m pytest
+
+lint: .venv/installed
+	$(BIN)/python -m pip install --quiet -e ".[dev]"
+	$(BIN)/python -m flake8 recbole_sda dataset_prep tests benchmarks run_recbole_sda.py
+	$(BIN)/python -m isort --check-only recbole_sda dataset_prep tests benchmarks run_recbole_sda.py
+	$(BIN)/python -m codespell_lib recbole_sda dataset_prep tests docs README.md CHANGELOG.md
+
+clean:
+	rm -rf .venv build dist *.egg-info

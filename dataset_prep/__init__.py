@@ -1,0 +1,1 @@
+"""From raw data to RecBole atomic files, an items file and pictures."""

@@ -1,0 +1,88 @@
+"""Checkpoints as plain data: tensors, numbers, strings and containers of them, read without executing pickled code.
+
+A run folder holds ``checkpoint/best.pt`` (the model of the best validation epoch), ``checkpoint/last.pt`` (everything
+that training needs to go on) and ``item_ids.txt`` (the item token of each internal item id).
+"""
+
+import os
+import pickle
+from pathlib import Path
+from typing import Any, List
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from torch import nn
+
+from recbole_sda.errors import InputError
+
+BEST, LAST, ITEM_IDS = Path("checkpoint/best.pt"), Path("checkpoint/last.pt"), Path("item_ids.txt")
+_SPARSE = "__scipy_sparse__"
+
+
+def to_plain(value: Any, name: str = "value") -> Any:
+    """Return ``value`` as plain data: numpy arrays become tensors, scipy matrices their CSR parts, modules nothing.
+
+    Modules are left out because their weights stand in the state dict.
+
+    Raises:
+        TypeError: ``value`` holds something else; ``name`` says where.
+    """
+    if value is None or isinstance(value, (bool, int, float, str, torch.Tensor)):
+        return value
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return torch.from_numpy(np.ascontiguousarray(np.asarray(value)))
+    if sp.issparse(value):
+        csr = value.tocsr()
+        parts = [torch.from_numpy(np.ascontiguousarray(part)) for part in (csr.data, csr.indices, csr.indptr)]
+        return {_SPARSE: parts, "shape": list(csr.shape)}
+    if isinstance(value, dict):
+        return {k: to_plain(v, f"{name}[{k!r}]") for k, v in value.items() if not isinstance(v, nn.Module)}
+    if isinstance(value, (list, tuple)):
+        return [to_plain(v, f"{name}[{k}]") for k, v in enumerate(value)]
+    raise TypeError(f"{name} is a {type(value).__name__}, which a checkpoint of plain data cannot hold")
+
+
+def from_plain(value: Any) -> Any:
+    """Return scipy matrices where :func:`to_plain` found them; everything else as it is."""
+    if isinstance(value, dict):
+        if _SPARSE in value:
+            return sp.csr_matrix(tuple(part.numpy() for part in value[_SPARSE]), shape=tuple(value["shape"]))
+        return {k: from_plain(v) for k, v in value.items()}
+    return value
+
+
+def save_checkpoint(path, state: dict) -> None:
+    """Write plain data; the file appears whole or not at all."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    torch.save(to_plain(state, path.name), draft)
+    os.replace(draft, path)
+
+
+def load_checkpoint(path, device="cpu") -> dict:
+    """Read plain data written by :func:`save_checkpoint`.
+
+    Raises:
+        InputError: the file is missing, damaged, or holds pickled objects (as RecBole's own checkpoints do).
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"checkpoint {path} does not exist")
+    try:
+        return torch.load(path, map_location=device, weights_only=True)
+    except pickle.UnpicklingError:
+        raise InputError(f"{path} is not a checkpoint of this project: it holds pickled objects, which are not loaded") from None
+    except (RuntimeError, EOFError, KeyError, ValueError) as error:
+        raise InputError(f"{path} is damaged: {str(error).splitlines()[0]}") from None
+
+
+def read_item_tokens(run_dir) -> List[str]:
+    """Return the item token of each internal id of a run, position 0 the padding item."""
+    path = Path(run_dir) / ITEM_IDS
+    if not path.is_file():
+        raise InputError(f"{run_dir} is not a run folder: {ITEM_IDS} is missing")
+    return path.read_text(encoding="utf-8").split("\n")[:-1]

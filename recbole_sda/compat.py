@@ -1,0 +1,82 @@
+"""Every work-around for the versions of RecBole and of what it stands on, each with the version that ends it.
+
+``apply()`` is called before RecBole is imported and may be called again. Nothing here changes a result.
+"""
+
+import contextlib
+import warnings
+
+import numpy as np
+import scipy.sparse as sp
+
+
+def restore_numpy_aliases() -> None:
+    """RecBole's Config reads ``np.float_``, ``np.complex_`` and ``np.unicode_``, which numpy 2.0 removed.
+
+    Ends with a RecBole whose ``Config.compatibility_settings`` no longer reads them (1.2.1 still does).
+    """
+    for name, kind in (("float_", np.float64), ("complex_", np.complex128), ("unicode_", np.str_)):
+        if name not in np.__dict__:
+            setattr(np, name, kind)
+
+
+def restore_dok_update() -> None:
+    """LightGCN, NGCF, SpectralCF and others fill a matrix by ``dok_matrix._update``, which scipy 1.13 removed.
+
+    Ends with a RecBole whose models build their graphs another way (1.2.1 still does not).
+    """
+    if not hasattr(sp.dok_matrix, "_update"):
+
+        def _update(self, data):
+            self._dict.update(data)
+
+        sp.dok_matrix._update = _update
+
+
+def silence_deprecations() -> None:
+    """RecBole 1.2 uses pandas, numpy and torch calls that warn on every run; they are not the user's to mend.
+
+    Ends with a RecBole that does not use ``torch.cuda.amp.GradScaler``, chained assignment and ``Series.append``.
+    """
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"(recbole|torch)\.")
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"recbole\.")
+    warnings.filterwarnings("ignore", message=".*torch.sparse.SparseTensor.*|.*GradScaler.*CUDA is not available.*")
+    warnings.filterwarnings("ignore", message=".*Sparse invariant checks.*|.*should be avoided.*", category=UserWarning)
+
+
+def apply() -> None:
+    """Apply all work-arounds."""
+    restore_numpy_aliases()
+    restore_dok_update()
+    silence_deprecations()
+
+
+@contextlib.contextmanager
+def base_model_name(config, name: str):
+    """RecBole chooses data set, dataloader and trainer classes by ``config["model"]``; inside, it reads the base's name.
+
+    Ends with a RecBole that asks the model class instead (1.2.1 still goes by name).
+    """
+    own = config["model"]
+    config["model"] = name
+    try:
+        yield
+    finally:
+        config["model"] = own
+
+
+@contextlib.contextmanager
+def tensorboard_folder(folder):
+    """RecBole's Trainer writes TensorBoard events to ``log_tensorboard/`` of the working directory; inside, to ``folder``.
+
+    Ends with a RecBole that takes the folder from the configuration.
+    """
+    from recbole.trainer import trainer
+    from torch.utils.tensorboard import SummaryWriter
+
+    own = trainer.get_tensorboard
+    trainer.get_tensorboard = lambda logger: SummaryWriter(str(folder))
+    try:
+        yield
+    finally:
+        trainer.get_tensorboard = own

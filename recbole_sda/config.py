@@ -1,0 +1,241 @@
+"""The configuration of one run: RecBole's Config with YAML values, our defaults, and no silent typos.
+
+Order, later wins: RecBole's overall.yaml, its file of the base model, its files of the data set and model type;
+properties/run.yaml; for *_SDA models properties/sda.yaml, the preset and properties/model/<Base>.yaml;
+properties/dataset/<dataset>.yaml; the files of --config_files, in their order; --key=value.
+"""
+
+import copy
+import inspect
+import logging
+import re
+from functools import lru_cache
+from importlib import resources
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Sequence, Set
+
+import yaml
+
+from recbole_sda import compat
+from recbole_sda.errors import InputError, nearest
+from recbole_sda.model.table import SUFFIX, base_name, model_class, recbole_model
+
+compat.apply()
+
+import recbole  # noqa: E402
+from recbole.config import Config  # noqa: E402
+from recbole.utils import argument_list  # noqa: E402
+
+logger = logging.getLogger(__name__)
+
+# What this command reads itself, beside the files of properties/.
+COMMAND_KEYS = {"model", "dataset", "config_files"}
+
+
+class YamlLoader(yaml.SafeLoader):
+    """Plain YAML values, with numbers such as 1e-3 read as floats (as RecBole reads them)."""
+
+
+YamlLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)$|^[-+]?(?:\d[\d_]*\.\d*|\.\d+)$|^[-+]?\.(?:inf|nan)$", re.I),
+    list("-+0123456789."),
+)
+
+
+def properties_dir() -> Path:
+    """Return the folder ``properties/``: inside an installed package, or beside it in a checkout."""
+    inside = Path(str(resources.files("recbole_sda"))) / "properties"
+    return inside if inside.is_dir() else inside.parent.parent / "properties"
+
+
+def read_yaml(path) -> Dict[str, Any]:
+    """Read a YAML file of keys; a missing file, broken YAML or anything but a mapping is an InputError."""
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"configuration file {path} does not exist")
+    try:
+        values = yaml.load(path.read_text(encoding="utf-8"), YamlLoader)
+    except yaml.YAMLError as error:
+        raise InputError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise InputError(f"{path}: expected lines of `key: value`, found {type(values).__name__}")
+    return values
+
+
+def parse_value(key: str, text: str) -> Any:
+    """Read a command-line value as YAML; ``None`` is taken as null, as RecBole's users write it."""
+    if text == "None":
+        return None
+    try:
+        return yaml.load(text, YamlLoader)
+    except yaml.YAMLError:
+        raise InputError(f"--{key}={text}: not a YAML value; quote it, as in --{key}=\"'...'\"") from None
+
+
+@lru_cache(maxsize=None)
+def _recbole_keys(base: str) -> Set[str]:
+    """Keys that RecBole itself or the base model reads: those in its YAML files, and ``config["..."]`` in its code."""
+    root = Path(recbole.__file__).parent
+    keys = set(COMMAND_KEYS)
+    files = [root / "properties/overall.yaml", root / "properties/dataset/sample.yaml"]
+    files += [root / f"properties/model/{base}.yaml", *(root / "properties/quick_start_config").glob("*.yaml")]
+    for path in files:
+        if path.is_file():
+            keys |= set(yaml.load(path.read_text(encoding="utf-8"), YamlLoader) or {})
+    for name in ("general", "training", "evaluation", "dataset"):
+        keys |= set(getattr(argument_list, f"{name}_arguments"))
+    folders = ("config", "data", "evaluator", "sampler", "trainer", "utils")
+    sources = [path.read_text(encoding="utf-8") for name in folders for path in (root / name).rglob("*.py")]
+    sources.append((root / "model/abstract_recommender.py").read_text(encoding="utf-8"))
+    sources.append(Path(inspect.getfile(recbole_model(base))).read_text(encoding="utf-8"))
+    for text in sources:
+        keys |= set(re.findall(r"config\[\s*[\"'](\w+)[\"']\s*\]", text))
+    return keys
+
+
+@lru_cache(maxsize=None)
+def _keys_of_any_model() -> Set[str]:
+    root = Path(recbole.__file__).parent
+    return {key for path in (root / "properties/model").glob("*.yaml") for key in read_yaml(path)}
+
+
+def own_keys() -> Set[str]:
+    """Return the keys of properties/run.yaml and properties/sda.yaml."""
+    return set(read_yaml(properties_dir() / "run.yaml")) | set(read_yaml(properties_dir() / "sda.yaml"))
+
+
+def check_keys(keys: Sequence[str], model: str, source: str, strict: bool) -> List[str]:
+    """Refuse keys that nothing reads; return those that only other models read.
+
+    Args:
+        keys: keys that were given.
+        model: the model of the run.
+        source: where they were given, for the message.
+        strict: whether keys of other models are refused too.
+    """
+    base = base_name(model)
+    known = _recbole_keys(base) | own_keys()
+    foreign = [key for key in keys if key not in known]
+    for key in foreign:
+        elsewhere = key in _keys_of_any_model()
+        if strict or not elsewhere:
+            reason = f"is a key of other models, not of {model}" if elsewhere else "is not a key that anything reads"
+            raise InputError(f"{source}: {key!r} {reason}.{nearest(key, known)}")
+    sda_only = [] if model.endswith(SUFFIX) else sorted(set(keys) & set(read_yaml(properties_dir() / "sda.yaml")))
+    return foreign + sda_only
+
+
+class RunConfig(Config):
+    """RecBole's configuration of one run.
+
+    Args:
+        model: a RecBole model or a *_SDA model.
+        dataset: name of the data set.
+        config_files: YAML files, later ones win.
+        overrides: further keys, which win over the files.
+
+    Attributes:
+        resolved: all values before RecBole derives others from them: plain data, fit to be given as a config file.
+
+    Raises:
+        InputError: an unknown model, file, key or value.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        dataset: str,
+        config_files: Sequence[str] = (),
+        overrides: Optional[Dict[str, Any]] = None,
+    ):
+        self.resolved: Dict[str, Any] = {}
+        self.ignored_keys: List[str] = []
+        self._class = model_class(model)
+        for path in config_files:
+            self.ignored_keys += check_keys(list(read_yaml(path)), model, str(path), strict=False)
+        self.ignored_keys += check_keys(list(overrides or {}), model, "command line", strict=True)
+        try:
+            super().__init__(self._class, dataset, [str(path) for path in config_files], dict(overrides or {}))
+        except InputError:
+            raise
+        except (ValueError, TypeError, KeyError, NotImplementedError, RuntimeError) as error:
+            raise InputError(f"configuration of {model} on {dataset}: {error}") from error
+
+    # RecBole evaluates strings as Python, reads sys.argv and adds a resolver to yaml.FullLoader; here, values are YAML.
+    def _build_yaml_loader(self):
+        return YamlLoader
+
+    def _convert_config_dict(self, config_dict):
+        return config_dict
+
+    def _load_config_files(self, file_list):
+        return {key: value for path in file_list for key, value in read_yaml(path).items()}
+
+    def _load_cmd_line(self):
+        return {}
+
+    def _load_internal_config_dict(self, model, model_class, dataset):
+        base = base_name(model)
+        super()._load_internal_config_dict(base, model_class, dataset)
+        properties = properties_dir()
+        values = self.internal_config_dict
+        values.update(read_yaml(properties / "run.yaml"))
+        if model.endswith(SUFFIX):
+            values.update(read_yaml(properties / "sda.yaml"))
+            preset = self.external_config_dict.get("preset")
+            if preset:
+                values.update(self._preset(str(preset)))
+            if (properties / f"model/{base}.yaml").is_file():
+                values.update(read_yaml(properties / f"model/{base}.yaml"))
+        for name in _dataset_files(dataset):
+            values.update(read_yaml(name))
+
+    def _preset(self, name: str) -> Dict[str, Any]:
+        known = sorted(path.stem for path in (properties_dir() / "preset").glob("*.yaml"))
+        if name not in known:
+            raise InputError(f"preset={name!r}: there is {', '.join(known)}.{nearest(name, known)}")
+        return {**read_yaml(properties_dir() / f"preset/{name}.yaml"), "preset": name}
+
+    def _get_final_config_dict(self):
+        values = super()._get_final_config_dict()
+        if values.get("gpu_id") is None:
+            values["gpu_id"] = ""
+        given = "train_neg_sample_args" in self.external_config_dict
+        if values.get("loss_type") == "CE" and not given and not hasattr(self._class, "input_type"):
+            values["train_neg_sample_args"] = None  # RecBole's default asks for negatives, which its CE models refuse
+        values["load_col"] = self._columns(values)
+        self.resolved = copy.deepcopy({k: v for k, v in values.items() if k != "MODEL_TYPE"})
+        self.resolved.update(model=self.model, dataset=self.dataset)
+        return values
+
+    def _columns(self, values: Dict[str, Any]) -> Dict[str, Any]:
+        """Return load_col, with the time field added where a sequential model needs it and the file has it."""
+        columns = copy.deepcopy(values.get("load_col"))
+        if "load_col" in self.external_config_dict or not columns or "inter" not in columns:
+            return columns
+        path = Path(values["data_path"]) / self.dataset / f"{self.dataset}.inter"
+        if path.is_file() and values["TIME_FIELD"] not in columns["inter"]:
+            with open(path, encoding="utf-8") as file:
+                header = file.readline().rstrip("\n").split(values["field_separator"])
+            if values["TIME_FIELD"] in [name.partition(":")[0] for name in header]:
+                columns["inter"] = [*columns["inter"], values["TIME_FIELD"]]
+        return columns
+
+
+def _dataset_files(dataset: str) -> List[Path]:
+    """Return our files for a data set: its own (a sample reads that of the full set first), then sample.yaml."""
+    from dataset_prep.sample import SAMPLE_SUFFIX
+
+    folder = properties_dir() / "dataset"
+    names = [dataset.removesuffix(SAMPLE_SUFFIX)]
+    if dataset.endswith(SAMPLE_SUFFIX):
+        names.append("sample")
+    return [folder / f"{name}.yaml" for name in names if (folder / f"{name}.yaml").is_file()]
+
+
+def supported_datasets() -> List[str]:
+    """Return the data sets that have a file in properties/dataset/."""
+    return sorted(path.stem for path in (properties_dir() / "dataset").glob("*.yaml") if path.stem != "sample")

@@ -1,0 +1,87 @@
+"""Which data set a run uses, and RecBole's data set and dataloaders for it."""
+
+import logging
+from pathlib import Path
+from typing import NamedTuple
+
+from dataset_prep.sample import SAMPLE_SUFFIX, generate
+from recbole_sda import compat
+from recbole_sda.config import RunConfig, supported_datasets
+from recbole_sda.errors import InputError, nearest
+from recbole_sda.features.extract import extract_light
+from recbole_sda.model.table import base_name
+
+logger = logging.getLogger(__name__)
+
+SHIPPED_WITH_RECBOLE = "ml-100k"
+SAMPLE_DIM = 64  # width of the light features of a miniature
+
+
+class Data(NamedTuple):
+    """RecBole's data set and its three dataloaders."""
+
+    dataset: object
+    train: object
+    valid: object
+    test: object
+
+
+def is_prepared(name: str, data_path) -> bool:
+    """Return whether the data set's folder holds an interaction file (or its pre-split parts)."""
+    return any((Path(data_path) / name).glob(f"{name}.*inter"))
+
+
+def choose_dataset(name: str, data_path) -> str:
+    """Return the data set to run on: ``name``, or its built-in miniature where a supported set is not prepared.
+
+    Says at warning level how to prepare the real one.
+
+    Raises:
+        InputError: the data set is neither prepared nor supported.
+    """
+    if name == SHIPPED_WITH_RECBOLE or is_prepared(name, data_path):
+        return name
+    full, folder = name.removesuffix(SAMPLE_SUFFIX), Path(data_path) / name
+    if full not in supported_datasets():
+        root = Path(data_path)
+        there = sorted(path.name for path in root.iterdir() if is_prepared(path.name, root)) if root.is_dir() else []
+        known = sorted({*there, *supported_datasets(), SHIPPED_WITH_RECBOLE})
+        raise InputError(
+            f"data set {name!r}: {folder / (name + '.inter')} does not exist, and no miniature is built in. "
+            f"Known are {', '.join(known)}.{nearest(name, known)}"
+        )
+    if name == full:
+        logger.warning(
+            "%s is not prepared: %s does not exist.\n"
+            "  For the real data put %s.inter there (columns user_id:token item_id:token timestamp:float) and import\n"
+            "  item vectors into %s: python -m recbole_sda features import --help\n"
+            "  THIS RUN USES THE BUILT-IN MINIATURE %s: invented products and users, whose numbers say\n"
+            "  nothing about the real data set.",
+            name, folder / f"{name}.inter", name, folder / "features", name + SAMPLE_SUFFIX,
+        )  # fmt: skip
+    return full + SAMPLE_SUFFIX
+
+
+def ensure_sample(name: str, data_path) -> None:
+    """Make a miniature and its light features where they are missing."""
+    folder = Path(data_path) / name
+    if not is_prepared(name, data_path):
+        logger.info("generating %s in %s", name, folder)
+        generate(name.removesuffix(SAMPLE_SUFFIX), data_path)
+    store = folder / "features" / "light"
+    if not store.is_dir() and (folder / "items.jsonl").is_file():
+        logger.info("extracting light features of %s into %s", name, store)
+        extract_light(folder / "items.jsonl", store, SAMPLE_DIM)
+
+
+def load_data(config: RunConfig) -> Data:
+    """Return RecBole's data set, split and wrapped in dataloaders as the base model needs them."""
+    from recbole.data import create_dataset, data_preparation
+
+    with compat.base_model_name(config, base_name(config["model"])):
+        try:
+            dataset = create_dataset(config)
+            train, valid, test = data_preparation(config, dataset)
+        except (ValueError, KeyError, AttributeError, NotImplementedError) as error:
+            raise InputError(f"data set {config['dataset']} in {config['data_path']}: {error}") from error
+    return Data(dataset, train, valid, test)

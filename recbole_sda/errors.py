@@ -1,0 +1,18 @@
+"""The one error that a user's input can cause, and the wording for names that do not exist."""
+
+from difflib import get_close_matches
+from typing import Iterable
+
+
+class InputError(ValueError):
+    """Something given by the user cannot be used; the message names it, the value found and what is allowed.
+
+    Command lines print the message on one line and exit with status 2, without a traceback.
+    """
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return ``" Did you mean 'x'?"`` for the known name closest to ``name``, or an empty string."""
+    by_lower = {candidate.lower(): candidate for candidate in known}
+    match = get_close_matches(str(name).lower(), by_lower, n=1, cutoff=0.6)
+    return f" Did you mean '{by_lower[match[0]]}'?" if match else ""

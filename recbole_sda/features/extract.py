@@ -1,0 +1,90 @@
+"""Light features for a catalogue: from ``items.jsonl`` (texts and image paths) to a feature store."""
+
+import json
+import logging
+from pathlib import Path
+from typing import List, Sequence
+
+from recbole_sda.errors import InputError
+from recbole_sda.features.light import encode_images, encode_texts, provenance
+from recbole_sda.features.store import write_store
+
+logger = logging.getLogger(__name__)
+
+NOT_TEXT = ("item_id", "image")
+
+
+def read_items(path) -> List[dict]:
+    """Read an items file: one JSON object per line with ``item_id``, optionally ``image``, and text fields.
+
+    ``image`` is a path relative to the file's directory, or null. A field may be a string, a number, or a list of
+    strings.
+
+    Raises:
+        InputError: the file is missing, a line is not a JSON object, or an object has no ``item_id``.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"items file {path} does not exist")
+    items = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            item = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise InputError(f"{path}, line {number}: not JSON ({error})") from None
+        if not isinstance(item, dict) or "item_id" not in item:
+            raise InputError(f"{path}, line {number}: expected an object with an 'item_id'")
+        items.append(item)
+    if not items:
+        raise InputError(f"{path} holds no items")
+    return items
+
+
+def item_text(item: dict, fields: Sequence[str]) -> str:
+    """Return the item's text fields joined by line breaks; lists are joined by commas, missing fields left out."""
+    parts = []
+    for name in fields:
+        value = item.get(name)
+        if isinstance(value, list):
+            value = ", ".join(str(part) for part in value)
+        if value not in (None, ""):
+            parts.append(str(value))
+    return "\n".join(parts)
+
+
+def extract_light(items_file, out, dim: int = 64, text_fields: Sequence[str] = (), overwrite: bool = False) -> Path:
+    """Encode a catalogue with the light encoders and write a feature store.
+
+    Args:
+        items_file: see :func:`read_items`.
+        out: directory of the store.
+        dim: largest width of each modality.
+        text_fields: fields that make the text; empty takes all but ``item_id`` and ``image``.
+        overwrite: whether an existing store is replaced.
+
+    Returns:
+        The path of the store.
+    """
+    items = read_items(items_file)
+    known = list(dict.fromkeys(name for item in items for name in item if name not in NOT_TEXT))
+    for name in text_fields:
+        if name not in known:
+            raise InputError(f"{items_file}: no item has the field {name!r}; there is {', '.join(known)}")
+    fields = list(text_fields) or known
+    folder = Path(items_file).parent
+    features, present, failures = {}, {}, []
+    pictures = [folder / item["image"] if item.get("image") else None for item in items]
+    if any(pictures):
+        features["image"], present["image"], failures = encode_images(pictures, dim)
+    if fields:
+        features["text"], present["text"] = encode_texts([item_text(item, fields) for item in items], dim)
+    if not features:
+        raise InputError(f"{items_file}: the items have neither texts nor pictures")
+    for _, reason in failures[:5]:
+        logger.warning("unreadable picture, counted as missing: %s", reason)
+    if len(failures) > 5:
+        logger.warning("... and %d more; all are listed in the store's manifest", len(failures) - 5)
+    record = provenance(dim, dim, fields) | {"unreadable_images": [reason for _, reason in failures]}
+    return write_store(out, [str(item["item_id"]) for item in items], features, present, record, overwrite)

@@ -1,0 +1,96 @@
+"""Derived views of a feature store: centring, L2 normalisation, PCA and whitening, fitted on the whole catalogue.
+
+A view is a list of steps, applied in order to the items that have the modality:
+
+    center        subtract the catalogue's mean
+    l2            divide each row by its L2 norm
+    pca:64        the 64 leading principal components
+    whiten:64     the same, each scaled to unit variance
+
+Results are cached in the store under a key that holds everything they depend on: the hash of the vectors, the
+modality, the steps, and the versions of this package, Python, scikit-learn and numpy.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import uuid
+from typing import List, Sequence, Tuple
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from sklearn.decomposition import PCA
+from sklearn.preprocessing import normalize
+from torch import Tensor
+
+from recbole_sda.errors import InputError
+from recbole_sda.features.store import FeatureStore, library_versions
+
+logger = logging.getLogger(__name__)
+
+PLAIN_STEPS, SIZED_STEPS = ("center", "l2"), ("pca", "whiten")
+
+
+def parse_steps(steps: Sequence[str]) -> List[Tuple[str, int]]:
+    """Return the steps as (name, size) with size 0 for the plain ones; a malformed step is an InputError."""
+    parsed = []
+    for step in steps:
+        name, _, size = str(step).partition(":")
+        if name in PLAIN_STEPS and not size:
+            parsed.append((name, 0))
+        elif name in SIZED_STEPS and size.isdecimal() and int(size) > 0:
+            parsed.append((name, int(size)))
+        else:
+            raise InputError(f"feature_views: {step!r} is not a view; allowed are center, l2, pca:D and whiten:D, D >= 1")
+    return parsed
+
+
+def _apply(name: str, size: int, x: np.ndarray, where: str) -> np.ndarray:
+    if name == "center":
+        return x - x.mean(axis=0)
+    if name == "l2":
+        return normalize(x)
+    if size > min(x.shape):
+        raise InputError(f"{where}: {name}:{size} asks for more components than {x.shape[0]} items x {x.shape[1]} values give")
+    return PCA(size, whiten=name == "whiten", svd_solver="full").fit_transform(x)
+
+
+def view(store: FeatureStore, modality: str, steps: Sequence[str], cache: bool = True) -> Tensor:
+    """Return a view of a modality, (n_items, dim), float32; rows of items that lack the modality are zero.
+
+    Args:
+        store: the store.
+        modality: one of its modalities.
+        steps: see the module; an empty list gives the vectors as they are.
+        cache: whether the result is read from and kept in the store's directory.
+    """
+    parsed = parse_steps(steps)
+    if not parsed:
+        return store.matrix(modality).float()
+    key = {
+        "features": store.features_sha256,
+        "modality": modality,
+        "steps": [list(step) for step in parsed],
+        "versions": library_versions("scikit-learn", "numpy"),
+    }
+    digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
+    path = store.path / "views" / f"{modality}-{digest}.safetensors"
+    if cache and path.is_file():
+        return load_file(path)["view"]
+    present = store.present(modality)
+    x = store.matrix(modality)[present].numpy().astype(np.float64)
+    for name, size in parsed:
+        x = _apply(name, size, x, f"{store.path}, modality {modality!r}")
+    result = torch.zeros(len(present), x.shape[1])
+    result[present] = torch.from_numpy(np.ascontiguousarray(x)).float()
+    if cache:
+        try:
+            path.parent.mkdir(exist_ok=True)
+            draft = path.with_name(f".{uuid.uuid4().hex[:8]}")
+            save_file({"view": result}, draft, metadata={"key": json.dumps(key)})
+            os.replace(draft, path)
+        except OSError as error:
+            logger.warning("the view %s of %s is not cached: %s", steps, store.path, error)
+    return result

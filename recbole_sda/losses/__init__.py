@@ -1,0 +1,1 @@
+"""Losses that take tensors, not models."""

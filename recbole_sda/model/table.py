@@ -1,0 +1,150 @@
+"""The table of models: every *_SDA model, and the RecBole models that have none, with the reason.
+
+A model enters with one line once it passes the contract suite (``tests/model/test_contract.py``).
+"""
+
+import importlib
+from dataclasses import dataclass
+from typing import Dict, List
+
+from recbole_sda.errors import InputError, nearest
+
+SUFFIX = "_SDA"
+
+
+@dataclass(frozen=True)
+class Base:
+    """A RecBole model whose item table is replaced.
+
+    Attributes:
+        family: ``sequential`` or ``general``, as RecBole's folders are named.
+        item_table: attribute that holds the item table.
+        note: what a user should know.
+    """
+
+    family: str
+    item_table: str = "item_embedding"
+    note: str = ""
+
+
+BASES: Dict[str, Base] = {
+    # sequential
+    "BERT4Rec": Base("sequential"),
+    "Caser": Base("sequential"),
+    "CORE": Base("sequential", note="RecBole's sampled evaluation (uniN) of CORE does not normalise items; use full sort"),
+    "FEARec": Base("sequential"),
+    "FOSSIL": Base("sequential"),
+    "GCSAN": Base("sequential"),
+    "GRU4Rec": Base("sequential"),
+    "HRM": Base("sequential"),
+    "LightSANs": Base("sequential"),
+    "NARM": Base("sequential"),
+    "NextItNet": Base("sequential"),
+    "RepeatNet": Base("sequential", item_table="item_matrix"),
+    "SASRec": Base("sequential"),
+    "SHAN": Base("sequential"),
+    "SINE": Base("sequential"),
+    "SRGNN": Base("sequential"),
+    "STAMP": Base("sequential"),
+    "TransRec": Base("sequential"),
+    # general
+    "BPR": Base("general"),
+    "DGCF": Base("general"),
+    "ENMF": Base("general"),
+    "LightGCN": Base("general"),
+    "NGCF": Base("general"),
+    "NNCF": Base("general"),
+    "SGL": Base("general"),
+    "SimpleX": Base("general", item_table="item_emb"),
+    "SpectralCF": Base("general"),
+}
+
+_SECOND_TABLE = "holds a second item table that the swap does not reach"
+_NO_TABLE = "has no item embedding table"
+_SIDE = "needs further item fields or a knowledge graph"
+
+WITHOUT_SDA: Dict[str, str] = {
+    "DIEN": _SIDE,
+    "DIN": _SIDE,
+    "FDSA": _SIDE,
+    "FPMC": _SECOND_TABLE,
+    "GRU4RecF": _SIDE,
+    "GRU4RecKG": _SIDE,
+    "HGN": _SECOND_TABLE,
+    "KSR": _SIDE,
+    "NPE": _SECOND_TABLE,
+    "S3Rec": "is trained in two stages by a trainer of its own",
+    "SASRecF": _SIDE,
+    "ADMMSLIM": _NO_TABLE,
+    "CDAE": _NO_TABLE,
+    "ConvNCF": "uses its item table through a convolution over a fixed width only with pre-training",
+    "DiffRec": _NO_TABLE,
+    "DMF": _NO_TABLE,
+    "EASE": _NO_TABLE,
+    "FISM": _SECOND_TABLE,
+    "GCMC": _NO_TABLE,
+    "ItemKNN": _NO_TABLE,
+    "LDiffRec": _NO_TABLE,
+    "LINE": _SECOND_TABLE,
+    "MacridVAE": _SECOND_TABLE,
+    "MultiDAE": _NO_TABLE,
+    "MultiVAE": _NO_TABLE,
+    "NAIS": _SECOND_TABLE,
+    "NCEPLRec": _NO_TABLE,
+    "NCL": "needs faiss with a GPU and a trainer of its own",
+    "NeuMF": _SECOND_TABLE,
+    "Pop": _NO_TABLE,
+    "RaCT": "is trained in several stages by a trainer of its own",
+    "Random": _NO_TABLE,
+    "RecVAE": _NO_TABLE,
+    "SLIMElastic": _NO_TABLE,
+}
+
+
+def sda_models() -> List[str]:
+    """Return the names of all *_SDA models."""
+    return [name + SUFFIX for name in BASES]
+
+
+def base_name(model: str) -> str:
+    """Return the RecBole model that ``model`` is or builds on: ``SASRec`` for ``SASRec_SDA`` and for ``SASRec``."""
+    return model.removesuffix(SUFFIX)
+
+
+def recbole_model(name: str) -> type:
+    """Return a RecBole model class by name; an unknown name is an InputError."""
+    from recbole.utils import get_model
+
+    try:
+        return get_model(name)
+    except (ValueError, AttributeError):
+        known = [*sda_models(), *BASES, *WITHOUT_SDA]
+        raise InputError(
+            f"no model named {name!r}; --help lists them.{nearest(name, known)}"
+        ) from None
+    except ImportError as error:
+        raise InputError(f"model {name} needs a package that is not installed ({error.name})") from None
+
+
+def model_class(name: str) -> type:
+    """Return the class of a model: RecBole's own, or the *_SDA class made from the table.
+
+    Raises:
+        InputError: there is no such model, with the nearest name, or it has no SDA version, with the reason.
+    """
+    if not name.endswith(SUFFIX):
+        return recbole_model(name)
+    base = base_name(name)
+    if base in WITHOUT_SDA:
+        raise InputError(f"{name}: there is no SDA version of {base}, which {WITHOUT_SDA[base]}")
+    if base not in BASES:
+        raise InputError(f"no model named {name!r}; --help lists them.{nearest(name, sda_models())}")
+    mixin = importlib.import_module("recbole_sda.model.sda").SDA
+    row = BASES[base]
+    attributes = {
+        "__module__": __name__,
+        "__doc__": f"RecBole's {base} with an encoded item embedding (see :class:`recbole_sda.model.sda.SDA`).",
+        "base_name": base,
+        "item_table": row.item_table,
+    }
+    return type(name, (mixin, recbole_model(base)), attributes)

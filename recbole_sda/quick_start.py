@@ -1,0 +1,233 @@
+"""One experiment from start to end: configure, load, train, evaluate, write the run folder."""
+
+import json
+import logging
+import time
+from pathlib import Path
+from typing import Any, Dict, NamedTuple, Optional, Sequence
+
+import torch
+
+from recbole_sda.checkpoint import BEST, ITEM_IDS, LAST
+from recbole_sda.config import RunConfig, read_yaml
+from recbole_sda.datasets import SAMPLE_SUFFIX, Data, choose_dataset, ensure_sample, load_data
+from recbole_sda.errors import InputError
+from recbole_sda.model.item_features import item_tokens
+from recbole_sda.model.table import BASES, base_name, model_class
+from recbole_sda.results import (
+    CONFIG,
+    environment,
+    log_to,
+    make_run_dir,
+    protocol,
+    result_table,
+    stop_logging_to,
+    write_config,
+    write_metrics,
+)
+from recbole_sda.trainer import HISTORY, RunTrainer, make_trainer
+
+from recbole.utils import init_seed  # isort: skip  (after recbole_sda.config, which makes RecBole importable)
+
+logger = logging.getLogger(__name__)
+
+
+class Run(NamedTuple):
+    """A run that can go on: its configuration, data, model and trainer."""
+
+    config: RunConfig
+    data: Data
+    model: torch.nn.Module
+    trainer: RunTrainer
+    run_dir: Path
+
+
+def configure(
+    model: str, dataset: str, config_files: Sequence[str] = (), overrides: Optional[Dict[str, Any]] = None
+) -> RunConfig:
+    """Return the configuration of a run; a supported data set that is not prepared gives way to its miniature."""
+    model_class(model)  # a wrong name is reported before anything is made
+    config = RunConfig(model, dataset, config_files, overrides)
+    data_path = config.resolved["data_path"]
+    chosen = choose_dataset(dataset, data_path)
+    if chosen.endswith(SAMPLE_SUFFIX):
+        ensure_sample(chosen, data_path)
+    # Read again: a data set's own file, and the columns of its interaction file, take part in the configuration.
+    return RunConfig(model, chosen, config_files, overrides)
+
+
+def build(config: RunConfig, run_dir: Path) -> Run:
+    """Load data, model and trainer of a configuration."""
+    if config["threads"]:
+        torch.set_num_threads(int(config["threads"]))
+    if config.ignored_keys:
+        logger.warning("not read by %s: %s", config["model"], ", ".join(sorted(set(config.ignored_keys))))
+    init_seed(config["seed"], config["reproducibility"])
+    data = load_data(config)
+    init_seed(config["seed"], config["reproducibility"])
+    model = model_class(config["model"])(config, data.train._dataset).to(config["device"])
+    trainer = make_trainer(config, model, run_dir)
+    note = BASES[base_name(config["model"])].note if base_name(config["model"]) in BASES else ""
+    if note:
+        logger.warning("%s: %s", config["model"], note)
+    dataset = data.dataset
+    logger.info(
+        "%s on %s: %d users, %d items, %d parameters, %s",
+        config["model"], config["dataset"], dataset.user_num - 1, dataset.item_num - 1,
+        sum(p.numel() for p in model.parameters() if p.requires_grad), config["device"],
+    )  # fmt: skip
+    return Run(config, data, model, trainer, run_dir)
+
+
+def _train_and_report(run: Run) -> Dict[str, Any]:
+    config, trainer, data = run.config, run.trainer, run.data
+    started = time.time()
+    progress = bool(config["show_progress"])
+    _, valid_result = trainer.fit(data.train, data.valid, show_progress=progress)
+    trained = time.time()
+    test_result = trainer.evaluate(data.test, show_progress=progress)
+    lines = (run.run_dir / HISTORY).read_text(encoding="utf-8").splitlines() if (run.run_dir / HISTORY).is_file() else []
+    epochs = [line for line in map(json.loads, lines) if line["phase"] == "train"]
+    result = _result(run, valid_result, test_result)
+    result["epochs_run"] = len(epochs)
+    result["seconds"] = {
+        "training": round(sum(line["seconds"] for line in epochs), 2),
+        "training_and_validation_since_start": round(trained - started, 2),
+        "test_evaluation": round(time.time() - trained, 2),
+    }
+    write_metrics(run.run_dir, result)
+    return result
+
+
+def _result(run: Run, valid_result, test_result) -> Dict[str, Any]:
+    config, model = run.config, run.model
+    return {
+        "model": config["model"],
+        "dataset": config["dataset"],
+        "miniature": config["dataset"].endswith(SAMPLE_SUFFIX),
+        "protocol": protocol(config, run.data.dataset.item_num - 1),
+        "valid": None if valid_result is None else {k: float(v) for k, v in valid_result.items()},
+        "test": {k: float(v) for k, v in test_result.items()},
+        "best_epoch": run.trainer.best_epoch + 1,
+        "epochs_run": run.trainer.start_epoch,
+        "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
+        "features": getattr(model, "feature_record", None),
+        "environment": environment(config["device"]),
+        "run_dir": str(run.run_dir),
+    }
+
+
+def run(
+    model: str,
+    dataset: str,
+    config_files: Sequence[str] = (),
+    overrides: Optional[Dict[str, Any]] = None,
+) -> Dict[str, Any]:
+    """Train and evaluate a model; leave a run folder.
+
+    Args:
+        model: a *_SDA model or one of RecBole's own.
+        dataset: a folder of ``data_path`` with RecBole atomic files.
+        config_files: YAML files, later ones win.
+        overrides: further keys; they win over the files.
+
+    Returns:
+        The content of ``metrics.json``: ``valid`` and ``test`` metrics, ``protocol``, ``run_dir`` and more.
+
+    Raises:
+        InputError: something that was given cannot be used.
+    """
+    config = configure(model, dataset, config_files, overrides)
+    run_dir = make_run_dir(config)
+    handler = log_to(run_dir)
+    try:
+        logger.info("run folder %s", run_dir)
+        write_config(run_dir, config.resolved)
+        built = build(config, run_dir)
+        tokens = item_tokens(built.data.dataset)
+        (run_dir / ITEM_IDS).write_text("".join(f"{token}\n" for token in tokens), encoding="utf-8")
+        return _finish(built)
+    except InputError:
+        _remove_if_empty(run_dir)
+        raise
+    finally:
+        stop_logging_to(handler)
+
+
+def _finish(built: Run) -> Dict[str, Any]:
+    result = _train_and_report(built)
+    logger.info("%s\n%s", built.run_dir, result_table(result))
+    return result
+
+
+def _remove_if_empty(run_dir: Path) -> None:
+    """Remove the folder of a run that a wrong input ended before its first checkpoint."""
+    if not (run_dir / BEST).exists():
+        for path in sorted(run_dir.rglob("*"), reverse=True):
+            path.rmdir() if path.is_dir() else path.unlink()
+        run_dir.rmdir()
+
+
+def open_run(run_dir, overrides: Optional[Dict[str, Any]] = None) -> Run:
+    """Open a run folder: its configuration, data, model and trainer, before any weights are loaded.
+
+    Args:
+        run_dir: the run folder.
+        overrides: keys that win over the run's configuration.
+    """
+    run_dir = Path(run_dir)
+    if not (run_dir / CONFIG).is_file():
+        raise InputError(f"{run_dir} is not a run folder: {CONFIG} is missing")
+    values = read_yaml(run_dir / CONFIG)
+    dataset = values["dataset"]
+    if choose_dataset(dataset, values["data_path"]) != dataset:
+        raise InputError(f"{run_dir} was made on {dataset}, which is no longer in {values['data_path']}")
+    if dataset.endswith(SAMPLE_SUFFIX):
+        ensure_sample(dataset, values["data_path"])
+    config = RunConfig(values["model"], dataset, [str(run_dir / CONFIG)], overrides)
+    return build(config, run_dir)
+
+
+def load(run_dir, overrides: Optional[Dict[str, Any]] = None) -> Run:
+    """Open a run folder with the weights of its best epoch, ready for ``run.trainer.evaluate`` or ``run.model``."""
+    run = open_run(run_dir, overrides)
+    state = run.trainer.load_weights(run.run_dir / BEST)
+    run.trainer.best_epoch, run.trainer.start_epoch = state["epoch"], state["epoch"] + 1
+    run.trainer.eval_collector.data_collect(run.data.train)
+    run.model.eval()
+    return run
+
+
+def evaluate(run_dir, overrides: Optional[Dict[str, Any]] = None) -> Dict[str, Any]:
+    """Evaluate the best epoch of a run again, perhaps under another protocol; write ``evaluation-<time>.json``.
+
+    Returns:
+        What :func:`run` returns.
+    """
+    run = load(run_dir, overrides)
+    valid, test = (run.trainer.evaluate(part, load_best_model=False) for part in (run.data.valid, run.data.test))
+    result = _result(run, valid, test)
+    write_metrics(run.run_dir, result, f"evaluation-{time.strftime('%Y%m%d-%H%M%S')}.json")
+    logger.info("%s\n%s", run.run_dir, result_table(result))
+    return result
+
+
+def resume(run_dir, overrides: Optional[Dict[str, Any]] = None) -> Dict[str, Any]:
+    """Train an interrupted run on from the end of its last epoch; ``overrides`` may raise ``epochs``.
+
+    On the CPU the result equals that of a run without interruption.
+
+    Returns:
+        What :func:`run` returns.
+    """
+    run_dir = Path(run_dir)
+    if not (run_dir / LAST).is_file():
+        raise InputError(f"{run_dir} has no {LAST}: the run ended before its first epoch; start it anew")
+    handler = log_to(run_dir)
+    try:
+        run = open_run(run_dir, overrides)
+        write_config(run_dir, run.config.resolved)
+        run.trainer.resume(run.data.train)
+        return _finish(run)
+    finally:
+        stop_logging_to(handler)

@@ -1,0 +1,151 @@
+"""The run folder and what it says: resolved configuration, log, metrics with their protocol, the table at the end."""
+
+import json
+import logging
+import sys
+import time
+from pathlib import Path
+from typing import Any, Dict, Optional
+
+import colorlog
+import torch
+import yaml
+from recbole.utils.logger import RemoveColorFilter
+from texttable import Texttable
+
+from recbole_sda import __version__
+from recbole_sda.errors import InputError
+from recbole_sda.features.store import library_versions
+
+CONFIG, METRICS, LOG = "config.yaml", "metrics.json", "run.log"
+
+
+def make_run_dir(config) -> Path:
+    """Create a new run folder; a ``run_dir`` that exists and is not empty is an InputError."""
+    if config["run_dir"]:
+        path = Path(config["run_dir"])
+        if path.exists() and any(path.iterdir()):
+            raise InputError(f"run_dir={path} exists already; resume it with --resume={path}, or choose another one")
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    name = f"{config['model']}-{config['dataset']}-seed{config['seed']}-{stamp}"
+    for suffix in ["", *(f"-{k}" for k in range(2, 100))]:
+        path = Path(config["runs_path"]) / (name + suffix)
+        try:
+            path.mkdir(parents=True)
+            return path
+        except FileExistsError:
+            continue
+    raise InputError(f"{path.parent} holds 99 runs of this second")
+
+
+def start_logging(level: Optional[str] = None) -> None:
+    """Send log messages to the terminal, in colour where it is one; messages of libraries from warnings on."""
+    handler = colorlog.StreamHandler(sys.stderr)
+    if sys.stderr.isatty():
+        handler.setFormatter(colorlog.ColoredFormatter("%(log_color)s%(asctime)s %(message)s", "%H:%M:%S"))
+    else:
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
+        handler.addFilter(RemoveColorFilter())
+    root = logging.getLogger()
+    for old in root.handlers[:]:
+        root.removeHandler(old)
+        old.close()
+    root.addHandler(handler)
+    root.setLevel(getattr(logging, str(level or "INFO").upper(), logging.INFO))
+
+
+def log_to(run_dir: Path) -> logging.Handler:
+    """Add the run folder's log file to the messages of the terminal and return its handler."""
+    handler = logging.FileHandler(run_dir / LOG, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    handler.addFilter(RemoveColorFilter())
+    logging.getLogger().addHandler(handler)
+    return handler
+
+
+def stop_logging_to(handler: logging.Handler) -> None:
+    """Close a run folder's log file."""
+    logging.getLogger().removeHandler(handler)
+    handler.close()
+
+
+def write_config(run_dir: Path, resolved: Dict[str, Any]) -> None:
+    """Write the resolved configuration, a file that ``--config_files`` takes."""
+    values = {k: v for k, v in resolved.items() if k != "run_dir"}
+    text = yaml.safe_dump(values, sort_keys=True, allow_unicode=True, default_flow_style=None)
+    (run_dir / CONFIG).write_text(text, encoding="utf-8")
+
+
+def describe_split(eval_args: dict) -> str:
+    """Say in words how interactions were split."""
+    split, per = eval_args["split"], eval_args["group_by"]
+    order = {"TO": "in time order", "RO": "in random order"}.get(eval_args["order"], eval_args["order"])
+    if "LS" in split:
+        how = {"valid_and_test": "leave-one-out for validation and test"}.get(split["LS"], f"leave one out ({split['LS']})")
+    else:
+        how = "ratio " + ":".join(f"{share:g}" for share in split["RS"])
+    return f"{how}, per {per}, {order}" if per and per != "none" else f"{how}, {order}"
+
+
+def describe_mode(mode: str) -> str:
+    """Say in words what an item is ranked against."""
+    if mode == "full":
+        return "full sort"
+    kinds = {"uni": "uniform", "pop": "popularity-drawn"}
+    return f"{mode[3:]} {kinds[mode[:3]]} negatives" if mode[:3] in kinds else mode
+
+
+def protocol(config, n_items: int) -> Dict[str, Any]:
+    """Return what must stand beside every number of a run."""
+    mode = config["eval_args"]["mode"]
+    if config["benchmark_filename"]:
+        split = f"given files ({', '.join(config['benchmark_filename'])})"
+    else:
+        split = describe_split(config["eval_args"])
+    return {
+        "loss": config["loss_type"] or "the model's own",
+        "split": split,
+        "evaluation": {phase: describe_mode(mode[phase]) for phase in ("valid", "test")},
+        "repeatable": config["repeatable"],
+        "items": n_items,
+        "selection": f"{config['valid_metric']} on validation data",
+        "seed": config["seed"],
+    }
+
+
+def environment(device) -> Dict[str, str]:
+    """Return versions and device."""
+    versions = library_versions("torch", "numpy", "scipy", "pandas", "recbole")
+    name = torch.cuda.get_device_name(device) if torch.device(device).type == "cuda" else "cpu"
+    return {**versions, "device": name, "threads": str(torch.get_num_threads())}
+
+
+def write_metrics(run_dir: Path, content: Dict[str, Any], name: str = METRICS) -> None:
+    """Write results as JSON."""
+    text = json.dumps({"recbole_sda": __version__, **content}, indent=2, default=str)
+    (run_dir / name).write_text(text + "\n", encoding="utf-8")
+
+
+def result_table(result: Dict[str, Any]) -> str:
+    """Return the table at the end of a run, with the protocol above it."""
+    rules = result["protocol"]
+    modes = set(rules["evaluation"].values())
+    evaluation = modes.pop() if len(modes) == 1 else "; ".join(f"{k}: {v}" for k, v in rules["evaluation"].items())
+    table = Texttable(max_width=0)
+    table.set_deco(Texttable.HEADER)
+    table.set_cols_dtype(["t", "t", "t"])
+    table.set_cols_align(["l", "r", "r"])
+    table.header(["metric", "validation", "test"])
+    for name, value in result["test"].items():
+        valid = (result["valid"] or {}).get(name)
+        table.add_row([name, "-" if valid is None else f"{valid:.4f}", f"{value:.4f}"])
+    title = f"{result['model']} on {result['dataset']}" + ("  (built-in miniature)" if result["miniature"] else "")
+    control = "  control: shuffled features\n" if (result.get("features") or {}).get("shuffled") else ""
+    return (
+        f"{title}\n"
+        f"  loss {rules['loss']} | {rules['split']} | {evaluation} over {rules['items']} items\n"
+        f"  seed {rules['seed']} | epoch {result['best_epoch']} of {result['epochs_run']} chosen by {rules['selection']}\n"
+        f"{control}{table.draw()}"
+    )

@@ -1,0 +1,209 @@
+"""RecBole's trainers with named losses, plain-data checkpoints, exact resume and a history of the run."""
+
+import json
+import logging
+import random
+from pathlib import Path
+from typing import Dict, List
+
+import numpy as np
+import torch
+
+from recbole_sda import compat
+from recbole_sda.checkpoint import BEST, LAST, from_plain, load_checkpoint, save_checkpoint
+from recbole_sda.errors import InputError
+from recbole_sda.model.table import base_name
+
+logger = logging.getLogger(__name__)
+
+FORMAT = 1
+HISTORY = "history.jsonl"
+OWN_STAGES = {
+    "S3Rec": "is pre-trained first by a trainer of its own",
+    "RaCT": "is trained in three stages by a trainer of its own",
+    "XGBoost": "is not a torch model",
+    "LightGBM": "is not a torch model",
+}
+
+
+def rng_state() -> dict:
+    """Return the state of every random stream that training draws from."""
+    return {
+        "python": random.getstate(),
+        "numpy": np.random.get_state(),
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
+
+
+def restore_rng(state: dict) -> None:
+    """Put the random streams back to a state from :func:`rng_state` that went through a checkpoint."""
+    version, internal, gauss = state["python"]
+    random.setstate((version, tuple(internal), gauss))
+    name, keys, *rest = state["numpy"]
+    np.random.set_state((name, keys.numpy(), *rest))
+    torch.set_rng_state(state["torch"].cpu())
+    if state["cuda"] and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all([s.cpu() for s in state["cuda"]])
+
+
+class RunTrainer:
+    """Mixin in front of a RecBole trainer; :func:`make_trainer` puts the two together.
+
+    Attributes:
+        run_dir: the run folder.
+        best_epoch: epoch of the best validation result so far, from 0; -1 before the first.
+    """
+
+    run_dir: Path
+    best_epoch = -1
+
+    # checkpoints -----------------------------------------------------------------------------------------------------
+    def _save_checkpoint(self, epoch, verbose=True, **kwargs):
+        self.best_epoch = epoch
+        state = {
+            "format": FORMAT,
+            "model": self.config["model"],
+            "dataset": self.config["dataset"],
+            "epoch": epoch,
+            "state_dict": self.model.state_dict(),
+            "other_parameter": self.model.other_parameter(),
+        }
+        save_checkpoint(self.run_dir / BEST, state)
+        if self.eval_step <= 0 or self._valid_data is None:
+            self._save_last(epoch)
+
+    def _save_last(self, epoch: int, *_) -> None:
+        state = {
+            "format": FORMAT,
+            "model": self.config["model"],
+            "epoch": epoch,
+            "best_epoch": self.best_epoch,
+            "cur_step": self.cur_step,
+            "best_valid_score": float(self.best_valid_score),
+            "best_valid_result": None if self.best_valid_result is None else dict(self.best_valid_result),
+            "state_dict": self.model.state_dict(),
+            "other_parameter": self.model.other_parameter(),
+            "optimizer": self.optimizer.state_dict(),
+            "rng": rng_state(),
+            "batches": self._train_data.generator.get_state(),
+        }
+        save_checkpoint(self.run_dir / LAST, state)
+
+    def load_weights(self, path) -> dict:
+        """Load the model's weights from a checkpoint and return its state."""
+        state = load_checkpoint(path, self.device)
+        if state.get("model") != self.config["model"]:
+            raise InputError(f"{path} is of {state.get('model')}, not of {self.config['model']}")
+        try:
+            self.model.load_state_dict(state["state_dict"])
+        except RuntimeError as error:
+            reason = " ".join(str(error).split())
+            raise InputError(f"{path} does not fit this configuration: {reason[:300]}") from None
+        self.model.load_other_parameter(from_plain(state["other_parameter"]))
+        return state
+
+    def resume(self, train_data) -> None:
+        """Go back to the end of the last epoch of this run folder."""
+        state = self.load_weights(self.run_dir / LAST)
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.start_epoch, self.best_epoch = state["epoch"] + 1, state["best_epoch"]
+        self.cur_step, self.best_valid_score = state["cur_step"], state["best_valid_score"]
+        self.best_valid_result = state["best_valid_result"]
+        train_data.generator.set_state(state["batches"].cpu())
+        restore_rng(state["rng"])
+        self._cut_history(self.start_epoch)
+        logger.info("resuming %s after epoch %d", self.run_dir, state["epoch"] + 1)
+
+    # training and evaluation -----------------------------------------------------------------------------------------
+    def fit(self, train_data, valid_data=None, verbose=True, saved=True, show_progress=False, callback_fn=None):
+        self._train_data, self._valid_data = train_data, valid_data
+        finished = self.start_epoch >= self.epochs or self.cur_step > self.stopping_step
+        if self.start_epoch > 0 and finished:  # RecBole would save the last epoch as the best one
+            self.eval_collector.data_collect(train_data)
+            logger.info("training had ended already, after epoch %d", self.start_epoch)
+            return self.best_valid_score, self.best_valid_result
+
+        def after_evaluation(epoch, score):
+            self._save_last(epoch)
+            if callback_fn:
+                callback_fn(epoch, score)
+
+        # Not verbose: RecBole's three lines per epoch are one here, see _tell.
+        best = super().fit(train_data, valid_data, False, saved, show_progress, after_evaluation)
+        if valid_data is not None and self.cur_step > self.stopping_step:
+            logger.info("stopped: no gain in %d evaluations", self.cur_step)
+        return best
+
+    def _train_epoch(self, train_data, epoch_idx, loss_func=None, show_progress=False):
+        self._epoch, self._n_batches = epoch_idx, len(train_data)
+        return super()._train_epoch(train_data, epoch_idx, loss_func, show_progress)
+
+    def _valid_epoch(self, valid_data, show_progress=False):
+        score, result = super()._valid_epoch(valid_data, show_progress)
+        bigger = score >= self.best_valid_score if self.valid_metric_bigger else score <= self.best_valid_score
+        logger.info("%s | validation %s %.4f%s", self._line, self.valid_metric, score, " (best)" if bigger else "")
+        self._record({"epoch": self._epoch, "phase": "valid", **{k: float(v) for k, v in result.items()}})
+        return score, result
+
+    def evaluate(self, eval_data, load_best_model=True, model_file=None, show_progress=False):
+        if load_best_model:
+            self.load_weights(model_file or self.run_dir / BEST)
+        return super().evaluate(eval_data, load_best_model=False, show_progress=show_progress)
+
+    # what is told about an epoch -------------------------------------------------------------------------------------
+    def _named(self, losses) -> Dict[str, float]:
+        """Return the mean over the epoch's batches of each term of the loss, weights included."""
+        values: List[float] = list(losses) if isinstance(losses, tuple) else [losses]
+        names = getattr(self.model, "loss_names", ())
+        if len(names) != len(values):
+            names = ["recommendation"] if len(values) == 1 else [f"loss_{k + 1}" for k in range(len(values))]
+        return {name: float(value) / max(self._n_batches, 1) for name, value in zip(names, values)}
+
+    def _generate_train_loss_output(self, epoch_idx, s_time, e_time, losses):
+        named = self._named(losses)
+        figures = self.model.diagnostics() if hasattr(self.model, "diagnostics") else {}
+        self._record(
+            {"epoch": epoch_idx, "phase": "train", "seconds": round(e_time - s_time, 3), "loss": named, **figures}
+        )
+        for name, value in figures.items():
+            self.tensorboard.add_scalar(name, value, epoch_idx)
+        terms = ", ".join(f"{name} {value:.4f}" for name, value in named.items())
+        entropy = figures.get("cmsa/target_entropy")
+        tail = "" if entropy is None else f", target entropy {entropy:.2f}"
+        self._line = f"epoch {epoch_idx + 1}: {e_time - s_time:.1f}s | loss: {terms}{tail}"
+        if self._valid_data is None or self.eval_step <= 0 or (epoch_idx + 1) % self.eval_step:
+            logger.info(self._line)
+        return self._line
+
+    def _add_train_loss_to_tensorboard(self, epoch_idx, losses, tag="Loss/Train"):
+        for name, value in self._named(losses).items():
+            self.tensorboard.add_scalar(f"{tag}/{name}", value, epoch_idx)
+
+    def _record(self, line: dict) -> None:
+        with open(self.run_dir / HISTORY, "a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+    def _cut_history(self, epoch: int) -> None:
+        """Drop what an interrupted epoch left behind."""
+        path = self.run_dir / HISTORY
+        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+        kept = [line for line in lines if json.loads(line)["epoch"] < epoch]
+        path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+
+
+def make_trainer(config, model, run_dir):
+    """Return RecBole's trainer for the base of ``model`` with :class:`RunTrainer` in front.
+
+    Raises:
+        InputError: the model has a trainer that this command does not drive.
+    """
+    from recbole.utils import get_trainer
+
+    base = base_name(config["model"])
+    if base in OWN_STAGES:
+        raise InputError(f"{base} {OWN_STAGES[base]}; run it with RecBole's own command")
+    kind = get_trainer(config["MODEL_TYPE"], base)
+    kind = type(f"Run{kind.__name__}", (RunTrainer, kind), {"run_dir": Path(run_dir)})
+    with compat.tensorboard_folder(Path(run_dir) / "tensorboard"):
+        return kind(config, model)
