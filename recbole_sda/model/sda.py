@@ -116,15 +116,20 @@ class SDA:
         with self.items.step():
             base = super().calculate_loss(interaction)
             terms = dict(zip(_base_names(base), base if isinstance(base, tuple) else (base,)))
-            items = interaction[self.ITEM_ID].unique()
-            items = items[items > 0]
             if self.cmsa is not None:
-                terms["cmsa"] = self.settings.cmsa_weight * self._cmsa(items)
+                terms["cmsa"] = self.settings.cmsa_weight * self._cmsa(self._batch_items(interaction))
             if self.alignment is not None:
-                chosen = _at_most(items, self.settings.alignment_max_items)
+                chosen = _at_most(self._batch_items(interaction), self.settings.alignment_max_items)
                 terms["alignment"] = self.settings.alignment_weight * self.alignment(chosen, self.items(chosen))
         self.loss_names = tuple(terms)
         return base if self.cmsa is None and self.alignment is None else tuple(terms.values())
+
+    def _batch_items(self, interaction) -> Tensor:
+        """Return the distinct target items of a batch; a batch of users alone (ENMF) stands for the whole catalogue."""
+        if self.ITEM_ID not in interaction.interaction:
+            return torch.arange(1, self.items.n_items, device=self.items.present.device)
+        items = interaction[self.ITEM_ID].unique()
+        return items[items > 0]
 
     def _cmsa(self, items: Tensor) -> Tensor:
         chosen = _at_most(items, self.settings.cmsa_max_items)
@@ -144,7 +149,7 @@ class SDA:
                 for e, value in enumerate(gates[m].tolist()):
                     figures[f"gate/{name}/{e}"] = value
         if self.cmsa is not None:
-            figures["cmsa/temperature"] = float(self.cmsa.temperature)
+            figures["cmsa/temperature"] = self.cmsa.temperature.item()
         if self._entropies:
             figures["cmsa/target_entropy"] = float(torch.stack(self._entropies).mean())
             self._entropies = []

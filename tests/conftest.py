@@ -1,0 +1,102 @@
+"""Shared data: a tiny data set with features, written once per session, and a way to build models on it."""
+
+import os
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from recbole_sda import compat
+
+compat.apply()
+torch.set_num_threads(1)
+
+from recbole_sda.config import RunConfig  # noqa: E402
+from recbole_sda.datasets import load_data  # noqa: E402
+from recbole_sda.features.store import write_store  # noqa: E402
+from recbole_sda.model.table import model_class  # noqa: E402
+
+from recbole.utils import init_seed  # noqa: E402  isort: skip
+
+N_USERS, N_ITEMS = 40, 30
+SMALL = {
+    "epochs": 2,
+    "train_batch_size": 64,
+    "MAX_ITEM_LIST_LENGTH": 8,
+    "use_gpu": False,
+    "metrics": ["Hit", "NDCG"],
+    "topk": [5, 10],
+    "threads": 1,
+}
+
+
+def write_tiny(data_path: Path, name: str = "tiny", seed: int = 0) -> Path:
+    """Write a data set of random interactions, with a feature store ``random`` (image 6-d, text 10-d, some missing)."""
+    rng = np.random.default_rng(seed)
+    folder = data_path / name
+    folder.mkdir(parents=True)
+    with open(folder / f"{name}.inter", "w") as file:
+        file.write("user_id:token\titem_id:token\ttimestamp:float\n")
+        for user in range(N_USERS):
+            for t, item in enumerate(rng.permutation(N_ITEMS)[: rng.integers(5, 14)]):
+                file.write(f"u{user}\ti{item}\t{t}\n")
+    ids = [f"i{k}" for k in rng.permutation(N_ITEMS)]
+    present = rng.random(N_ITEMS) > 0.15
+    features = {
+        "image": rng.normal(size=(N_ITEMS, 6)).astype(np.float32),
+        "text": rng.normal(size=(N_ITEMS, 10)).astype(np.float16),
+    }
+    write_store(folder / "features" / "random", ids, features, {"image": present}, {"encoder": {"model": "random"}})
+    return folder
+
+
+@pytest.fixture(scope="session")
+def data_path(tmp_path_factory) -> Path:
+    """A folder of data sets that holds ``tiny``."""
+    root = tmp_path_factory.mktemp("dataset")
+    write_tiny(root)
+    return root
+
+
+@pytest.fixture
+def tiny_keys(data_path) -> dict:
+    """Keys of a short run on ``tiny``."""
+    return {**SMALL, "data_path": str(data_path)}
+
+
+class Builder:
+    """Builds configurations, data and models on the tiny data set."""
+
+    def __init__(self, data_path: Path, runs: Path):
+        self.data_path, self.runs = data_path, runs
+
+    def config(self, model: str, **keys) -> RunConfig:
+        """Return the configuration of a model on ``tiny``."""
+        given = {**SMALL, "data_path": str(self.data_path), "checkpoint_dir": str(self.runs), **keys}
+        return RunConfig(model, "tiny", (), given)
+
+    def __call__(self, name: str, **keys) -> SimpleNamespace:
+        """Return a model with its data and its first training batch, all drawn from fixed seeds."""
+        config = self.config(name, **keys)
+        init_seed(3, True)
+        data = load_data(config)
+        batch = next(iter(data.train))
+        init_seed(7, True)
+        return SimpleNamespace(model=model_class(name)(config, data.train._dataset), data=data, batch=batch, config=config)
+
+
+@pytest.fixture(scope="session")
+def build(data_path, tmp_path_factory) -> Builder:
+    """See :class:`Builder`."""
+    return Builder(data_path, tmp_path_factory.mktemp("runs"))
+
+
+@pytest.fixture(scope="session")
+def realdata() -> Path:
+    """Folder of real data sets beside the checkout, or the one that RECBOLE_SDA_DATA names; skips where there is none."""
+    here = os.environ.get("RECBOLE_SDA_DATA", str(Path(__file__).resolve().parents[2] / "shared" / "data"))
+    if not Path(here).is_dir():
+        pytest.skip("no real data here")
+    return Path(here)
