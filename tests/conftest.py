@@ -20,7 +20,7 @@ from recbole_sda.model.table import model_class  # noqa: E402
 
 from recbole.utils import init_seed  # noqa: E402  isort: skip
 
-N_USERS, N_ITEMS = 40, 30
+N_USERS, N_ITEMS = 43, 37  # with padding 44 and 38, sizes that no layer of a model has
 SMALL = {
     "epochs": 2,
     "train_batch_size": 64,

@@ -7,6 +7,7 @@ import torch
 
 from recbole_sda.model.table import BASES
 
+from recbole.data.interaction import Interaction  # isort: skip
 from recbole.utils import init_seed  # isort: skip
 
 MODELS = [name + "_SDA" for name in BASES]
@@ -27,7 +28,7 @@ def scores(model, data):
             return model.full_sort_predict(batch)
         except NotImplementedError:
             batch = copy.deepcopy(batch)
-            batch.update({model.ITEM_ID: torch.ones(len(batch), dtype=torch.long)})
+            batch.update(Interaction({model.ITEM_ID: torch.ones(len(batch), dtype=torch.long)}))
             return model.predict(batch)
 
 
@@ -61,6 +62,7 @@ def test_gradients_reach_the_encoder_and_the_losses(build, name):
     """With features alone, the recommendation loss trains the encoder; CMSA enters as its own named term."""
     built = build(name, id_embedding="none", moda_rank=8)
     model = built.model
+    model.train()
     torch.nn.init.normal_(model.items.encoder.experts.lora_B)  # at zero, A has no gradient yet
     loss = model.calculate_loss(built.batch)
     assert model.loss_names[-1] == "cmsa" and len(loss) == len(model.loss_names)
