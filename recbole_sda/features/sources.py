@@ -92,10 +92,12 @@ def from_itememb(path: str, modality: str = "text", separator: str = "\t") -> Ve
     item_ids, rows = [], []
     for number, line in enumerate(lines[1:], start=2):
         cells = line.split(separator)
+        if len(cells) != len(header):
+            raise InputError(f"{path}, line {number}: {len(cells)} columns where the header has {len(header)}")
         try:
             item_ids.append(cells[token])
             rows.append(np.array(cells[vector].split(), dtype=np.float32))
-        except (IndexError, ValueError) as error:
+        except ValueError as error:
             raise InputError(f"{path}, line {number}: {error}") from None
         if len(rows[-1]) != len(rows[0]):
             raise InputError(f"{path}, line {number}: {len(rows[-1])} values where the first item has {len(rows[0])}")

@@ -20,6 +20,7 @@ from typing import List, Sequence, Tuple
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import normalize
@@ -78,7 +79,10 @@ def view(store: FeatureStore, modality: str, steps: Sequence[str], cache: bool =
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
     path = store.path / "views" / f"{modality}-{digest}.safetensors"
     if cache and path.is_file():
-        return load_file(path)["view"]
+        try:
+            return load_file(path)["view"]
+        except (SafetensorError, KeyError) as error:
+            logger.warning("%s is damaged and made again (%s)", path, error)
     present = store.present(modality)
     x = store.matrix(modality)[present].numpy().astype(np.float64)
     for name, size in parsed:

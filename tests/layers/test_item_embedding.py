@@ -1,0 +1,116 @@
+"""The encoded table behind `nn.Embedding`'s two uses, and how long an encoding lives."""
+
+import pytest
+import torch
+from torch import nn
+
+from recbole_sda.layers.item_embedding import EncodedItemEmbedding
+from recbole_sda.layers.item_encoder import MoDAItemEncoder
+
+N, DIM = 6, 4  # items with padding, width
+
+
+def embedding(add_ids=True, extra=0) -> EncodedItemEmbedding:
+    torch.manual_seed(0)
+    base = nn.Embedding(N + extra, DIM, padding_idx=0)
+    features = [torch.randn(N, 3), torch.randn(N, 5)]
+    present = torch.ones(2, N, dtype=torch.bool)
+    return EncodedItemEmbedding(base, N, MoDAItemEncoder((3, 5), DIM), features, present, add_ids)
+
+
+def encoded(e: EncodedItemEmbedding) -> torch.Tensor:
+    return e.encoder.fuse(e.encoder.project(e.features, e.present), e.present)
+
+
+@pytest.fixture
+def counted():
+    """An embedding and the list of its encodings."""
+    e, calls = embedding(), []
+    project = e.encoder.project
+    e.encoder.project = lambda *args: calls.append(1) or project(*args)
+    return e, calls
+
+
+def test_features_alone_give_a_zero_padding_row_and_keep_extra_rows():
+    e = embedding(add_ids=False, extra=1)
+    assert e.ids is None and e.weight.shape == (N + 1, DIM)
+    assert not e.weight[0].any()
+    assert torch.equal(e.weight[1:N], encoded(e))
+    assert torch.equal(e.weight[N], e.extra[0]) and e.extra.requires_grad
+
+
+def test_ids_are_added_and_the_padding_row_stays_theirs():
+    e = embedding(add_ids=True, extra=1)
+    torch.testing.assert_close(e.weight[1:N], e.ids.weight[1:N] + encoded(e))
+    assert torch.equal(e.weight[0], e.ids.weight[0]) and torch.equal(e.weight[N], e.ids.weight[N])
+
+
+def test_lookup_equals_rows_of_the_table_and_padding_gets_no_gradient():
+    e, ids = embedding(), torch.tensor([[0, 2], [5, 2]])
+    assert torch.equal(e(ids), e.weight[ids])
+    e(ids).sum().backward()
+    assert not e.ids.weight.grad[0].any() and e.ids.weight.grad[2].any()
+
+
+def test_identity_is_the_base_itself():
+    base = nn.Embedding(N, DIM)
+    e = EncodedItemEmbedding(base, N)
+    assert e.weight is base.weight and e.catalogue().modalities is None
+
+
+def test_a_step_encodes_once_and_forgets(counted):
+    e, calls = counted
+    with e.step():
+        e(torch.tensor([1])), e.weight, e.catalogue().modalities
+    assert len(calls) == 1 and e._cache is None
+    with pytest.raises(KeyError), e.step():
+        e.weight
+        raise KeyError
+    assert e._cache is None
+
+
+def test_outside_a_step_training_never_reuses(counted):
+    e, calls = counted
+    e.weight, e.weight
+    assert len(calls) == 2
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda e: e.train(),
+        lambda e: e.eval(),
+        lambda e: e.load_state_dict(e.state_dict()),
+        lambda e: e.double(),
+        lambda e: e.to("cpu"),
+    ],
+)
+def test_evaluation_encodes_once_until_something_changes(counted, change):
+    e, calls = counted
+    e.eval()
+    with torch.no_grad():
+        e.weight, e(torch.tensor([1])), e.weight
+        assert len(calls) == 1
+        change(e)
+        assert e._cache is None
+        e.weight
+    assert len(calls) == 2
+
+
+def test_evaluation_with_gradients_is_never_stored(counted):
+    e, calls = counted
+    e.eval()
+    e.weight.sum().backward()
+    e.weight.sum().backward()
+    assert len(calls) == 2
+
+
+def test_features_are_not_in_the_state_dict():
+    assert not [key for key in embedding().state_dict() if "features" in key or "present" in key]
+
+
+def test_an_attribute_error_inside_weight_keeps_its_message():
+    e = embedding()
+    e.encoder.project = lambda *args: args.nothing
+    with pytest.raises(RuntimeError, match="encoding the catalogue failed: .*nothing"):
+        e.weight
