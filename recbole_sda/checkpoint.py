@@ -28,10 +28,10 @@ def to_plain(value: Any, name: str = "value") -> Any:
     Raises:
         TypeError: ``value`` holds something else; ``name`` says where.
     """
+    if isinstance(value, np.generic):  # first: np.float64 is a float, and pickled as numpy's own
+        return value.item()
     if value is None or isinstance(value, (bool, int, float, str, torch.Tensor)):
         return value
-    if isinstance(value, np.generic):
-        return value.item()
     if isinstance(value, np.ndarray):
         return torch.from_numpy(np.ascontiguousarray(np.asarray(value)))
     if sp.issparse(value):

@@ -139,8 +139,8 @@ def guarded(action: Callable[[], None]) -> int:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+    except KeyboardInterrupt as interruption:
+        print(f"interrupted; {interruption}" if interruption.args else "interrupted", file=sys.stderr)
         return 130
     return 0
 

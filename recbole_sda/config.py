@@ -154,6 +154,7 @@ class RunConfig(Config):
         self.resolved: Dict[str, Any] = {}
         self.ignored_keys: List[str] = []
         self._class = model_class(model)
+        self._files = list(config_files)
         for path in config_files:
             self.ignored_keys += check_keys(list(read_yaml(path)), model, str(path), strict=False)
         self.ignored_keys += check_keys(list(overrides or {}), model, "command line", strict=True)
@@ -207,9 +208,18 @@ class RunConfig(Config):
         if values.get("loss_type") == "CE" and not given and not hasattr(self._class, "input_type"):
             values["train_neg_sample_args"] = None  # RecBole's default asks for negatives, which its CE models refuse
         values["load_col"] = self._columns(values)
+        if isinstance(values["eval_args"], dict):
+            values["eval_args"] = self._evaluation()
         self.resolved = copy.deepcopy({k: v for k, v in values.items() if k != "MODEL_TYPE"})
         self.resolved.update(model=self.model, dataset=self.dataset)
         return values
+
+    def _evaluation(self) -> Dict[str, Any]:
+        """Return eval_args; what a file or the command line leaves out is taken from what came before it."""
+        evaluation = dict(self.internal_config_dict["eval_args"])
+        for layer in [*(read_yaml(path) for path in self._files), self.variable_config_dict]:
+            evaluation.update(layer.get("eval_args") or {})
+        return evaluation
 
     def _columns(self, values: Dict[str, Any]) -> Dict[str, Any]:
         """Return load_col, with the time field added where a sequential model needs it and the file has it."""

@@ -2,9 +2,11 @@
 
 import json
 import logging
+import shutil
 import time
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Dict, NamedTuple, Optional, Sequence
+from typing import Any, Dict, Iterator, NamedTuple, Optional, Sequence
 
 import torch
 
@@ -21,7 +23,6 @@ from recbole_sda.results import (
     make_run_dir,
     protocol,
     result_table,
-    stop_logging_to,
     write_config,
     write_metrics,
 )
@@ -139,19 +140,13 @@ def run(
     """
     config = configure(model, dataset, config_files, overrides)
     run_dir = make_run_dir(config)
-    handler = log_to(run_dir)
-    try:
+    with _in_run_folder(run_dir):
         logger.info("run folder %s", run_dir)
         write_config(run_dir, config.resolved)
         built = build(config, run_dir)
         tokens = item_tokens(built.data.dataset)
         (run_dir / ITEM_IDS).write_text("".join(f"{token}\n" for token in tokens), encoding="utf-8")
         return _finish(built)
-    except InputError:
-        _remove_if_empty(run_dir)
-        raise
-    finally:
-        stop_logging_to(handler)
 
 
 def _finish(built: Run) -> Dict[str, Any]:
@@ -160,12 +155,18 @@ def _finish(built: Run) -> Dict[str, Any]:
     return result
 
 
-def _remove_if_empty(run_dir: Path) -> None:
-    """Remove the folder of a run that a wrong input ended before its first checkpoint."""
-    if not (run_dir / BEST).exists():
-        for path in sorted(run_dir.rglob("*"), reverse=True):
-            path.rmdir() if path.is_dir() else path.unlink()
-        run_dir.rmdir()
+@contextmanager
+def _in_run_folder(run_dir: Path) -> Iterator[None]:
+    """Inside, messages go to the folder's log. A folder whose run ended before its first epoch is removed."""
+    try:
+        with log_to(run_dir):
+            yield
+    except (InputError, KeyboardInterrupt) as error:
+        if not (run_dir / LAST).is_file():
+            shutil.rmtree(run_dir)
+        elif isinstance(error, KeyboardInterrupt):
+            raise KeyboardInterrupt(f"go on with --resume={run_dir}") from None
+        raise
 
 
 def open_run(run_dir, overrides: Optional[Dict[str, Any]] = None) -> Run:
@@ -223,11 +224,8 @@ def resume(run_dir, overrides: Optional[Dict[str, Any]] = None) -> Dict[str, Any
     run_dir = Path(run_dir)
     if not (run_dir / LAST).is_file():
         raise InputError(f"{run_dir} has no {LAST}: the run ended before its first epoch; start it anew")
-    handler = log_to(run_dir)
-    try:
+    with _in_run_folder(run_dir):
         run = open_run(run_dir, overrides)
         write_config(run_dir, run.config.resolved)
         run.trainer.resume(run.data.train)
         return _finish(run)
-    finally:
-        stop_logging_to(handler)

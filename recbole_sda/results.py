@@ -4,8 +4,9 @@ import json
 import logging
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Iterator, Optional
 
 import colorlog
 import torch
@@ -56,19 +57,22 @@ def start_logging(level: Optional[str] = None) -> None:
     root.setLevel(getattr(logging, str(level or "INFO").upper(), logging.INFO))
 
 
-def log_to(run_dir: Path) -> logging.Handler:
-    """Add the run folder's log file to the messages of the terminal and return its handler."""
+@contextmanager
+def log_to(run_dir: Path) -> Iterator[None]:
+    """Inside, messages also go to the run folder's log file, ours from the level INFO on."""
     handler = logging.FileHandler(run_dir / LOG, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     handler.addFilter(RemoveColorFilter())
+    ours = logging.getLogger("recbole_sda")
+    level = ours.level
+    ours.setLevel(min(ours.getEffectiveLevel(), logging.INFO))
     logging.getLogger().addHandler(handler)
-    return handler
-
-
-def stop_logging_to(handler: logging.Handler) -> None:
-    """Close a run folder's log file."""
-    logging.getLogger().removeHandler(handler)
-    handler.close()
+    try:
+        yield
+    finally:
+        logging.getLogger().removeHandler(handler)
+        ours.setLevel(level)
+        handler.close()
 
 
 def write_config(run_dir: Path, resolved: Dict[str, Any]) -> None:

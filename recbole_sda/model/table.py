@@ -117,13 +117,12 @@ def recbole_model(name: str) -> type:
 
     try:
         return get_model(name)
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, ImportError) as error:
+        # RecBole looks for an unknown name among the models of xgboost and lightgbm last.
+        if isinstance(error, ImportError) and name.lower() == error.name:
+            raise InputError(f"model {name} needs the package {error.name}, which is not installed") from None
         known = [*sda_models(), *BASES, *WITHOUT_SDA]
-        raise InputError(
-            f"no model named {name!r}; --help lists them.{nearest(name, known)}"
-        ) from None
-    except ImportError as error:
-        raise InputError(f"model {name} needs a package that is not installed ({error.name})") from None
+        raise InputError(f"no model named {name!r}; --help lists them.{nearest(name, known)}") from None
 
 
 def model_class(name: str) -> type:

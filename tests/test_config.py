@@ -1,0 +1,128 @@
+"""Precedence, YAML values, and keys that nothing reads."""
+
+import pytest
+
+from recbole_sda.config import RunConfig, own_keys, parse_value, properties_dir, read_yaml, supported_datasets
+from recbole_sda.errors import InputError
+from recbole_sda.model.settings import SDASettings
+
+
+@pytest.mark.parametrize(
+    "text, value",
+    [
+        ("1e-3", 0.001), ("1E5", 100000.0), (".5", 0.5), ("5.", 5.0), ("-2e+1", -20.0), ("3", 3), ("True", True),
+        ("false", False), ("None", None), ("~", None), ("[5, 10]", [5, 10]), ("{mode: uni100}", {"mode": "uni100"}),
+        ("NDCG@10", "NDCG@10"), ("2024-01-01x", "2024-01-01x"), ("__import__('os').getcwd()", "__import__('os').getcwd()"),
+        ("e5", "e5"), ("1.2.3", "1.2.3"),
+    ],
+)  # fmt: skip
+def test_values_are_yaml_and_never_evaluated(text, value):
+    parsed = parse_value("key", text)
+    assert parsed == value and type(parsed) is type(value)
+
+
+def test_broken_values():
+    with pytest.raises(InputError, match=r"--topk=\[5: not a YAML value"):
+        parse_value("topk", "[5")
+
+
+def write(path, text):
+    path.write_text(text)
+    return str(path)
+
+
+def test_precedence(build, tmp_path):
+    """RecBole < run.yaml < sda.yaml < preset < files < command line."""
+    assert build.config("SASRec_SDA")["hidden_size"] == 64  # RecBole's SASRec.yaml
+    assert build.config("SASRec_SDA")["valid_metric"] == "NDCG@10"  # run.yaml, not overall.yaml's MRR@10
+    assert build.config("SASRec_SDA")["moda_rank"] == 8  # sda.yaml
+    assert build.config("SASRec")["moda_rank"] is None
+    files = [write(tmp_path / "a.yaml", "hidden_size: 32\nn_layers: 1\n"), write(tmp_path / "b.yaml", "n_layers: 3\n")]
+    config = RunConfig("SASRec_SDA", "tiny", files, {"hidden_size": 16, "data_path": str(build.data_path)})
+    assert (config["hidden_size"], config["n_layers"]) == (16, 3)
+
+
+def test_eval_args_may_be_given_in_part(build, tmp_path):
+    """RecBole would fill the rest with its own defaults, a random order among them."""
+    path = write(tmp_path / "a.yaml", "eval_args: {split: {RS: [8, 1, 1]}}\n")
+    config = RunConfig("BPR", "tiny", [path], {"data_path": str(build.data_path), "eval_args": {"mode": "uni10"}})
+    expected = {"split": {"RS": [8, 1, 1]}, "group_by": "user", "order": "TO"}
+    assert {k: v for k, v in config["eval_args"].items() if k != "mode"} == expected
+    assert config["eval_args"]["mode"] == {"valid": "uni10", "test": "uni10"}
+
+
+def test_preset_paper_restores_the_reference_and_yields_to_given_keys(build):
+    settings = SDASettings.from_config(build.config("SASRec_SDA", preset="paper", alignment_temperature=4.0))
+    assert settings.item_encoder == "linear" and settings.id_embedding == "none" and settings.encoder_hidden_size == 768
+    assert (settings.moda_rank, settings.moda_alpha, settings.moda_dropout, settings.moda_experts) == (8, 32.0, 0.1, 4)
+    assert settings.cmsa_temperature == 3.0 and settings.cmsa_learnable and settings.cmsa_teacher_scale is None
+    assert not settings.cmsa_normalize and not settings.cmsa_detach_teacher
+    assert settings.alignment_temperature == 4.0
+    with pytest.raises(InputError, match="preset='papper': there is paper. Did you mean 'paper'"):
+        build.config("SASRec_SDA", preset="papper")
+
+
+def test_unknown_keys_are_errors_that_suggest(build, tmp_path):
+    with pytest.raises(InputError, match="command line: 'cmsa_weigth' is not a key .* Did you mean 'cmsa_weight'"):
+        build.config("SASRec_SDA", cmsa_weigth=1)
+    with pytest.raises(InputError, match="'learning_rat' .* Did you mean 'learning_rate'"):
+        build.config("SASRec", learning_rat=1)
+    path = write(tmp_path / "c.yaml", "hiden_size: 3\n")
+    with pytest.raises(InputError, match="c.yaml: 'hiden_size' is not a key .* Did you mean 'hidden_size'"):
+        RunConfig("SASRec_SDA", "tiny", [path], {})
+
+
+def test_keys_of_other_models(build, tmp_path):
+    """On the command line an error; in a file, which several models may share, named and left out."""
+    with pytest.raises(InputError, match="'ssl_tau' is a key of other models, not of SASRec_SDA"):
+        build.config("SASRec_SDA", ssl_tau=1)
+    path = write(tmp_path / "shared.yaml", "ssl_tau: 0.5\nmoda_rank: 4\n")
+    config = RunConfig("SASRec", "tiny", [path], {"data_path": str(build.data_path)})
+    assert set(config.ignored_keys) == {"ssl_tau", "moda_rank"}
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [("a: [1", "is not YAML"), ("- 1\n", "expected lines of `key: value`, found list"), ("word", "found str")],
+)
+def test_broken_files(tmp_path, content, message):
+    with pytest.raises(InputError, match=message):
+        read_yaml(write(tmp_path / "x.yaml", content))
+    with pytest.raises(InputError, match="configuration file .*none.yaml does not exist"):
+        read_yaml(tmp_path / "none.yaml")
+
+
+def test_an_empty_file_has_no_keys(tmp_path):
+    assert read_yaml(write(tmp_path / "x.yaml", "# nothing\n")) == {}
+
+
+def test_wrong_values_of_recbole_keys_are_input_errors(build):
+    with pytest.raises(InputError, match="configuration of SASRec on tiny"):
+        build.config("SASRec", eval_args=3)
+
+
+def test_resolved_configuration_gives_the_same_configuration(build, tmp_path):
+    import yaml
+
+    config = build.config("BERT4Rec_SDA", cmsa_weight=0.3)
+    path = write(tmp_path / "resolved.yaml", yaml.safe_dump(config.resolved))
+    again = RunConfig("BERT4Rec_SDA", "tiny", [path], {})
+    assert again.resolved == config.resolved and again["cmsa_weight"] == 0.3
+
+
+def test_every_own_key_is_documented_with_a_type_and_read_by_the_settings():
+    for name in ("run.yaml", "sda.yaml"):
+        for line in (properties_dir() / name).read_text().splitlines():
+            if line and line[0] not in "# ":
+                assert "# (" in line, line
+    fields = set(SDASettings.__dataclass_fields__) | {"preset"}
+    assert set(read_yaml(properties_dir() / "sda.yaml")) == fields
+    assert {"runs_path", "threads"} <= own_keys()
+
+
+def test_each_supported_data_set_has_a_file():
+    assert {"Amazon_Sports", "Amazon_Beauty", "Amazon_Toys", "Amazon_Baby", "Amazon_Clothing"} <= set(supported_datasets())
+
+
+def test_time_column_is_loaded_for_sequential_models(build):
+    assert build.config("SASRec")["load_col"]["inter"] == ["user_id", "item_id", "timestamp"]

@@ -1,0 +1,211 @@
+"""One experiment: the run folder, loading it, going on with it, the miniature, alignment."""
+
+import json
+
+import pytest
+import torch
+import yaml
+
+from recbole_sda import quick_start
+from recbole_sda.checkpoint import BEST, ITEM_IDS, LAST, load_checkpoint
+from recbole_sda.errors import InputError
+from recbole_sda.trainer import RunTrainer
+
+EPOCHS = 4
+
+
+@pytest.fixture
+def keys(tiny_keys, tmp_path):
+    return {**tiny_keys, "epochs": EPOCHS, "runs_path": str(tmp_path / "runs")}
+
+
+def history(run_dir) -> list:
+    lines = [json.loads(line) for line in (run_dir / "history.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in line.items() if k != "seconds"} for line in lines]
+
+
+def comparable(result: dict) -> dict:
+    return {k: result[k] for k in ("valid", "test", "best_epoch", "epochs_run", "parameters", "protocol")}
+
+
+@pytest.fixture
+def finished(keys, tmp_path):
+    """An uninterrupted run of SASRec_SDA with dropout, and its folder."""
+    folder = tmp_path / "whole"
+    return quick_start.run("SASRec_SDA", "tiny", (), {**keys, "run_dir": str(folder)}), folder
+
+
+def test_the_run_folder(finished):
+    result, folder = finished
+    written = json.loads((folder / "metrics.json").read_text())
+    assert written == {"recbole_sda": written["recbole_sda"], **json.loads(json.dumps(result))}
+    assert set(result["test"]) == {"hit@5", "hit@10", "ndcg@5", "ndcg@10"} == set(result["valid"])
+    assert result["protocol"] == {
+        "loss": "CE",
+        "split": "leave-one-out for validation and test, per user, in time order",
+        "evaluation": {"valid": "full sort", "test": "full sort"},
+        "repeatable": True,
+        "items": 37,
+        "selection": "NDCG@10 on validation data",
+        "seed": 2020,
+    }
+    assert result["miniature"] is False and result["environment"]["recbole"].startswith("1.2")
+    assert result["features"]["items_missing"]["image"] > 0 and result["features"]["encoder"] == {"model": "random"}
+    assert yaml.safe_load((folder / "config.yaml").read_text())["moda_experts"] == 4
+    assert "test" in (folder / "run.log").read_text() and list((folder / "tensorboard").iterdir())
+    assert (folder / ITEM_IDS).read_text().splitlines()[0] == "[PAD]"
+    assert {p.name for p in (folder / "checkpoint").iterdir()} == {"best.pt", "last.pt"}
+
+
+def test_history_names_every_term_with_gates_and_entropy(finished):
+    lines = history(finished[1])
+    assert [line["phase"] for line in lines] == ["train", "valid"] * EPOCHS
+    for line in lines[::2]:
+        assert set(line["loss"]) == {"recommendation", "cmsa"}
+        assert line["cmsa/target_entropy"] > 0 and line["cmsa/temperature"] > 0
+        gates = [line[f"gate/{name}/{e}"] for name in ("image", "text") for e in range(4)]
+        assert sum(gates) == pytest.approx(2)
+
+
+def test_the_best_epoch_is_chosen_on_validation_data(finished):
+    result, folder = finished
+    scores = [line["ndcg@10"] for line in history(folder)[1::2]]
+    assert scores[result["best_epoch"] - 1] == max(scores) and result["valid"]["ndcg@10"] == pytest.approx(max(scores))
+    assert load_checkpoint(folder / BEST)["epoch"] == result["best_epoch"] - 1
+
+
+@pytest.mark.parametrize("model", ["SASRec_SDA", "BPR_SDA", "LightGCN", "BERT4Rec_SDA"])
+def test_resumed_equals_uninterrupted(model, keys, tmp_path, monkeypatch):
+    """Ctrl-C in the third epoch, after some of its steps; dropout, negatives and shuffles are drawn as without it."""
+    whole = quick_start.run(model, "tiny", (), {**keys, "run_dir": str(tmp_path / "whole")})
+    folder = tmp_path / "cut"
+    train_epoch, calls = RunTrainer._train_epoch, []
+
+    def interrupted(self, train_data, epoch, *args, **kwargs):
+        train_epoch_result = train_epoch(self, train_data, epoch, *args, **kwargs)
+        if epoch == 2 and not calls:
+            calls.append(epoch)
+            raise KeyboardInterrupt
+        return train_epoch_result
+
+    monkeypatch.setattr(RunTrainer, "_train_epoch", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        quick_start.run(model, "tiny", (), {**keys, "run_dir": str(folder)})
+    torch.manual_seed(99)
+    resumed = quick_start.resume(folder)
+    assert comparable(resumed) == comparable(whole)
+    assert history(folder) == history(tmp_path / "whole")
+    first, second = (load_checkpoint(path / LAST)["state_dict"] for path in (tmp_path / "whole", folder))
+    assert all(torch.equal(value, second[key]) for key, value in first.items())
+
+
+def test_a_finished_run_can_be_trained_longer(finished, keys, tmp_path):
+    longer = quick_start.resume(finished[1], {"epochs": EPOCHS + 2})
+    whole = quick_start.run("SASRec_SDA", "tiny", (), {**keys, "epochs": EPOCHS + 2, "run_dir": str(tmp_path / "long")})
+    assert comparable(longer) == comparable(whole)
+
+
+def test_resuming_a_finished_run_changes_nothing(finished):
+    result, folder = finished
+    before = load_checkpoint(folder / BEST)
+    assert comparable(quick_start.resume(folder)) == comparable(result)
+    after = load_checkpoint(folder / BEST)
+    assert before["epoch"] == after["epoch"]
+    assert all(torch.equal(value, after["state_dict"][key]) for key, value in before["state_dict"].items())
+
+
+def test_load_gives_the_best_epoch(finished):
+    result, folder = finished
+    run = quick_start.load(folder)
+    assert not run.model.training
+    assert dict(run.trainer.evaluate(run.data.test, load_best_model=False)) == pytest.approx(result["test"])
+
+
+def test_evaluate_again_under_another_protocol(finished):
+    result, folder = finished
+    again = quick_start.evaluate(folder)
+    assert (again["valid"], again["test"]) == (result["valid"], result["test"])
+    sampled = quick_start.evaluate(folder, {"eval_args": {"mode": "uni5"}})
+    assert sampled["protocol"]["evaluation"]["test"] == "5 uniform negatives"
+    assert sampled["test"]["hit@5"] > result["test"]["hit@5"]
+    assert len(list(folder.glob("evaluation-*.json"))) >= 1
+
+
+def test_without_validation_the_last_epoch_is_kept(keys, tmp_path):
+    folder = tmp_path / "run"
+    result = quick_start.run("SASRec_SDA", "tiny", (), {**keys, "eval_step": 0, "run_dir": str(folder)})
+    assert result["valid"] is None and load_checkpoint(folder / BEST)["epoch"] == EPOCHS - 1 == result["best_epoch"] - 1
+
+
+@pytest.mark.parametrize("model", ["Pop", "ItemKNN", "BPR", "SASRec", "EASE"])
+def test_recboles_own_models_run_and_load(model, keys):
+    result = quick_start.run(model, "tiny", (), {**keys, "epochs": 1})
+    assert result["features"] is None and 0 <= result["test"]["hit@10"] <= 1
+    assert quick_start.evaluate(result["run_dir"])["test"] == result["test"]
+
+
+def test_base_and_sda_share_split_and_batches(build):
+    one, other = build("SASRec"), build("SASRec_SDA")
+    for a, b in zip(one.data.train, other.data.train):
+        assert all(torch.equal(a[field], b[field]) for field in a.columns)
+
+
+def test_alignment_with_a_run_of_the_base(keys, tmp_path):
+    base = quick_start.run("SASRec", "tiny", (), {**keys, "epochs": 1})
+    given = {**keys, "epochs": 1, "alignment_weight": 0.1, "alignment_run": base["run_dir"]}
+    result = quick_start.run("SASRec_SDA", "tiny", (), {**given, "run_dir": str(tmp_path / "a")})
+    assert set(history(tmp_path / "a")[0]["loss"]) == {"recommendation", "cmsa", "alignment"}
+    assert result["protocol"] == base["protocol"]
+    with pytest.raises(InputError, match="a run of SASRec; expected one of GRU4Rec"):
+        quick_start.run("GRU4Rec_SDA", "tiny", (), given)
+    with pytest.raises(InputError, match="item embeddings are 64-d, this model's are 32-d"):
+        quick_start.run("SASRec_SDA", "tiny", (), {**given, "hidden_size": 32})
+    with pytest.raises(InputError, match="checkpoint .* does not exist"):
+        quick_start.run("SASRec_SDA", "tiny", (), {**given, "alignment_run": str(tmp_path / "none")})
+
+
+def test_a_run_that_cannot_start_leaves_no_folder(keys, tmp_path):
+    with pytest.raises(InputError, match="no feature store 'none'"):
+        quick_start.run("SASRec_SDA", "tiny", (), {**keys, "features": "none"})
+    assert not list((tmp_path / "runs").iterdir())
+
+
+def test_an_interruption_before_the_first_epoch_leaves_no_folder(keys, tmp_path, monkeypatch):
+    def interrupted(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(RunTrainer, "_train_epoch", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        quick_start.run("SASRec_SDA", "tiny", (), keys)
+    assert not list((tmp_path / "runs").iterdir())
+
+
+def test_an_existing_run_folder_is_never_overwritten(finished, keys):
+    with pytest.raises(InputError, match="exists already; resume it with --resume="):
+        quick_start.run("SASRec_SDA", "tiny", (), {**keys, "run_dir": str(finished[1])})
+
+
+def test_what_is_not_a_run_folder(tmp_path):
+    with pytest.raises(InputError, match="has no checkpoint/last.pt"):
+        quick_start.resume(tmp_path)
+    with pytest.raises(InputError, match="is not a run folder: config.yaml is missing"):
+        quick_start.load(tmp_path)
+
+
+def test_a_checkpoint_of_other_sizes_is_refused(finished):
+    with pytest.raises(InputError, match="best.pt does not fit this configuration: .*size mismatch"):
+        quick_start.load(finished[1], {"inner_size": 32})
+
+
+def test_models_with_trainers_of_their_own(keys):
+    with pytest.raises(InputError, match="RaCT is trained in three stages by a trainer of its own"):
+        quick_start.run("RaCT", "tiny", (), keys)
+
+
+def test_the_miniature_is_named_everywhere(tmp_path):
+    keys = {"data_path": str(tmp_path / "data"), "runs_path": str(tmp_path / "runs"), "epochs": 1, "use_gpu": False}
+    result = quick_start.run("SASRec_SDA", "Amazon_Sports", (), keys)
+    assert result["dataset"] == "Amazon_Sports-sample" and result["miniature"] and "Amazon_Sports-sample" in result["run_dir"]
+    folder = next((tmp_path / "runs").iterdir())
+    assert load_checkpoint(folder / BEST)["dataset"] == "Amazon_Sports-sample"
+    assert "built-in miniature" in (folder / "run.log").read_text()
