@@ -64,8 +64,15 @@ def compare() -> None:
             made = result(folder, model, given.dataset, given.config_files, {**keys, **more, "seed": seed})
             table.setdefault(name, []).append(made)
     rules = made["protocol"]
-    lines = [f"{given.dataset}: loss {rules['loss']}, {rules['split']}, {rules['evaluation']['test']}, seeds {seeds}", ""]
-    lines.append("| model | " + " | ".join(c.replace("hit", "Hit").replace("ndcg", "NDCG") for c in COLUMNS) + " | best epoch | s per epoch |")
+    lines = [
+        f"{given.dataset}: loss {rules['loss']}, {rules['split']}, {rules['evaluation']['test']}, seeds {seeds}",
+        "",
+    ]
+    lines.append(
+        "| model | "
+        + " | ".join(c.replace("hit", "Hit").replace("ndcg", "NDCG") for c in COLUMNS)
+        + " | best epoch | s per epoch |"
+    )
     lines.append("|" + " --- |" * (len(COLUMNS) + 3))
     lines += [row(name, results) for name, results in table.items()]
     print("\n".join(lines))

@@ -108,7 +108,8 @@ def generate(name: str, data_path) -> Tuple[Path, Path]:
     records = []
     for product in products:
         image = f"images/{product.item_id}.png" if product.has_picture else None
-        picture = render(product.silhouette, product.colour, rng)  # drawn for all, so that the stream does not depend on it
+        # Drawn for all products, so that the random stream does not depend on who has a picture.
+        picture = render(product.silhouette, product.colour, rng)
         if image:
             picture.save(folder / image)
         record = {"item_id": product.item_id, "title": product.title, "brand": product.brand}

@@ -75,7 +75,9 @@ def load_checkpoint(path, device="cpu") -> dict:
     try:
         return torch.load(path, map_location=device, weights_only=True)
     except pickle.UnpicklingError:
-        raise InputError(f"{path} is not a checkpoint of this project: it holds pickled objects, which are not loaded") from None
+        raise InputError(
+            f"{path} is not a checkpoint of this project: it holds pickled objects, which are not loaded"
+        ) from None
     except (RuntimeError, EOFError, KeyError, ValueError) as error:
         raise InputError(f"{path} is damaged: {str(error).splitlines()[0]}") from None
 

@@ -49,6 +49,8 @@ def _import(args: argparse.Namespace) -> None:
 def _extract(args: argparse.Namespace) -> None:
     from recbole_sda.features.extract import extract_light
 
+    if args.dim < 1:
+        raise InputError(f"--dim {args.dim}: expected at least 1")
     path = extract_light(args.items, args.out, args.dim, args.text_fields or (), args.overwrite)
     _inspect(argparse.Namespace(store=str(path)))
 
@@ -77,7 +79,9 @@ def _inspect(args: argparse.Namespace) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="recbole-sda", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    run = commands.add_parser("run", add_help=False, help="train and evaluate a model: the arguments of run_recbole_sda.py")
+    run = commands.add_parser(
+        "run", add_help=False, help="train and evaluate a model: the arguments of run_recbole_sda.py"
+    )
     run.set_defaults(action=None)
     features = commands.add_parser("features", help="make and look at feature stores")
     actions = features.add_subparsers(dest="what", required=True, metavar="ACTION")

@@ -74,7 +74,7 @@ def parse(argv: List[str]) -> Arguments:
 
 def help_text(model: Optional[str] = None) -> str:
     """Return the whole help: usage, keys with defaults and meaning, models, data sets."""
-    from recbole_sda.config import properties_dir, supported_datasets
+    from recbole_sda.config import properties_dir, recbole_defaults, supported_datasets
     from recbole_sda.model.table import BASES, WITHOUT_SDA, base_name, model_class, sda_models
 
     def listing(names) -> str:
@@ -85,18 +85,18 @@ def help_text(model: Optional[str] = None) -> str:
         text = (properties_dir() / name).read_text(encoding="utf-8")
         parts.append(f"keys of properties/{name}, with defaults:\n{textwrap.indent(text, '  ')}")
     if model:
-        import recbole
-
         model_class(model)
         base = base_name(model)
-        path = f"{recbole.__path__[0]}/properties/model/{base}.yaml"
-        with open(path, encoding="utf-8") as file:
-            parts.append(f"keys of {base}, with RecBole's defaults:\n{textwrap.indent(file.read(), '  ')}\n")
+        parts.append(f"keys of {base}, with RecBole's defaults:\n{textwrap.indent(recbole_defaults(base), '  ')}\n")
     parts.append("SDA models:\n" + listing(sda_models()) + "\n")
     reasons = "\n".join(f"  {name}: {reason}" for name, reason in WITHOUT_SDA.items())
-    parts.append("RecBole models without an SDA version (they run as they are, where their own needs are met):\n" + reasons)
+    parts.append(
+        "RecBole models without an SDA version (they run as they are, where their own needs are met):\n" + reasons
+    )
     parts.append("\nRecBole's own models of the first list run without the suffix:\n" + listing(BASES) + "\n")
-    parts.append("data sets with a file in properties/dataset and a built-in miniature:\n" + listing(supported_datasets()))
+    parts.append(
+        "data sets with a file in properties/dataset and a built-in miniature:\n" + listing(supported_datasets())
+    )
     return "\n".join(parts)
 
 
@@ -111,7 +111,9 @@ def _model_and_dataset(given: Arguments) -> tuple:
             names[key] = getattr(given, key) or values.get(key) or names[key]
     for key, value in names.items():
         if not value:
-            raise InputError(f"--{key} is missing: give --{key}=NAME, or `{key}: NAME` in a configuration file; see --help")
+            raise InputError(
+                f"--{key} is missing: give --{key}=NAME, or `{key}: NAME` in a configuration file; see --help"
+            )
     return names["model"], names["dataset"]
 
 

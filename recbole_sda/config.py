@@ -38,7 +38,9 @@ class YamlLoader(yaml.SafeLoader):
 
 YamlLoader.add_implicit_resolver(
     "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)$|^[-+]?(?:\d[\d_]*\.\d*|\.\d+)$|^[-+]?\.(?:inf|nan)$", re.I),
+    re.compile(
+        r"^[-+]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)$|^[-+]?(?:\d[\d_]*\.\d*|\.\d+)$|^[-+]?\.(?:inf|nan)$", re.I
+    ),
     list("-+0123456789."),
 )
 
@@ -94,6 +96,12 @@ def _recbole_keys(base: str) -> Set[str]:
     for text in sources:
         keys |= set(re.findall(r"config\[\s*[\"'](\w+)[\"']\s*\]", text))
     return keys
+
+
+def recbole_defaults(base: str) -> str:
+    """Return the text of RecBole's YAML file of a model, empty where it has none."""
+    path = Path(recbole.__file__).parent / f"properties/model/{base}.yaml"
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
 
 
 @lru_cache(maxsize=None)

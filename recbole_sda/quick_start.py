@@ -87,7 +87,9 @@ def _train_and_report(run: Run) -> Dict[str, Any]:
     _, valid_result = trainer.fit(data.train, data.valid, show_progress=progress)
     trained = time.time()
     test_result = trainer.evaluate(data.test, show_progress=progress)
-    lines = (run.run_dir / HISTORY).read_text(encoding="utf-8").splitlines() if (run.run_dir / HISTORY).is_file() else []
+    lines = (
+        (run.run_dir / HISTORY).read_text(encoding="utf-8").splitlines() if (run.run_dir / HISTORY).is_file() else []
+    )
     epochs = [line for line in map(json.loads, lines) if line["phase"] == "train"]
     result = _result(run, valid_result, test_result)
     result["epochs_run"] = len(epochs)

@@ -87,7 +87,9 @@ def describe_split(eval_args: dict) -> str:
     split, per = eval_args["split"], eval_args["group_by"]
     order = {"TO": "in time order", "RO": "in random order"}.get(eval_args["order"], eval_args["order"])
     if "LS" in split:
-        how = {"valid_and_test": "leave-one-out for validation and test"}.get(split["LS"], f"leave one out ({split['LS']})")
+        how = {"valid_and_test": "leave-one-out for validation and test"}.get(
+            split["LS"], f"leave one out ({split['LS']})"
+        )
     else:
         how = "ratio " + ":".join(f"{share:g}" for share in split["RS"])
     return f"{how}, per {per}, {order}" if per and per != "none" else f"{how}, {order}"

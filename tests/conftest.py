@@ -1,5 +1,6 @@
 """Shared data: a tiny data set with features, written once per session, and a way to build models on it."""
 
+import json
 import os
 from pathlib import Path
 from types import SimpleNamespace
@@ -7,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from recbole_sda import compat
 
@@ -84,13 +86,35 @@ class Builder:
         data = load_data(config)
         batch = next(iter(data.train))
         init_seed(7, True)
-        return SimpleNamespace(model=model_class(name)(config, data.train._dataset), data=data, batch=batch, config=config)
+        return SimpleNamespace(
+            model=model_class(name)(config, data.train._dataset), data=data, batch=batch, config=config
+        )
 
 
 @pytest.fixture(scope="session")
 def build(data_path, tmp_path_factory) -> Builder:
     """See :class:`Builder`."""
     return Builder(data_path, tmp_path_factory.mktemp("runs"))
+
+
+@pytest.fixture
+def items_file(tmp_path):
+    """Six items with texts; two without a picture, one with a file that is no picture."""
+    rng = np.random.default_rng(0)
+    words = ["red drum", "blue drum", "green flute", "red flute", "old violin", "new violin"]
+    lines = []
+    for k, title in enumerate(words):
+        image = f"p{k}.png"
+        if k < 4:
+            Image.fromarray(rng.integers(0, 255, (20, 30, 3), dtype=np.uint8)).save(tmp_path / image)
+        elif k == 4:
+            (tmp_path / image).write_text("not a picture")
+        else:
+            image = None
+        lines.append({"item_id": f"i{k}", "title": title, "tags": ["music", f"t{k}"], "price": k, "image": image})
+    path = tmp_path / "items.jsonl"
+    path.write_text("\n".join(map(json.dumps, lines)) + "\n\n")
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -40,6 +40,7 @@ class Evil:
         return (print, ("executed",))
 
 
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 def test_pickled_code_is_not_executed(tmp_path, capsys):
     torch.save({"model": Evil()}, tmp_path / "evil.pt")
     with pytest.raises(InputError, match="holds pickled objects, which are not loaded"):

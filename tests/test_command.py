@@ -42,7 +42,15 @@ def test_malformed_arguments(argv, message):
 def test_help_shows_keys_models_and_data_sets(capsys):
     assert main(["--help"]) == 0
     text = capsys.readouterr().out
-    for part in ("--resume", "cmsa_weight: 0.1", "runs_path: runs", "Amazon_Sports", "SASRec_SDA", *WITHOUT_SDA, *BASES):
+    for part in (
+        "--resume",
+        "cmsa_weight: 0.1",
+        "runs_path: runs",
+        "Amazon_Sports",
+        "SASRec_SDA",
+        *WITHOUT_SDA,
+        *BASES,
+    ):
         assert part in text
     assert main(["--model=SASRec_SDA", "--help"]) == 0
     assert "hidden_size: 64" in capsys.readouterr().out
@@ -79,7 +87,9 @@ def test_wrong_input_is_one_line_and_status_2(argv, message, data_path, tmp_path
 
 def test_model_and_data_set_may_stand_in_a_file(data_path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "run.yaml").write_text(f"model: BPR_SDA\ndataset: tiny\ndata_path: {data_path}\nepochs: 1\nuse_gpu: False\n")
+    (tmp_path / "run.yaml").write_text(
+        f"model: BPR_SDA\ndataset: tiny\ndata_path: {data_path}\nepochs: 1\nuse_gpu: False\n"
+    )
     assert main(["--config_files=run.yaml", "--run_dir=out"]) == 0
     assert (tmp_path / "out" / "metrics.json").is_file()
     assert main(["--load=out"]) == 0 and list((tmp_path / "out").glob("evaluation-*.json"))
@@ -94,7 +104,13 @@ def test_exit_status_of_an_interruption(capsys):
 
 def test_ctrl_c_says_how_to_go_on_and_the_run_goes_on(data_path, tmp_path):
     command = [sys.executable, str(ROOT / "run_recbole_sda.py")]
-    words = ["--model=SASRec_SDA", "--dataset=tiny", f"--data_path={data_path}", "--epochs=5000", "--stopping_step=5000"]
+    words = [
+        "--model=SASRec_SDA",
+        "--dataset=tiny",
+        f"--data_path={data_path}",
+        "--epochs=5000",
+        "--stopping_step=5000",
+    ]
     words += ["--train_batch_size=64", "--threads=1", "--use_gpu=False", "--run_dir=out"]
     process = subprocess.Popen(command + words, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     deadline = time.time() + 120
@@ -112,8 +128,16 @@ def test_the_command_prints_the_table_with_the_protocol(data_path, tmp_path):
     words = ["--model=SASRec_SDA", "--dataset=tiny", f"--data_path={data_path}", "--epochs=1", "--use_gpu=False"]
     environment = {**os.environ, "PYTHONWARNINGS": "default"}
     done = subprocess.run(
-        [sys.executable, str(ROOT / "run_recbole_sda.py"), *words], cwd=tmp_path, capture_output=True, text=True, env=environment
+        [sys.executable, str(ROOT / "run_recbole_sda.py"), *words],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env=environment,
     )
     assert done.returncode == 0, done.stderr
-    assert "SASRec_SDA on tiny" in done.stderr and "loss CE | leave-one-out" in done.stderr and "full sort over 37 items" in done.stderr
+    assert (
+        "SASRec_SDA on tiny" in done.stderr
+        and "loss CE | leave-one-out" in done.stderr
+        and "full sort over 37 items" in done.stderr
+    )
     assert "ndcg@10" in done.stderr

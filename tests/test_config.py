@@ -121,7 +121,9 @@ def test_every_own_key_is_documented_with_a_type_and_read_by_the_settings():
 
 
 def test_each_supported_data_set_has_a_file():
-    assert {"Amazon_Sports", "Amazon_Beauty", "Amazon_Toys", "Amazon_Baby", "Amazon_Clothing"} <= set(supported_datasets())
+    assert {"Amazon_Sports", "Amazon_Beauty", "Amazon_Toys", "Amazon_Baby", "Amazon_Clothing"} <= set(
+        supported_datasets()
+    )
 
 
 def test_time_column_is_loaded_for_sequential_models(build):

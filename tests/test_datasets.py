@@ -19,7 +19,12 @@ def test_pre_split_files_count_as_prepared(tmp_path):
 
 def test_a_supported_set_that_is_not_there_gives_way_to_its_miniature_and_says_so(tmp_path, caplog):
     assert choose_dataset("Amazon_Sports", tmp_path) == "Amazon_Sports-sample"
-    for part in ("is not prepared", "Amazon_Sports.inter", "features import", "BUILT-IN MINIATURE Amazon_Sports-sample"):
+    for part in (
+        "is not prepared",
+        "Amazon_Sports.inter",
+        "features import",
+        "BUILT-IN MINIATURE Amazon_Sports-sample",
+    ):
         assert part in caplog.text
     (tmp_path / "Amazon_Sports").mkdir()
     (tmp_path / "Amazon_Sports" / "Amazon_Sports.inter").touch()
@@ -30,7 +35,9 @@ def test_asking_for_the_miniature_needs_no_warning(tmp_path, caplog):
     assert choose_dataset("Amazon_Toys-sample", tmp_path) == "Amazon_Toys-sample" and not caplog.text
 
 
-@pytest.mark.parametrize("name, hint", [("Amazon_Sport", "Did you mean 'Amazon_Sports'"), ("tinny", "Did you mean 'tiny'")])
+@pytest.mark.parametrize(
+    "name, hint", [("Amazon_Sport", "Did you mean 'Amazon_Sports'"), ("tinny", "Did you mean 'tiny'")]
+)
 def test_unknown_names(data_path, name, hint):
     with pytest.raises(InputError, match=f"data set '{name}': .*{name}.inter does not exist.*{hint}"):
         choose_dataset(name, data_path)

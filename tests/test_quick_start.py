@@ -205,7 +205,11 @@ def test_models_with_trainers_of_their_own(keys):
 def test_the_miniature_is_named_everywhere(tmp_path):
     keys = {"data_path": str(tmp_path / "data"), "runs_path": str(tmp_path / "runs"), "epochs": 1, "use_gpu": False}
     result = quick_start.run("SASRec_SDA", "Amazon_Sports", (), keys)
-    assert result["dataset"] == "Amazon_Sports-sample" and result["miniature"] and "Amazon_Sports-sample" in result["run_dir"]
+    assert (
+        result["dataset"] == "Amazon_Sports-sample"
+        and result["miniature"]
+        and "Amazon_Sports-sample" in result["run_dir"]
+    )
     folder = next((tmp_path / "runs").iterdir())
     assert load_checkpoint(folder / BEST)["dataset"] == "Amazon_Sports-sample"
     assert "built-in miniature" in (folder / "run.log").read_text()

@@ -49,7 +49,9 @@ def from_npy(matrices: Mapping[str, str], ids: str, masks: Optional[Mapping[str,
     present = {name: load(path).astype(bool) for name, path in (masks or {}).items()}
     for name in present:
         if name not in features:
-            raise InputError(f"a mask is given for modality {name!r}, which has no vectors; there is {', '.join(features)}")
+            raise InputError(
+                f"a mask is given for modality {name!r}, which has no vectors; there is {', '.join(features)}"
+            )
     sources = [*matrices.values(), ids, *(masks or {}).values()]
     return Vectors(item_ids, features, present, {Path(p).name: sha256_of(Path(p)) for p in sources})
 
@@ -69,7 +71,9 @@ def from_parquet(path: str, columns: Mapping[str, str], id_column: str = "item_i
         rows = table[name].to_pylist()
         widths = {len(row) for row in rows if row is not None} if _lists(table[name].type) else set()
         if len(widths) != 1:
-            raise InputError(f"{path}, column {name!r}: expected lists of one length, found {sorted(widths) or 'no lists'}")
+            raise InputError(
+                f"{path}, column {name!r}: expected lists of one length, found {sorted(widths) or 'no lists'}"
+            )
         present[modality] = np.array([row is not None for row in rows])
         empty = [0.0] * widths.pop()
         features[modality] = np.array([empty if row is None else row for row in rows], dtype=np.float32)

@@ -90,7 +90,9 @@ def _check_matrix(where: str, name: str, matrix: Tensor, present: Tensor, n_item
     finite = torch.isfinite(matrix).all(dim=1)
     if not finite.all():
         row = int((~finite).nonzero()[0])
-        raise InputError(f"{where}: modality {name!r} has NaN or infinite values in {int((~finite).sum())} rows, first {row}")
+        raise InputError(
+            f"{where}: modality {name!r} has NaN or infinite values in {int((~finite).sum())} rows, first {row}"
+        )
 
 
 def write_store(
@@ -193,7 +195,9 @@ class FeatureStore:
         if verify:
             for name, expected in hashes.items():
                 if sha256_of(self.path / name) != expected:
-                    raise InputError(f"{self.path / name} is truncated or was changed: its sha256 is not the manifest's")
+                    raise InputError(
+                        f"{self.path / name} is truncated or was changed: its sha256 is not the manifest's"
+                    )
         ids = (self.path / ITEM_IDS).read_text(encoding="utf-8").split("\n")[:-1]
         self.item_ids = _check_ids(ids, str(self.path / ITEM_IDS))
         try:
@@ -232,7 +236,9 @@ class FeatureStore:
         for name in names or []:
             if name not in self.counts:
                 known = ", ".join(self.modalities)
-                raise InputError(f"{self.path} has no modality {name!r}; it has {known}.{nearest(name, self.modalities)}")
+                raise InputError(
+                    f"{self.path} has no modality {name!r}; it has {known}.{nearest(name, self.modalities)}"
+                )
         return list(names or self.modalities)
 
     def rows(self, tokens: Sequence[str]) -> Tensor:
@@ -257,12 +263,16 @@ class FeatureStore:
         found = rows >= 0
         if not found.any():
             ours, theirs = ", ".join(list(tokens[1:4])), ", ".join(self.item_ids[:3])
-            raise InputError(f"{self.path} knows none of the data set's items: items are {ours}, ...; ids there {theirs}, ...")
+            raise InputError(
+                f"{self.path} knows none of the data set's items: items are {ours}, ...; ids there {theirs}, ..."
+            )
         aligned, present = {}, torch.zeros(len(matrices), len(tokens), dtype=torch.bool)
         for m, (name, matrix) in enumerate(matrices.items()):
             present[m, found] = self.present(name)[rows[found]]
             if not present[m].any():
-                raise InputError(f"{self.path}: no item of the data set has modality {name!r}; leave it out (modalities)")
+                raise InputError(
+                    f"{self.path}: no item of the data set has modality {name!r}; leave it out (modalities)"
+                )
             aligned[name] = torch.zeros(len(tokens), matrix.shape[1])
             aligned[name][present[m]] = matrix[rows[present[m]]].float()
         missing = [tokens[i] for i in (~found).nonzero().flatten().tolist() if i]
@@ -289,5 +299,7 @@ def find_store(dataset_path, name: Optional[str] = None) -> FeatureStore:
     if name is None and len(names) > 1:
         raise InputError(f"{folder} holds several feature stores ({', '.join(names)}); choose one with --features=NAME")
     if name is not None and str(name) not in names:
-        raise InputError(f"no feature store {str(name)!r} in {folder}; there is {', '.join(names)}.{nearest(name, names)}")
+        raise InputError(
+            f"no feature store {str(name)!r} in {folder}; there is {', '.join(names)}.{nearest(name, names)}"
+        )
     return FeatureStore(folder / str(name or names[0]))

@@ -44,7 +44,9 @@ def parse_steps(steps: Sequence[str]) -> List[Tuple[str, int]]:
         elif name in SIZED_STEPS and size.isdecimal() and int(size) > 0:
             parsed.append((name, int(size)))
         else:
-            raise InputError(f"feature_views: {step!r} is not a view; allowed are center, l2, pca:D and whiten:D, D >= 1")
+            raise InputError(
+                f"feature_views: {step!r} is not a view; allowed are center, l2, pca:D and whiten:D, D >= 1"
+            )
     return parsed
 
 
@@ -54,7 +56,9 @@ def _apply(name: str, size: int, x: np.ndarray, where: str) -> np.ndarray:
     if name == "l2":
         return normalize(x)
     if size > min(x.shape):
-        raise InputError(f"{where}: {name}:{size} asks for more components than {x.shape[0]} items x {x.shape[1]} values give")
+        raise InputError(
+            f"{where}: {name}:{size} asks for more components than {x.shape[0]} items x {x.shape[1]} values give"
+        )
     return PCA(size, whiten=name == "whiten", svd_solver="full").fit_transform(x)
 
 

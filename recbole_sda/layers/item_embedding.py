@@ -134,4 +134,6 @@ class EncodedItemEmbedding(nn.Module):
         return super()._load_from_state_dict(*args, **kwargs)
 
     def extra_repr(self) -> str:
-        return f"{self.num_embeddings}, {self.embedding_dim}, modalities={self.n_modalities}, ids={self.ids is not None}"
+        return (
+            f"{self.num_embeddings}, {self.embedding_dim}, modalities={self.n_modalities}, ids={self.ids is not None}"
+        )

@@ -1,6 +1,5 @@
 """Alignment of encoded items with a frozen collaborative item table (the reference's second stage)."""
 
-import torch
 from torch import Tensor, nn
 
 from recbole_sda.losses.cmsa import CMSALoss
@@ -28,4 +27,3 @@ class CollaborativeAlignment(nn.Module):
         """Return the loss of ``embeddings`` (batch, dim), the encoded rows of the item ids ``items`` (batch,)."""
         known = self.known[items]
         return self.contrast(embeddings[known], self.table[items[known]])
-

@@ -10,9 +10,7 @@ from recbole_sda.checkpoint import BEST, load_checkpoint, read_item_tokens
 from recbole_sda.errors import InputError
 
 
-def load_item_table(
-    run_dir, tokens: Sequence[str], base: str, item_table: str, dim: int
-) -> Tuple[Tensor, Tensor]:
+def load_item_table(run_dir, tokens: Sequence[str], base: str, item_table: str, dim: int) -> Tuple[Tensor, Tensor]:
     """Read the item table of a base model's run and bring it into the order of ``tokens``.
 
     Args:
@@ -31,7 +29,9 @@ def load_item_table(
     where = Path(run_dir)
     state = load_checkpoint(where / BEST)
     if state["model"] != base:
-        raise InputError(f"alignment_run={run_dir}: a run of {state['model']}; expected one of {base}, trained on ids alone")
+        raise InputError(
+            f"alignment_run={run_dir}: a run of {state['model']}; expected one of {base}, trained on ids alone"
+        )
     trained = state["state_dict"][f"{item_table}.weight"]
     if trained.shape[1] != dim:
         raise InputError(f"alignment_run={run_dir}: item embeddings are {trained.shape[1]}-d, this model's are {dim}-d")

@@ -75,7 +75,9 @@ class SDASettings:
         if settings.item_encoder == "identity":
             for key in ("cmsa_weight", "alignment_weight"):
                 if getattr(settings, key) > 0:
-                    raise InputError(f"{key}={getattr(settings, key)} needs encoded features; item_encoder=identity has none")
+                    raise InputError(
+                        f"{key}={getattr(settings, key)} needs encoded features; item_encoder=identity has none"
+                    )
         if settings.alignment_weight > 0 and not settings.alignment_run:
             raise InputError("alignment_weight above 0 needs alignment_run, the run folder of the base model")
         parse_steps(settings.feature_views)
@@ -103,7 +105,7 @@ def _checked(key: str, kind: Any, value: Any) -> Any:
 def _in_range(key: str, value: Any, whole: bool) -> Any:
     low, allowed, high = RANGES[key]
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not number or (whole and value != int(value)) or value < low or (value == low and not allowed):
+    if not number or not value >= low or (whole and value != int(value)) or (value == low and not allowed):
         inside = False
     else:
         inside = high is None or value < high

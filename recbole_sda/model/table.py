@@ -31,7 +31,9 @@ BASES: Dict[str, Base] = {
     # sequential
     "BERT4Rec": Base("sequential"),
     "Caser": Base("sequential"),
-    "CORE": Base("sequential", note="RecBole's sampled evaluation (uniN) of CORE does not normalise items; use full sort"),
+    "CORE": Base(
+        "sequential", note="RecBole's sampled evaluation (uniN) of CORE does not normalise items; use full sort"
+    ),
     "FEARec": Base("sequential"),
     "FOSSIL": Base("sequential"),
     "GCSAN": Base("sequential"),

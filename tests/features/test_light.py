@@ -40,7 +40,9 @@ def picture(colour, shape):
 def test_descriptors_see_colour_and_shape():
     red, red_box, blue = (describe_image(picture(*a)) for a in [("red", "disc"), ("red", "box"), ("blue", "disc")])
     colours = slice(0, 12 * 4 * 4)
-    assert np.allclose(red[colours], red_box[colours], atol=0.15) and not np.allclose(red[colours], blue[colours], atol=0.15)
+    assert np.allclose(red[colours], red_box[colours], atol=0.15) and not np.allclose(
+        red[colours], blue[colours], atol=0.15
+    )
     shapes = slice(12 * 4 * 4, -10)
     assert np.linalg.norm(red[shapes] - red_box[shapes]) > np.linalg.norm(red[shapes] - blue[shapes])
 
@@ -55,7 +57,14 @@ def test_images_missing_and_unreadable(tmp_path):
     for k, colour in enumerate(["red", "green", "blue"]):
         picture(colour, "disc").save(tmp_path / f"{k}.png")
     (tmp_path / "bad.png").write_bytes(b"no")
-    paths = [tmp_path / "0.png", None, tmp_path / "1.png", tmp_path / "bad.png", tmp_path / "gone.png", tmp_path / "2.png"]
+    paths = [
+        tmp_path / "0.png",
+        None,
+        tmp_path / "1.png",
+        tmp_path / "bad.png",
+        tmp_path / "gone.png",
+        tmp_path / "2.png",
+    ]
     vectors, present, failures = encode_images(paths, dim=2)
     assert present.tolist() == [True, False, True, False, False, True]
     assert vectors.shape == (6, 2) and not vectors[~present].any()

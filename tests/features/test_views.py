@@ -56,7 +56,9 @@ def test_cache_is_read_back_and_keyed_by_steps_and_content(wide, tmp_path):
     assert len(list((wide.path / "views").iterdir())) == 2
     changed = wide.matrix("text").numpy() * 2
     write_store(wide.path, wide.item_ids, {"text": changed}, {"text": wide.present("text").numpy()}, overwrite=True)
-    torch.testing.assert_close(view(FeatureStore(wide.path), "text", ["pca:2"]).abs(), 2 * first.abs(), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        view(FeatureStore(wide.path), "text", ["pca:2"]).abs(), 2 * first.abs(), rtol=1e-4, atol=1e-4
+    )
 
 
 def test_a_damaged_cache_is_made_again(wide):

@@ -36,7 +36,9 @@ def test_concat_projects_all_modalities(embeddings):
     fusion = ConcatFusion(2, 3).double()
     fused = fusion(embeddings, PRESENT)
     for item in range(4):
-        torch.testing.assert_close(fused[item], fusion.projection(torch.cat([embeddings[0, item], embeddings[1, item]])))
+        torch.testing.assert_close(
+            fused[item], fusion.projection(torch.cat([embeddings[0, item], embeddings[1, item]]))
+        )
 
 
 @pytest.mark.parametrize("name", FUSIONS)

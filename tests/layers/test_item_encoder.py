@@ -64,7 +64,9 @@ def test_gradients(features, present, fusion):
 
     def encode(*values):
         tensors = dict(zip(names, values))
-        z = torch.func.functional_call(_Whole(encoder), {f"encoder.{k}": v for k, v in tensors.items()}, (features, present))
+        z = torch.func.functional_call(
+            _Whole(encoder), {f"encoder.{k}": v for k, v in tensors.items()}, (features, present)
+        )
         return z
 
     values = tuple(p.detach().clone().requires_grad_() for p in encoder.parameters())
