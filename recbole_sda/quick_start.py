@@ -64,6 +64,7 @@ def build(config: RunConfig, run_dir: Path) -> Run:
     if config.ignored_keys:
         logger.warning("not read by %s: %s", config["model"], ", ".join(sorted(set(config.ignored_keys))))
     init_seed(config["seed"], config["reproducibility"])
+    config["checkpoint_dir"] = str(run_dir / BEST.parent)  # RecBole makes this folder
     data = load_data(config)
     init_seed(config["seed"], config["reproducibility"])
     model = model_class(config["model"])(config, data.train._dataset).to(config["device"])

@@ -28,7 +28,8 @@ class CMSALoss(nn.Module):
         The reference uses ``temperature=3, learnable=True, teacher_scale=None, normalize=False,
         detach_teacher=False`` (the configuration preset ``paper``). Its targets are one-hot for the large norms of
         LVLM states and uniform for unit norms: scale matters more than the formula. The defaults here give a real
-        soft target on unit-norm vectors.
+        soft target on unit-norm vectors: with 512 items, on three catalogues of pictures and texts, scale 8 left .60
+        to .75 of a target on the item itself (entropy 1.7 to 2.6 nats), scale 20 .99, scale 3 .04.
 
     Relations:
         With T the identity matrix this is the symmetric InfoNCE of CLIP.
@@ -38,7 +39,7 @@ class CMSALoss(nn.Module):
         self,
         temperature: float = 0.1,
         learnable: bool = True,
-        teacher_scale: Optional[float] = 20.0,
+        teacher_scale: Optional[float] = 8.0,
         normalize: bool = True,
         detach_teacher: bool = True,
     ):
