@@ -20,10 +20,10 @@ from dataset_prep.render import COLOURS, SILHOUETTES, render
 from dataset_prep.words import BRANDS, PRODUCTS, PURPOSES
 
 SAMPLE_SUFFIX = "-sample"
-N_ITEMS, N_USERS = 400, 900
-MIN_LENGTH, MEAN_LENGTH = 5, 10
+N_ITEMS, N_USERS = 1500, 1000
+MIN_LENGTH, MEAN_LENGTH = 5, 8
 GUIDED = 0.85  # share of choices that follow colour and purpose; the rest follow popularity alone
-POPULARITY_EXPONENT = 0.8
+POPULARITY_EXPONENT = 0.6
 WITHOUT_PICTURE = 0.03
 
 
