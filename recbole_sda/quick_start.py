@@ -6,7 +6,7 @@ import shutil
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Dict, Iterator, NamedTuple, Optional, Sequence
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence
 
 import torch
 
@@ -88,19 +88,21 @@ def _train_and_report(run: Run) -> Dict[str, Any]:
     _, valid_result = trainer.fit(data.train, data.valid, show_progress=progress)
     trained = time.time()
     test_result = trainer.evaluate(data.test, show_progress=progress)
-    lines = (
-        (run.run_dir / HISTORY).read_text(encoding="utf-8").splitlines() if (run.run_dir / HISTORY).is_file() else []
-    )
-    epochs = [line for line in map(json.loads, lines) if line["phase"] == "train"]
     result = _result(run, valid_result, test_result)
-    result["epochs_run"] = len(epochs)
     result["seconds"] = {
-        "training": round(sum(line["seconds"] for line in epochs), 2),
+        "training": round(sum(line["seconds"] for line in _epochs(run.run_dir)), 2),
         "training_and_validation_since_start": round(trained - started, 2),
         "test_evaluation": round(time.time() - trained, 2),
     }
     write_metrics(run.run_dir, result)
     return result
+
+
+def _epochs(run_dir: Path) -> List[dict]:
+    """Return the history's line of each trained epoch; models without training have none."""
+    path = run_dir / HISTORY
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    return [line for line in map(json.loads, lines) if line["phase"] == "train"]
 
 
 def _result(run: Run, valid_result, test_result) -> Dict[str, Any]:
@@ -113,7 +115,7 @@ def _result(run: Run, valid_result, test_result) -> Dict[str, Any]:
         "valid": None if valid_result is None else {k: float(v) for k, v in valid_result.items()},
         "test": {k: float(v) for k, v in test_result.items()},
         "best_epoch": run.trainer.best_epoch + 1,
-        "epochs_run": run.trainer.start_epoch,
+        "epochs_run": len(_epochs(run.run_dir)),
         "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
         "features": getattr(model, "feature_record", None),
         "environment": environment(config["device"]),
@@ -196,7 +198,7 @@ def load(run_dir, overrides: Optional[Dict[str, Any]] = None) -> Run:
     """Open a run folder with the weights of its best epoch, ready for ``run.trainer.evaluate`` or ``run.model``."""
     run = open_run(run_dir, overrides)
     state = run.trainer.load_weights(run.run_dir / BEST)
-    run.trainer.best_epoch, run.trainer.start_epoch = state["epoch"], state["epoch"] + 1
+    run.trainer.best_epoch = state["epoch"]
     run.trainer.eval_collector.data_collect(run.data.train)
     run.model.eval()
     return run
