@@ -3,7 +3,8 @@
 All models of the list are timed in turn, round after round, so that a busy machine slows all of them; reported are
 medians over the rounds, and the median of each round's ratio to the base.
 
-    python benchmarks/cost.py --data_path=dataset --dataset=Amazon_Instruments [--models=[SASRec,BPR]] [--rounds=5] [--key=value ...]
+    python benchmarks/cost.py --data_path=dataset --dataset=Amazon_Instruments [--models=[SASRec,BPR]] [--rounds=5]
+                              [--steps=5] [--key=value ...]
 """
 
 import logging

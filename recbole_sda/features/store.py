@@ -30,10 +30,10 @@ from torch import Tensor
 
 from recbole_sda import __version__
 from recbole_sda.errors import InputError, nearest
+from recbole_sda.features.checks import DTYPES, check_ids, check_matrix
 
 SCHEMA_VERSION = 1
 FEATURES, ITEM_IDS, MANIFEST = "features.safetensors", "item_ids.txt", "manifest.json"
-DTYPES = {torch.float16: "float16", torch.float32: "float32"}
 
 
 @dataclass
@@ -65,36 +65,6 @@ def library_versions(*names: str) -> Dict[str, str]:
     return {"recbole-sda": __version__, "python": platform.python_version(), **found}
 
 
-def _check_ids(item_ids: Sequence[str], where: str) -> List[str]:
-    ids = [str(token) for token in item_ids]
-    bad = next((token for token in ids if not token or token.splitlines() != [token]), None)
-    if bad is not None:
-        raise InputError(f"{where}: item id {bad!r} is empty or holds a line break")
-    if len(set(ids)) < len(ids):
-        seen: set = set()
-        twice = next(token for token in ids if token in seen or seen.add(token))  # type: ignore[func-returns-value]
-        raise InputError(f"{where}: item id {twice!r} stands there more than once; ids must be unique")
-    return ids
-
-
-def _check_matrix(where: str, name: str, matrix: Tensor, present: Tensor, n_items: int) -> None:
-    if matrix.dim() != 2 or matrix.shape[1] == 0 or matrix.dtype not in DTYPES:
-        kind = f"{str(matrix.dtype).removeprefix('torch.')} {tuple(matrix.shape)}"
-        raise InputError(f"{where}: modality {name!r} must be float16 or float32 (n_items, dim), got {kind}")
-    if len(matrix) != n_items or present.shape != (n_items,):
-        raise InputError(
-            f"{where}: modality {name!r} has {len(matrix)} rows and a mask of {len(present)} for {n_items} item ids"
-        )
-    if not present.any():
-        raise InputError(f"{where}: modality {name!r} is empty: no item has it; leave it out of the store")
-    finite = torch.isfinite(matrix).all(dim=1)
-    if not finite.all():
-        row = int((~finite).nonzero()[0])
-        raise InputError(
-            f"{where}: modality {name!r} has NaN or infinite values in {int((~finite).sum())} rows, first {row}"
-        )
-
-
 def write_store(
     path,
     item_ids: Sequence[str],
@@ -122,7 +92,7 @@ def write_store(
     path = Path(path)
     if path.exists() and not overwrite:
         raise InputError(f"{path} exists already; remove it, choose another name, or overwrite it (--overwrite)")
-    ids = _check_ids(item_ids, str(path))
+    ids = check_ids(item_ids, str(path))
     if not features:
         raise InputError(f"{path}: a store needs at least one modality")
     tensors, counts = {}, {}
@@ -133,7 +103,7 @@ def write_store(
         mask = torch.ones(len(matrix), dtype=torch.bool)
         if present is not None and name in present:
             mask = torch.as_tensor(present[name]).bool()
-        _check_matrix(str(path), name, matrix, mask, len(ids))
+        check_matrix(str(path), name, matrix, mask, len(ids))
         tensors[name] = (matrix * mask.unsqueeze(-1)).contiguous()
         tensors[f"{name}.present"] = mask.contiguous()
         counts[name] = {
@@ -199,13 +169,13 @@ class FeatureStore:
                         f"{self.path / name} is truncated or was changed: its sha256 is not the manifest's"
                     )
         ids = (self.path / ITEM_IDS).read_text(encoding="utf-8").split("\n")[:-1]
-        self.item_ids = _check_ids(ids, str(self.path / ITEM_IDS))
+        self.item_ids = check_ids(ids, str(self.path / ITEM_IDS))
         try:
             self._file = safe_open(self.path / FEATURES, framework="pt")
         except SafetensorError as error:
             raise InputError(f"{self.path / FEATURES} is damaged ({error})") from None
         for name in self.modalities:
-            _check_matrix(str(self.path), name, self.matrix(name), self.present(name), len(self.item_ids))
+            check_matrix(str(self.path), name, self.matrix(name), self.present(name), len(self.item_ids))
 
     @property
     def modalities(self) -> List[str]:
