@@ -15,6 +15,7 @@ LEVELS = {
     "losses": 0,
     "features": 0,
     "checkpoint": 0,
+    "sequences": 0,
     "compat": 0,
     "model": 1,
     "config": 2,
