@@ -14,6 +14,7 @@ from recbole_sda.checkpoint import BEST, ITEM_IDS, LAST
 from recbole_sda.config import RunConfig, read_yaml
 from recbole_sda.datasets import SAMPLE_SUFFIX, Data, choose_dataset, ensure_sample, load_data
 from recbole_sda.errors import InputError
+from recbole_sda.model.activation import use_fused_gelu
 from recbole_sda.model.item_features import item_tokens
 from recbole_sda.model.table import BASES, base_name, model_class
 from recbole_sda.results import (
@@ -68,6 +69,7 @@ def build(config: RunConfig, run_dir: Path) -> Run:
     data = load_data(config)
     init_seed(config["seed"], config["reproducibility"])
     model = model_class(config["model"])(config, data.train._dataset).to(config["device"])
+    use_fused_gelu(model)
     trainer = make_trainer(config, model, run_dir)
     note = BASES[base_name(config["model"])].note if base_name(config["model"]) in BASES else ""
     if note:

@@ -12,7 +12,10 @@ import torch
 from recbole_sda import compat
 from recbole_sda.checkpoint import BEST, LAST, from_plain, load_checkpoint, save_checkpoint
 from recbole_sda.errors import InputError
-from recbole_sda.model.table import base_name
+from recbole_sda.model.table import BASES, base_name
+
+from recbole.data.interaction import Interaction  # isort: skip  (after compat, which makes RecBole importable)
+from recbole_sda.collector import TopKCollector  # isort: skip
 
 logger = logging.getLogger(__name__)
 
@@ -136,8 +139,10 @@ class RunTrainer:
         return best
 
     def _train_epoch(self, train_data, epoch_idx, loss_func=None, show_progress=False):
-        self._epoch, self._n_batches = epoch_idx, len(train_data)
-        return super()._train_epoch(train_data, epoch_idx, loss_func, show_progress)
+        self._epoch = epoch_idx
+        losses = super()._train_epoch(train_data, epoch_idx, loss_func, show_progress)
+        self._n_batches = len(train_data)
+        return losses
 
     def _valid_epoch(self, valid_data, show_progress=False):
         score, result = super()._valid_epoch(valid_data, show_progress)
@@ -145,6 +150,15 @@ class RunTrainer:
         logger.info("%s | validation %s %.4f%s", self._line, self.valid_metric, score, " (best)" if bigger else "")
         self._record({"epoch": self._epoch, "phase": "valid", **{k: float(v) for k, v in result.items()}})
         return score, result
+
+    def _full_sort_batch_eval(self, batched_data):
+        row = BASES.get(base_name(self.config["model"]))
+        if row is not None and row.packed:  # what is causal does not see the padding behind a sequence
+            field = self.model.ITEM_SEQ
+            interaction = batched_data[0]
+            longest = int(interaction[self.model.ITEM_SEQ_LEN].max())
+            interaction.update(Interaction({field: interaction[field][:, :longest]}))
+        return super()._full_sort_batch_eval(batched_data)
 
     def evaluate(self, eval_data, load_best_model=True, model_file=None, show_progress=False):
         if load_best_model:
@@ -206,4 +220,6 @@ def make_trainer(config, model, run_dir):
     kind = get_trainer(config["MODEL_TYPE"], base)
     kind = type(f"Run{kind.__name__}", (RunTrainer, kind), {"run_dir": Path(run_dir)})
     with compat.tensorboard_folder(Path(run_dir) / "tensorboard"):
-        return kind(config, model)
+        trainer = kind(config, model)
+    trainer.eval_collector = TopKCollector(config)
+    return trainer

@@ -20,6 +20,8 @@ LEVELS = {
     "model": 1,
     "config": 2,
     "datasets": 2,
+    "loaders": 2,
+    "collector": 2,
     "trainer": 2,
     "results": 2,
     "quick_start": 2,

@@ -19,11 +19,13 @@ class Base:
     Attributes:
         family: ``sequential`` or ``general``, as RecBole's folders are named.
         item_table: attribute that holds the item table.
+        packed: whether it can be trained on packed sequences: its output at a position depends on the items up to it.
         note: what a user should know.
     """
 
     family: str
     item_table: str = "item_embedding"
+    packed: bool = False
     note: str = ""
 
 
@@ -37,12 +39,12 @@ BASES: Dict[str, Base] = {
     "FEARec": Base("sequential"),
     "FOSSIL": Base("sequential"),
     "GCSAN": Base("sequential"),
-    "GRU4Rec": Base("sequential"),
+    "GRU4Rec": Base("sequential", packed=True),
     "HRM": Base("sequential"),
     "LightSANs": Base("sequential"),
     "NARM": Base("sequential"),
     "NextItNet": Base("sequential"),
-    "SASRec": Base("sequential"),
+    "SASRec": Base("sequential", packed=True),
     "SHAN": Base("sequential"),
     "SINE": Base("sequential"),
     "SRGNN": Base("sequential"),
@@ -130,22 +132,29 @@ def recbole_model(name: str) -> type:
 def model_class(name: str) -> type:
     """Return the class of a model: RecBole's own, or the *_SDA class made from the table.
 
+    A model that can be trained on packed sequences gets :class:`recbole_sda.model.packed.PackedTraining` in front.
+
     Raises:
         InputError: there is no such model, with the nearest name, or it has no SDA version, with the reason.
     """
-    if not name.endswith(SUFFIX):
-        return recbole_model(name)
     base = base_name(name)
+    row = BASES.get(base)
+    if not name.endswith(SUFFIX):
+        return _packed(recbole_model(name)) if row and row.packed else recbole_model(name)
     if base in WITHOUT_SDA:
         raise InputError(f"{name}: there is no SDA version of {base}, which {WITHOUT_SDA[base]}")
     if base not in BASES:
         raise InputError(f"no model named {name!r}; --help lists them.{nearest(name, sda_models())}")
     mixin = importlib.import_module("recbole_sda.model.sda").SDA
-    row = BASES[base]
     attributes = {
         "__module__": __name__,
         "__doc__": f"RecBole's {base} with an encoded item embedding (see :class:`recbole_sda.model.sda.SDA`).",
         "base_name": base,
         "item_table": row.item_table,
     }
-    return type(name, (mixin, recbole_model(base)), attributes)
+    return type(name, (mixin, model_class(base)), attributes)
+
+
+def _packed(kind: type) -> type:
+    mixin = importlib.import_module("recbole_sda.model.packed").PackedTraining
+    return type(kind.__name__, (mixin, kind), {"__module__": __name__, "__doc__": kind.__doc__})

@@ -19,7 +19,9 @@ def test_value_and_gradients_equal_torch(block_scores):
     ours = catalogue_cross_entropy(hidden, table, targets, block_scores)
     theirs = F.cross_entropy(hidden @ table.T, targets)
     torch.testing.assert_close(ours, theirs)
-    for one, other in zip(torch.autograd.grad(2 * ours, [hidden, table]), torch.autograd.grad(2 * theirs, [hidden, table])):
+    for one, other in zip(
+        torch.autograd.grad(2 * ours, [hidden, table]), torch.autograd.grad(2 * theirs, [hidden, table])
+    ):
         torch.testing.assert_close(one, other)
 
 
@@ -32,7 +34,9 @@ def test_large_scores_do_not_overflow():
 
 def test_a_uniform_table_gives_log_n():
     hidden, table, targets = tensors()
-    assert catalogue_cross_entropy(hidden, torch.zeros(11, 5), targets).item() == pytest.approx(torch.tensor(11.0).log())
+    assert catalogue_cross_entropy(hidden, torch.zeros(11, 5), targets).item() == pytest.approx(
+        torch.tensor(11.0).log()
+    )
 
 
 def test_only_what_is_asked_for_gets_a_gradient():

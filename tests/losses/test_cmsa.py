@@ -60,12 +60,20 @@ def test_one_hot_targets_give_symmetric_infonce():
     assert loss.target_entropy.item() < 1e-6
 
 
-def test_symmetric_in_the_modalities_and_the_order_of_items():
+def test_the_order_of_items_does_not_matter():
     torch.manual_seed(0)
     x, y = torch.randn(2, 7, 5)
     loss, order = CMSALoss(), torch.randperm(7)
-    torch.testing.assert_close(loss(x, y), loss(y, x))
     torch.testing.assert_close(loss(x, y), loss(x[order], y[order]))
+
+
+def test_the_order_of_modalities_matters_little():
+    """T is normalised over rows and its transpose is not, so the two directions differ where targets are soft."""
+    torch.manual_seed(0)
+    x, y = torch.randn(2, 7, 5)
+    torch.testing.assert_close(CMSALoss()(x, y), CMSALoss()(y, x), rtol=1e-3, atol=0)
+    sharp = CMSALoss(teacher_scale=1e6)
+    torch.testing.assert_close(sharp(x, y), sharp(y, x))
 
 
 def test_targets_follow_the_structure_inside_the_modalities():

@@ -41,7 +41,7 @@ def test_the_recommendation_loss_is_that_of_the_base_on_the_encoded_table(build)
 def test_cmsa_is_taken_over_the_distinct_items_of_the_batch(build):
     built = build("SASRec_SDA", cmsa_weight=0.5)
     model = built.model
-    items = sorted(set(built.batch["item_id"].tolist()) - {0})
+    items = sorted(set(built.batch["item_id"].flatten().tolist()) - {0})
     catalogue = model.items.catalogue()
     expected = 0.5 * multimodal_cmsa(
         CMSALoss(0.1, True, 8.0), catalogue.modalities[:, items], model.items.present[:, [i - 1 for i in items]]

@@ -7,12 +7,15 @@ import recbole
 
 from recbole_sda.errors import InputError
 from recbole_sda.model.sda import SDA
-from recbole_sda.model.table import BASES, WITHOUT_SDA, model_class, sda_models
+from recbole_sda.model.table import BASES, WITHOUT_SDA, model_class, recbole_model, sda_models
 
 
 def test_a_model_is_the_mixin_in_front_of_recboles_own():
-    kind = model_class("SASRec_SDA")
-    assert kind.__name__ == "SASRec_SDA" and kind.__mro__[1] is SDA and kind.__mro__[2] is model_class("SASRec")
+    kind = model_class("NARM_SDA")
+    assert kind.__name__ == "NARM_SDA" and kind.__mro__[1:3] == (SDA, recbole_model("NARM"))
+    packed = model_class("SASRec_SDA")
+    assert [k.__name__ for k in packed.__mro__[:4]] == ["SASRec_SDA", "SDA", "SASRec", "PackedTraining"]
+    assert packed.__mro__[4] is recbole_model("SASRec") and model_class("NARM") is recbole_model("NARM")
 
 
 def test_every_sequential_and_general_model_of_recbole_is_listed_once():

@@ -1,0 +1,116 @@
+"""How long an epoch and an evaluation take: RecBole's own models, the same models here, and their SDA versions.
+
+Three rows per base model: "RecBole Foo" is RecBole's class, dataloaders and trainer with nothing of this project;
+"Foo" and "Foo_SDA" are what the main command runs. All take turns, round after round, so that a busy machine slows all
+of them. An epoch's seconds are the mean over ``--steps`` batches of a fresh epoch times the number of batches. Reported
+are medians over the rounds, and the medians of each round's ratio to RecBole's model.
+
+    python benchmarks/speed.py --data_path=dataset --dataset=Amazon_Sports [--models=[SASRec,BPR]] [--rounds=3] [--steps=10]
+                               [--key=value ...]
+"""
+
+import logging
+import sys
+import time
+from itertools import islice
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+
+import torch
+
+from recbole_sda.command import guarded, parse
+from recbole_sda.errors import InputError
+from recbole_sda.model.table import recbole_model
+from recbole_sda.quick_start import build, configure
+from recbole_sda.results import start_logging
+
+from recbole.data import create_dataset, data_preparation  # isort: skip
+from recbole.utils import get_trainer  # isort: skip
+
+
+class Timed:
+    """A model with its data that can do steps and an evaluation, and tells how long they took."""
+
+    def __init__(self, name: str, config, model, trainer, train, valid):
+        self.name, self.config, self.model, self.trainer = name, config, model, trainer
+        self.train, self.valid = train, valid
+        trainer.eval_collector.data_collect(train)
+
+    @classmethod
+    def recbole(cls, base: str, config):
+        """RecBole's model with RecBole's data and trainer."""
+        dataset = create_dataset(config)
+        train, valid, _ = data_preparation(config, dataset)
+        model = recbole_model(base)(config, train._dataset).to(config["device"])
+        trainer = get_trainer(config["MODEL_TYPE"], base)(config, model)
+        return cls(f"RecBole {base}", config, model, trainer, train, valid)
+
+    @classmethod
+    def ours(cls, name: str, config, folder: Path):
+        """What the main command runs."""
+        run = build(config, folder / name)
+        return cls(name, config, run.model, run.trainer, run.data.train, run.data.valid)
+
+    def epoch(self, n_steps: int) -> tuple:
+        """Return the seconds of an epoch and the sequence positions per second, from ``n_steps`` of its batches."""
+        batches = list(islice(self.train, n_steps))
+        field = getattr(self.model, "ITEM_SEQ", self.model.ITEM_ID)
+        self.model.train()
+        started = time.perf_counter()
+        for batch in batches:
+            self.trainer.optimizer.zero_grad()
+            loss = self.model.calculate_loss(batch.to(self.config["device"]))
+            (sum(loss) if isinstance(loss, tuple) else loss).backward()
+            self.trainer.optimizer.step()
+        seconds = time.perf_counter() - started
+        positions = sum(int((batch[field] > 0).sum()) for batch in batches if field in batch.interaction)
+        return seconds / len(batches) * len(self.train), positions / seconds
+
+    def evaluation(self) -> float:
+        """Return the seconds of one evaluation of the validation part."""
+        started = time.perf_counter()
+        self.trainer.evaluate(self.valid, load_best_model=False)
+        return time.perf_counter() - started
+
+
+def compare() -> None:
+    """Time all models and print a Markdown table."""
+    given = parse(sys.argv[1:])
+    if not given.dataset:
+        raise InputError("--dataset is missing")
+    start_logging("warning")
+    logging.getLogger("recbole_sda").setLevel(logging.WARNING)
+    keys = dict(given.keys)
+    bases, rounds, steps = keys.pop("models", ["SASRec"]), keys.pop("rounds", 3), keys.pop("steps", 10)
+    print("| model | epoch, s | ratio | positions/s | evaluation, s | ratio |\n| --- | --- | --- | --- | --- | --- |")
+    with TemporaryDirectory() as folder:
+        for base in bases:
+
+            def config(name, **more):
+                return configure(name, given.dataset, given.config_files, {**keys, **more})
+
+            plain = config(base, checkpoint_dir=folder)
+            models = [Timed.ours(name, config(name), Path(folder)) for name in (base, f"{base}_SDA")]
+            models.insert(0, Timed.recbole(base, plain))
+            for model in models:
+                model.epoch(1)
+            times = [[(*model.epoch(steps), model.evaluation()) for model in models] for _ in range(rounds)]
+            for k, model in enumerate(models):
+                epoch, ratio, speed, evaluation, other = (
+                    median(value(row) for row in times)
+                    for value in (
+                        lambda row: row[k][0],
+                        lambda row: row[k][0] / row[0][0],
+                        lambda row: row[k][1],
+                        lambda row: row[k][2],
+                        lambda row: row[k][2] / row[0][2],
+                    )
+                )
+                cells = f"{epoch:.1f} | {ratio:.2f} | {speed:,.0f} | {evaluation:.2f} | {other:.2f}"
+                print(f"| {model.name} | {cells} |", flush=True)
+    print(f"\n{given.dataset}, {torch.get_num_threads()} threads, medians of {rounds} rounds of {steps} steps")
+
+
+if __name__ == "__main__":
+    sys.exit(guarded(compare))

@@ -1,0 +1,127 @@
+"""Packed training against RecBole's padded prefixes: the same summed loss and gradients."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+
+from recbole_sda import quick_start
+from recbole_sda.loaders import PackedLoader, train_windows
+from recbole_sda.model.table import BASES, recbole_model
+
+PACKED = [name + suffix for name, row in BASES.items() if row.packed for suffix in ("", "_SDA")]
+NO_CMSA = {"cmsa_weight": 0.0}
+
+
+def summed(model, loader, size):
+    """Loss summed over all targets of an epoch and its gradients, without dropout."""
+    model.eval()
+    model.zero_grad()
+    total = 0.0
+    for batch in loader:
+        loss = model.calculate_loss(batch)
+        n_targets = int((batch[model.ITEM_ID] > 0).sum())
+        total += loss.item() * n_targets
+        (loss * n_targets).backward()
+        size.append(n_targets)
+    return total, {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+
+
+@pytest.mark.parametrize("name", PACKED)
+@pytest.mark.parametrize("longest", [20, 8, 4])
+def test_summed_loss_and_gradients_equal_recboles(build, name, longest):
+    """The longest history of the tiny set is 10: below, at and over the maximum length, with RecBole's histories."""
+    keys = {"MAX_ITEM_LIST_LENGTH": longest, "packed_stride": 1, **(NO_CMSA if name.endswith("_SDA") else {})}
+    packed, plain = build(name, **keys), build(name, packed_sequences=False, **keys)
+    assert isinstance(packed.data.train, PackedLoader) and not isinstance(plain.data.train, PackedLoader)
+    ours, theirs = [], []
+    one, one_grads = summed(packed.model, packed.data.train, ours)
+    other, other_grads = summed(plain.model, plain.data.train, theirs)
+    assert sum(ours) == sum(theirs)
+    assert one == pytest.approx(other, rel=1e-5)
+    assert one_grads.keys() == other_grads.keys()
+    for key, value in other_grads.items():
+        torch.testing.assert_close(one_grads[key], value, rtol=1e-3, atol=1e-4, msg=lambda text: f"{key}: {text}")
+
+
+@pytest.mark.parametrize("name", PACKED)
+def test_up_to_the_maximum_length_the_stride_does_not_matter(build, name):
+    keys = {"MAX_ITEM_LIST_LENGTH": 20, **(NO_CMSA if name.endswith("_SDA") else {})}
+    wide, narrow = build(name, **keys), build(name, packed_stride=1, **keys)
+    assert summed(wide.model, wide.data.train, [])[0] == pytest.approx(
+        summed(narrow.model, narrow.data.train, [])[0], rel=1e-6
+    )
+
+
+@pytest.mark.parametrize("name", PACKED)
+def test_what_follows_a_position_does_not_change_its_output(build, name):
+    """What the table's column `packed` claims: causal, and blind to the padding behind a sequence."""
+    built = build(name, packed_sequences=False)
+    model = built.model.eval()
+    sequence, length = torch.tensor([[3, 5, 7, 0, 0, 0, 0, 0]]), torch.tensor([3])
+    longer, trimmed = torch.tensor([[3, 5, 7, 9, 11, 2, 0, 0]]), sequence[:, :3]
+    with torch.no_grad():
+        short = model.forward(sequence, length)
+        torch.testing.assert_close(model.forward(trimmed, length), short)
+        with model._at_every_position():
+            torch.testing.assert_close(model.forward(longer, torch.tensor([6]))[:, 2], short)
+
+
+@pytest.mark.parametrize("name", ["SASRec", "GRU4Rec"])
+def test_recboles_own_batches_go_to_recboles_own_loss(build, name):
+    """The packed class on a padded batch is RecBole's class, bit for bit."""
+    built = build(name, packed_sequences=False)
+    torch.manual_seed(0)
+    own = recbole_model(name)(built.config, built.data.train._dataset)
+    own.load_state_dict(built.model.state_dict())
+    assert torch.equal(
+        own.eval().calculate_loss(copy.deepcopy(built.batch)),
+        built.model.eval().calculate_loss(copy.deepcopy(built.batch)),
+    )
+
+
+def test_targets_per_epoch_are_recboles(build):
+    packed, plain = build("SASRec"), build("SASRec", packed_sequences=False)
+    field = plain.data.train._dataset.iid_field
+    wanted = torch.cat([batch[field] for batch in plain.data.train])
+    for _ in range(2):
+        found = torch.cat([batch[field][batch[field] > 0] for batch in packed.data.train])
+        assert torch.equal(found.sort().values, wanted.sort().values)
+
+
+@pytest.mark.parametrize(
+    "keys, reason", [({"loss_type": "BPR"}, "loss_type is BPR"), ({"packed_sequences": False}, "")]
+)
+def test_where_packing_does_not_apply(build, keys, reason, caplog):
+    caplog.set_level("INFO")
+    if keys.get("loss_type"):
+        keys = {**keys, "train_neg_sample_args": {"distribution": "uniform", "sample_num": 1}}
+    assert not isinstance(build("SASRec", **keys).data.train, PackedLoader)
+    assert reason in caplog.text
+
+
+def test_samples_that_are_not_all_prefixes_are_not_packed(build):
+    data = copy.deepcopy(build("SASRec", packed_sequences=False).data.train._dataset)
+    assert train_windows(data, 8, 4) is not None
+    data.inter_feat = data.inter_feat[np.arange(3, len(data.inter_feat))]
+    assert train_windows(data, 8, 4) is None
+
+
+def test_evaluation_equals_recboles(build, tmp_path):
+    """Sorted and trimmed histories and the collector of hits give RecBole's metrics."""
+    from recbole.data import data_preparation
+    from recbole.data.dataset import SequentialDataset
+    from recbole.evaluator.collector import Collector
+    from recbole.trainer import Trainer
+
+    keys = {"metrics": ["Hit", "NDCG", "MRR", "Recall", "MAP", "Precision"], "topk": [1, 5, 10]}
+    config = build.config("SASRec", **keys)
+    run = quick_start.build(config, tmp_path)
+    run.trainer.eval_collector.data_collect(run.data.train)
+    ours = run.trainer.evaluate(run.data.test, load_best_model=False)
+    plain = Trainer(config, run.model)
+    plain.eval_collector = Collector(config)
+    train, _, test = data_preparation(config, SequentialDataset(config))
+    plain.eval_collector.data_collect(train)
+    assert dict(plain.evaluate(test, load_best_model=False)) == pytest.approx(dict(ours), abs=1e-6)
