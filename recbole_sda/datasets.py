@@ -9,7 +9,7 @@ from recbole_sda import compat
 from recbole_sda.config import RunConfig, supported_datasets
 from recbole_sda.errors import InputError, nearest
 from recbole_sda.features.extract import extract_light
-from recbole_sda.loaders import packed_loader, sort_by_length
+from recbole_sda.loaders import fast_loader, sort_by_length
 from recbole_sda.model.table import BASES, base_name
 
 logger = logging.getLogger(__name__)
@@ -87,8 +87,8 @@ def load_data(config: RunConfig) -> Data:
         except (ValueError, KeyError, AttributeError, NotImplementedError) as error:
             raise InputError(f"data set {config['dataset']} in {config['data_path']}: {error}") from error
     row = BASES.get(base_name(config["model"]))
-    if row is not None and row.packed:
-        train = packed_loader(config, train)
+    if row is not None and row.family == "sequential" and row.sequences != "padded":
+        train = fast_loader(config, train, row.sequences)
         for loader in (valid, test):
             if isinstance(loader, FullSortEvalDataLoader):
                 sort_by_length(loader)

@@ -1,12 +1,17 @@
-"""Dataloaders beside RecBole's own: packed training sequences, evaluation in the order of length."""
+"""Dataloaders beside RecBole's own: packed and trimmed training sequences, evaluation in the order of length."""
 
 import logging
-from typing import Iterator, Optional
+from typing import Iterator, List, Optional
 
 import numpy as np
 import torch
 
-from recbole_sda.sequences import Windows, batch_plan, batches, cut
+from recbole_sda import compat
+from recbole_sda.sequences import Windows, assemble, batch_plan, cut
+
+compat.apply()
+
+from recbole.data.interaction import Interaction  # noqa: E402
 
 logger = logging.getLogger(__name__)
 
@@ -33,71 +38,98 @@ def train_windows(dataset, max_length: int, stride: int) -> Optional[Windows]:
     return cut(items, counts + 1, users, max_length, stride)
 
 
-class PackedLoader:
-    """Batches of packed sequences, in place of RecBole's training dataloader.
-
-    Yields RecBole interactions with the padded inputs (batch, seq_len), their lengths (batch,), and under the item id
-    the targets (batch, seq_len), 0 where there is none.
+class LengthLoader:
+    """What both loaders share: batches of rows of like length, drawn anew for every epoch.
 
     Args:
-        loader: RecBole's dataloader; its generator, of which checkpoints keep the state, draws the batches.
-        windows: of its data set.
-        n_targets: targets per batch, about.
+        loader: RecBole's training dataloader; its generator, of which checkpoints keep the state, draws the batches.
+        length: of each row, (n_rows,).
+        weight: number of targets of each row, (n_rows,).
     """
 
-    def __init__(self, loader, windows: Windows, n_targets: int):
+    def __init__(self, loader, length: np.ndarray, weight: np.ndarray):
+        self.loader, self.length, self.weight = loader, length, weight
         self.dataset = self._dataset = loader._dataset
         self.config, self.shuffle, self.generator = loader.config, loader.shuffle, loader.generator
-        self.windows, self.n_targets = windows, n_targets
-        self._n_batches = len(batch_plan(windows, n_targets, np.random.default_rng(0)))
+        self._n_batches = len(self._plan(np.random.default_rng(0)))
+
+    def _plan(self, rng: np.random.Generator) -> List[np.ndarray]:
+        return batch_plan(self.length, self.weight, self.config["train_batch_size"], rng, self.shuffle)
 
     def __len__(self) -> int:
-        """Batches of the epoch that was drawn last; epochs differ by a few."""
+        """Batches of the epoch that was drawn last; epochs of packed sequences differ by a few."""
         return self._n_batches
 
-    def __iter__(self) -> Iterator:
-        from recbole.data.interaction import Interaction
-
-        rng = np.random.default_rng(int(torch.randint(2**62, (), generator=self.generator)))
-        plan = batch_plan(self.windows, self.n_targets, rng, self.shuffle)
+    def __iter__(self) -> Iterator[Interaction]:
+        plan = self._plan(np.random.default_rng(int(torch.randint(2**62, (), generator=self.generator))))
         self._n_batches = len(plan)
-        dataset = self.dataset
-        for chosen, inputs, targets in batches(self.windows, plan):
-            yield Interaction(
-                {
-                    dataset.uid_field: torch.from_numpy(self.windows.user[chosen]),
-                    dataset.item_id_list_field: torch.from_numpy(inputs),
-                    dataset.item_list_length_field: torch.from_numpy(self.windows.length[chosen]),
-                    dataset.iid_field: torch.from_numpy(targets),
-                }
-            )
+        return map(self.batch, plan)
+
+    def batch(self, chosen: np.ndarray) -> Interaction:
+        """Return the batch of some rows."""
+        raise NotImplementedError
 
 
-def packed_loader(config, loader):
-    """Return the packed form of RecBole's training dataloader, or ``loader`` itself where packing does not apply.
+class PackedLoader(LengthLoader):
+    """Batches of packed sequences.
+
+    Yields RecBole interactions with the padded inputs (batch, seq_len), their lengths (batch,), and under the item id
+    the targets (batch, seq_len), 0 where there is none. ``train_batch_size`` counts targets.
+    """
+
+    def __init__(self, loader, windows: Windows):
+        self.windows = windows
+        super().__init__(loader, windows.length, windows.n_targets)
+
+    def batch(self, chosen: np.ndarray) -> Interaction:
+        inputs, targets = assemble(self.windows, chosen)
+        columns = {
+            self.dataset.uid_field: self.windows.user[chosen],
+            self.dataset.item_id_list_field: inputs,
+            self.dataset.item_list_length_field: self.windows.length[chosen],
+            self.dataset.iid_field: targets,
+        }
+        return Interaction({name: torch.from_numpy(values) for name, values in columns.items()})
+
+
+class TrimmedLoader(LengthLoader):
+    """RecBole's batches, of samples of like length, without the padding that none of them needs."""
+
+    def __init__(self, loader):
+        length = loader._dataset.inter_feat[loader._dataset.item_list_length_field].numpy()
+        super().__init__(loader, length, np.ones_like(length))
+
+    def batch(self, chosen: np.ndarray) -> Interaction:
+        return trim(self.loader.collate_fn(chosen), self.config)
+
+
+def trim(interaction: Interaction, config) -> Interaction:
+    """Cut the histories of a batch, in place, to the longest of them."""
+    longest = int(interaction[config["ITEM_LIST_LENGTH_FIELD"]].max())
+    fields = [name for name in interaction.interaction if name.endswith(config["LIST_SUFFIX"])]
+    interaction.update(Interaction({name: interaction[name][:, :longest] for name in fields}))
+    return interaction
+
+
+def fast_loader(config, loader, sequences: str):
+    """Return a faster form of RecBole's training dataloader, or ``loader`` itself where there is none.
 
     Args:
         config: the run's configuration.
-        loader: RecBole's training dataloader, of a model that takes packed sequences.
+        loader: RecBole's training dataloader of a sequential model.
+        sequences: what the model takes: ``packed``, ``trimmed`` or ``padded`` (see the model table).
     """
-    if not config["packed_sequences"]:
+    if not config["fast_sequences"] or sequences == "padded" or not config["single_spec"]:
         return loader
-    reason = None
-    if config["loss_type"] != "CE":
-        reason = f"loss_type is {config['loss_type']}, not CE"
-    elif not config["single_spec"]:
-        reason = "training runs in several processes"
-    else:
+    if sequences == "packed" and config["loss_type"] == "CE":
         longest = config["MAX_ITEM_LIST_LENGTH"]
         windows = train_windows(loader._dataset, longest, config["packed_stride"] or max(1, longest // 2))
-        if windows is None:
-            reason = "the training samples are not the prefixes of each user's sequence"
-    if reason:
-        logger.info("trained on RecBole's padded prefixes: %s", reason)
-        return loader
-    rows = int(windows.n_targets.sum())
-    logger.info("trained on packed sequences: %d targets in %d rows", rows, len(windows.start))
-    return PackedLoader(loader, windows, config["train_batch_size"])
+        if windows is not None:
+            n_targets, n_rows = int(windows.n_targets.sum()), len(windows.start)
+            logger.info("trained on packed sequences: %d targets in %d rows", n_targets, n_rows)
+            return PackedLoader(loader, windows)
+        logger.info("not packed: the training samples are not the prefixes of each user's sequence")
+    return TrimmedLoader(loader)
 
 
 def sort_by_length(loader) -> None:

@@ -7,7 +7,7 @@ window holds the next ``stride`` targets, its history ending at the last of them
 as in RecBole, the others between ``L - stride + 1`` and ``L``. With ``stride=1`` every target has RecBole's history.
 """
 
-from typing import Iterator, List, NamedTuple, Tuple
+from typing import List, NamedTuple, Tuple
 
 import numpy as np
 
@@ -51,17 +51,26 @@ def cut(items: np.ndarray, lengths: np.ndarray, users: np.ndarray, max_length: i
     return Windows(items, first[sequence] + end - length, length, end - before, users[sequence])
 
 
-def batch_plan(windows: Windows, n_targets: int, rng: np.random.Generator, shuffle: bool = True) -> List[np.ndarray]:
-    """Return batches of window numbers with about ``n_targets`` targets each and windows of like length together.
+def batch_plan(
+    length: np.ndarray, weight: np.ndarray, size: int, rng: np.random.Generator, shuffle: bool = True
+) -> List[np.ndarray]:
+    """Return batches of row numbers, about ``size`` in weight each, with rows of like length together.
 
-    Windows are shuffled, cut into sections of 32 batches, sorted by length inside each section, and cut into batches,
-    which are shuffled again.
+    Rows are shuffled, cut into sections of 32 batches, sorted by length inside each section, and cut into batches,
+    which are shuffled again. With weights of one every batch but the last holds exactly ``size`` rows.
+
+    Args:
+        length: of each row, (n_rows,).
+        weight: of each row, its number of targets, (n_rows,).
+        size: weight of a batch.
+        rng: draws the order.
+        shuffle: False keeps the rows' order inside a section but for the length.
     """
-    order = rng.permutation(len(windows.start)) if shuffle else np.arange(len(windows.start))
-    section = (np.cumsum(windows.n_targets[order]) - 1) // (32 * n_targets)
-    order = order[np.lexsort((windows.length[order], section))]
-    weight = windows.n_targets[order]
-    batch = ((np.cumsum(weight) - (weight + 1) // 2) // n_targets).astype(np.int64)
+    order = rng.permutation(len(length)) if shuffle else np.arange(len(length))
+    section = (np.cumsum(weight[order]) - 1) // (32 * size)
+    order = order[np.lexsort((length[order], section))]
+    weight = weight[order]
+    batch = (np.cumsum(weight) - (weight + 1) // 2) // size
     batches = np.split(order, np.flatnonzero(np.diff(batch)) + 1)
     if shuffle:
         batches = [batches[k] for k in rng.permutation(len(batches))]
@@ -77,9 +86,3 @@ def assemble(windows: Windows, chosen: np.ndarray) -> Tuple[np.ndarray, np.ndarr
     inputs = np.where(inside, windows.items[place], 0)
     wanted = inside & (position >= length - windows.n_targets[chosen, None])
     return inputs, np.where(wanted, windows.items[place + 1], 0)
-
-
-def batches(windows: Windows, plan: List[np.ndarray]) -> Iterator[Tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Yield (window numbers, inputs, targets) of each batch of a plan."""
-    for chosen in plan:
-        yield (chosen, *assemble(windows, chosen))

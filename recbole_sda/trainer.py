@@ -12,9 +12,9 @@ import torch
 from recbole_sda import compat
 from recbole_sda.checkpoint import BEST, LAST, from_plain, load_checkpoint, save_checkpoint
 from recbole_sda.errors import InputError
+from recbole_sda.loaders import trim
 from recbole_sda.model.table import BASES, base_name
 
-from recbole.data.interaction import Interaction  # isort: skip  (after compat, which makes RecBole importable)
 from recbole_sda.collector import TopKCollector  # isort: skip
 
 logger = logging.getLogger(__name__)
@@ -153,11 +153,8 @@ class RunTrainer:
 
     def _full_sort_batch_eval(self, batched_data):
         row = BASES.get(base_name(self.config["model"]))
-        if row is not None and row.packed:  # what is causal does not see the padding behind a sequence
-            field = self.model.ITEM_SEQ
-            interaction = batched_data[0]
-            longest = int(interaction[self.model.ITEM_SEQ_LEN].max())
-            interaction.update(Interaction({field: interaction[field][:, :longest]}))
+        if row is not None and row.family == "sequential" and row.sequences != "padded":
+            trim(batched_data[0], self.config)
         return super()._full_sort_batch_eval(batched_data)
 
     def evaluate(self, eval_data, load_best_model=True, model_file=None, show_progress=False):

@@ -60,19 +60,28 @@ def sorted_by_place(found):
     return sorted(found, key=lambda sample: sample[0])
 
 
+def plan_of(windows, size, seed):
+    return batch_plan(windows.length, windows.n_targets, size, np.random.default_rng(seed))
+
+
+def test_rows_of_weight_one_make_batches_of_exactly_the_size():
+    plan = batch_plan(np.arange(100) % 7, np.ones(100, dtype=int), 16, np.random.default_rng(0))
+    assert sorted(map(len, plan)) == [4, 16, 16, 16, 16, 16, 16] and sorted(np.concatenate(plan)) == list(range(100))
+
+
 def test_batches_hold_every_window_once_and_the_wished_number_of_targets():
     windows = windows_of(sequences(2, n=500), 10, 5)
-    plan = batch_plan(windows, 64, np.random.default_rng(0))
+    plan = plan_of(windows, 64, 0)
     assert sorted(np.concatenate(plan)) == list(range(len(windows.start)))
     sizes = np.array([windows.n_targets[batch].sum() for batch in plan])
     assert sizes.max() <= 64 + 10 and abs(sizes.mean() - 64) < 5
-    other = batch_plan(windows, 64, np.random.default_rng(1))
+    other = plan_of(windows, 64, 1)
     assert any(len(a) != len(b) or (a != b).any() for a, b in zip(plan, other))
 
 
 def test_like_lengths_share_a_batch():
     windows = windows_of(sequences(3, longest=50, n=3000), 50, 25)
-    plan = batch_plan(windows, 512, np.random.default_rng(0))
+    plan = plan_of(windows, 512, 0)
     padded = sum(windows.length[batch].max() * len(batch) for batch in plan)
     assert windows.length.sum() > 0.9 * padded
 

@@ -19,37 +19,39 @@ class Base:
     Attributes:
         family: ``sequential`` or ``general``, as RecBole's folders are named.
         item_table: attribute that holds the item table.
-        packed: whether it can be trained on packed sequences: its output at a position depends on the items up to it.
+        sequences: what a sequential model can be trained on. ``packed``: rows with a target at each position, because
+            its output at a position depends on the items up to it. ``trimmed``: RecBole's samples without the padding
+            that none of a batch needs, because padding does not change its output. ``padded``: RecBole's samples.
         note: what a user should know.
     """
 
     family: str
     item_table: str = "item_embedding"
-    packed: bool = False
+    sequences: str = "padded"
     note: str = ""
 
 
 BASES: Dict[str, Base] = {
     # sequential
-    "BERT4Rec": Base("sequential"),
+    "BERT4Rec": Base("sequential", sequences="trimmed"),
     "Caser": Base("sequential"),
     "CORE": Base(
         "sequential", note="RecBole's sampled evaluation (uniN) of CORE does not normalise items; use full sort"
     ),
     "FEARec": Base("sequential"),
     "FOSSIL": Base("sequential"),
-    "GCSAN": Base("sequential"),
-    "GRU4Rec": Base("sequential", packed=True),
-    "HRM": Base("sequential"),
+    "GCSAN": Base("sequential", sequences="trimmed"),
+    "GRU4Rec": Base("sequential", sequences="packed"),
+    "HRM": Base("sequential", sequences="trimmed"),
     "LightSANs": Base("sequential"),
-    "NARM": Base("sequential"),
+    "NARM": Base("sequential", sequences="trimmed"),
     "NextItNet": Base("sequential"),
-    "SASRec": Base("sequential", packed=True),
+    "SASRec": Base("sequential", sequences="packed"),
     "SHAN": Base("sequential"),
     "SINE": Base("sequential"),
-    "SRGNN": Base("sequential"),
-    "STAMP": Base("sequential"),
-    "TransRec": Base("sequential"),
+    "SRGNN": Base("sequential", sequences="trimmed"),
+    "STAMP": Base("sequential", sequences="trimmed"),
+    "TransRec": Base("sequential", sequences="trimmed"),
     # general
     "BPR": Base("general"),
     "ConvNCF": Base("general"),
@@ -140,7 +142,7 @@ def model_class(name: str) -> type:
     base = base_name(name)
     row = BASES.get(base)
     if not name.endswith(SUFFIX):
-        return _packed(recbole_model(name)) if row and row.packed else recbole_model(name)
+        return _packed(recbole_model(name)) if row and row.sequences == "packed" else recbole_model(name)
     if base in WITHOUT_SDA:
         raise InputError(f"{name}: there is no SDA version of {base}, which {WITHOUT_SDA[base]}")
     if base not in BASES:

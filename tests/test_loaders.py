@@ -1,4 +1,4 @@
-"""Packed training against RecBole's padded prefixes: the same summed loss and gradients."""
+"""Packed and trimmed training against RecBole's padded prefixes: the same summed loss and gradients."""
 
 import copy
 
@@ -7,10 +7,13 @@ import pytest
 import torch
 
 from recbole_sda import quick_start
-from recbole_sda.loaders import PackedLoader, train_windows
+from recbole_sda.loaders import PackedLoader, TrimmedLoader, train_windows, trim
 from recbole_sda.model.table import BASES, recbole_model
 
-PACKED = [name + suffix for name, row in BASES.items() if row.packed for suffix in ("", "_SDA")]
+from recbole.data.dataloader import TrainDataLoader  # isort: skip
+
+PACKED = [name + suffix for name, row in BASES.items() if row.sequences == "packed" for suffix in ("", "_SDA")]
+TRIMMED = [name + suffix for name, row in BASES.items() if row.sequences != "padded" for suffix in ("", "_SDA")]
 NO_CMSA = {"cmsa_weight": 0.0}
 
 
@@ -33,7 +36,7 @@ def summed(model, loader, size):
 def test_summed_loss_and_gradients_equal_recboles(build, name, longest):
     """The longest history of the tiny set is 10: below, at and over the maximum length, with RecBole's histories."""
     keys = {"MAX_ITEM_LIST_LENGTH": longest, "packed_stride": 1, **(NO_CMSA if name.endswith("_SDA") else {})}
-    packed, plain = build(name, **keys), build(name, packed_sequences=False, **keys)
+    packed, plain = build(name, **keys), build(name, fast_sequences=False, **keys)
     assert isinstance(packed.data.train, PackedLoader) and not isinstance(plain.data.train, PackedLoader)
     ours, theirs = [], []
     one, one_grads = summed(packed.model, packed.data.train, ours)
@@ -57,7 +60,7 @@ def test_up_to_the_maximum_length_the_stride_does_not_matter(build, name):
 @pytest.mark.parametrize("name", PACKED)
 def test_what_follows_a_position_does_not_change_its_output(build, name):
     """What the table's column `packed` claims: causal, and blind to the padding behind a sequence."""
-    built = build(name, packed_sequences=False)
+    built = build(name, fast_sequences=False)
     model = built.model.eval()
     sequence, length = torch.tensor([[3, 5, 7, 0, 0, 0, 0, 0]]), torch.tensor([3])
     longer, trimmed = torch.tensor([[3, 5, 7, 9, 11, 2, 0, 0]]), sequence[:, :3]
@@ -68,10 +71,39 @@ def test_what_follows_a_position_does_not_change_its_output(build, name):
             torch.testing.assert_close(model.forward(longer, torch.tensor([6]))[:, 2], short)
 
 
+@pytest.mark.parametrize("name", TRIMMED)
+def test_padding_does_not_change_what_claims_so(build, name):
+    """What the column claims: loss and scores of a batch without its padding are those of the padded one."""
+    model, data, batch, config = vars(build(name, fast_sequences=False, MAX_ITEM_LIST_LENGTH=20)).values()
+    model.eval()
+    evaluated = next(iter(data.valid))[0]
+    found = []
+    with torch.no_grad():
+        for change in (lambda interaction: interaction, lambda interaction: trim(interaction, config)):
+            torch.manual_seed(0)
+            loss = model.calculate_loss(change(copy.deepcopy(batch)))
+            scores = model.full_sort_predict(change(copy.deepcopy(evaluated)))
+            found.append((sum(loss) if isinstance(loss, tuple) else loss, scores))
+    assert trim(copy.deepcopy(batch), config)[model.ITEM_SEQ].shape[1] < 20
+    for one, other in zip(*found):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
+
+
+def test_trimmed_batches_hold_every_sample_once(build):
+    loader = build("NARM").data.train
+    assert isinstance(loader, TrimmedLoader)
+    batches = list(loader)
+    assert len(batches) == len(loader) == -(-len(loader.dataset) // 64)
+    seen = torch.cat([batch["item_id"] for batch in batches])
+    assert torch.equal(seen.sort().values, loader.dataset.inter_feat["item_id"].sort().values)
+    for batch in batches:
+        assert batch["item_id_list"].shape[1] == batch["item_length"].max()
+
+
 @pytest.mark.parametrize("name", ["SASRec", "GRU4Rec"])
 def test_recboles_own_batches_go_to_recboles_own_loss(build, name):
     """The packed class on a padded batch is RecBole's class, bit for bit."""
-    built = build(name, packed_sequences=False)
+    built = build(name, fast_sequences=False)
     torch.manual_seed(0)
     own = recbole_model(name)(built.config, built.data.train._dataset)
     own.load_state_dict(built.model.state_dict())
@@ -82,7 +114,7 @@ def test_recboles_own_batches_go_to_recboles_own_loss(build, name):
 
 
 def test_targets_per_epoch_are_recboles(build):
-    packed, plain = build("SASRec"), build("SASRec", packed_sequences=False)
+    packed, plain = build("SASRec"), build("SASRec", fast_sequences=False)
     field = plain.data.train._dataset.iid_field
     wanted = torch.cat([batch[field] for batch in plain.data.train])
     for _ in range(2):
@@ -91,24 +123,23 @@ def test_targets_per_epoch_are_recboles(build):
 
 
 @pytest.mark.parametrize(
-    "keys, reason", [({"loss_type": "BPR"}, "loss_type is BPR"), ({"packed_sequences": False}, "")]
+    "keys, kind", [({"loss_type": "BPR"}, TrimmedLoader), ({"fast_sequences": False}, TrainDataLoader)]
 )
-def test_where_packing_does_not_apply(build, keys, reason, caplog):
-    caplog.set_level("INFO")
+def test_where_packing_does_not_apply(build, keys, kind):
     if keys.get("loss_type"):
         keys = {**keys, "train_neg_sample_args": {"distribution": "uniform", "sample_num": 1}}
-    assert not isinstance(build("SASRec", **keys).data.train, PackedLoader)
-    assert reason in caplog.text
+    assert type(build("SASRec", **keys).data.train) is kind
 
 
 def test_samples_that_are_not_all_prefixes_are_not_packed(build):
-    data = copy.deepcopy(build("SASRec", packed_sequences=False).data.train._dataset)
+    data = copy.deepcopy(build("SASRec", fast_sequences=False).data.train._dataset)
     assert train_windows(data, 8, 4) is not None
     data.inter_feat = data.inter_feat[np.arange(3, len(data.inter_feat))]
     assert train_windows(data, 8, 4) is None
 
 
-def test_evaluation_equals_recboles(build, tmp_path):
+@pytest.mark.parametrize("name", ["SASRec", "BERT4Rec", "NARM", "Caser"])
+def test_evaluation_equals_recboles(build, name, tmp_path):
     """Sorted and trimmed histories and the collector of hits give RecBole's metrics."""
     from recbole.data import data_preparation
     from recbole.data.dataset import SequentialDataset
@@ -116,7 +147,7 @@ def test_evaluation_equals_recboles(build, tmp_path):
     from recbole.trainer import Trainer
 
     keys = {"metrics": ["Hit", "NDCG", "MRR", "Recall", "MAP", "Precision"], "topk": [1, 5, 10]}
-    config = build.config("SASRec", **keys)
+    config = build.config(name, **keys)
     run = quick_start.build(config, tmp_path)
     run.trainer.eval_collector.data_collect(run.data.train)
     ours = run.trainer.evaluate(run.data.test, load_best_model=False)
