@@ -1,7 +1,8 @@
 """How long an epoch and an evaluation take: RecBole's own models, the same models here, and their SDA versions.
 
-Three rows per base model: "RecBole Foo" is RecBole's class, dataloaders and trainer with nothing of this project;
-"Foo" and "Foo_SDA" are what the main command runs. All take turns, round after round, so that a busy machine slows all
+Four rows per base model. "RecBole Foo" is RecBole's class, dataloaders and trainer with nothing of this project; RecBole
+imports a file that turns on autograd's anomaly detection, so its steps run with it, and once more without. "Foo" and
+"Foo_SDA" are what the main command runs. All take turns, round after round, so that a busy machine slows all
 of them. An epoch's seconds are the mean over ``--steps`` batches of a fresh epoch times the number of batches. Reported
 are medians over the rounds, and the medians of each round's ratio to RecBole's model.
 
@@ -32,19 +33,21 @@ from recbole.utils import get_trainer  # isort: skip
 class Timed:
     """A model with its data that can do steps and an evaluation, and tells how long they took."""
 
-    def __init__(self, name: str, config, model, trainer, train, valid):
+    def __init__(self, name: str, config, model, trainer, train, valid, anomaly: bool = False):
+        self.anomaly = anomaly
         self.name, self.config, self.model, self.trainer = name, config, model, trainer
         self.train, self.valid = train, valid
         trainer.eval_collector.data_collect(train)
 
     @classmethod
-    def recbole(cls, base: str, config):
-        """RecBole's model with RecBole's data and trainer."""
+    def recbole(cls, base: str, config) -> list:
+        """RecBole's model with RecBole's data and trainer, with and without anomaly detection."""
         dataset = create_dataset(config)
         train, valid, _ = data_preparation(config, dataset)
         model = recbole_model(base)(config, train._dataset).to(config["device"])
         trainer = get_trainer(config["MODEL_TYPE"], base)(config, model)
-        return cls(f"RecBole {base}", config, model, trainer, train, valid)
+        parts = (config, model, trainer, train, valid)
+        return [cls(f"RecBole {base}", *parts, anomaly=True), cls(f"RecBole {base}, no anomaly detection", *parts)]
 
     @classmethod
     def ours(cls, name: str, config, folder: Path):
@@ -58,11 +61,12 @@ class Timed:
         field = getattr(self.model, "ITEM_SEQ", self.model.ITEM_ID)
         self.model.train()
         started = time.perf_counter()
-        for batch in batches:
-            self.trainer.optimizer.zero_grad()
-            loss = self.model.calculate_loss(batch.to(self.config["device"]))
-            (sum(loss) if isinstance(loss, tuple) else loss).backward()
-            self.trainer.optimizer.step()
+        with torch.autograd.set_detect_anomaly(self.anomaly):
+            for batch in batches:
+                self.trainer.optimizer.zero_grad()
+                loss = self.model.calculate_loss(batch.to(self.config["device"]))
+                (sum(loss) if isinstance(loss, tuple) else loss).backward()
+                self.trainer.optimizer.step()
         seconds = time.perf_counter() - started
         positions = sum(int((batch[field] > 0).sum()) for batch in batches if field in batch.interaction)
         return seconds / len(batches) * len(self.train), positions / seconds
@@ -92,7 +96,7 @@ def compare() -> None:
 
             plain = config(base, checkpoint_dir=folder)
             models = [Timed.ours(name, config(name), Path(folder)) for name in (base, f"{base}_SDA")]
-            models.insert(0, Timed.recbole(base, plain))
+            models = [*Timed.recbole(base, plain), *models]
             for model in models:
                 model.epoch(1)
             times = [[(*model.epoch(steps), model.evaluation()) for model in models] for _ in range(rounds)]

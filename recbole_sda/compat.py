@@ -44,6 +44,17 @@ def silence_deprecations() -> None:
     warnings.filterwarnings("ignore", message=".*Sparse invariant checks.*|.*should be avoided.*", category=UserWarning)
 
 
+def stop_anomaly_detection() -> None:
+    """RecBole imports SINE with every sequential model, whose file turns on autograd's anomaly detection for the process.
+
+    It slows every step and prints a warning with a traceback when a backward pass is interrupted. Called after a
+    model was imported. Ends with a RecBole whose ``sine.py`` leaves ``set_detect_anomaly`` alone (1.2.1 still does not).
+    """
+    import torch
+
+    torch.autograd.set_detect_anomaly(False)
+
+
 def apply() -> None:
     """Apply all work-arounds."""
     restore_numpy_aliases()

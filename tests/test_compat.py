@@ -50,6 +50,14 @@ def test_deprecations_of_recbole_are_silent_and_others_are_not():
     assert [str(w.message) for w in caught] == ["old"]
 
 
+def test_anomaly_detection_is_off_after_a_model_was_found():
+    code = "import sys, torch; sys.argv = ['x']; from recbole_sda import compat; compat.apply(); from recbole_sda.model.table import "
+    code += "recbole_model; {}; print(torch.is_anomaly_enabled())"
+    own = "from recbole.utils import get_model; get_model('SASRec')"
+    assert in_new_python(code.format(own)).stdout.strip() == "True"
+    assert in_new_python(code.format("recbole_model('SASRec')")).stdout.strip() == "False"
+
+
 def test_base_name_inside_own_name_outside():
     config = {"model": "SASRec_SDA"}
     try:

@@ -121,8 +121,12 @@ def recbole_model(name: str) -> type:
     """Return a RecBole model class by name; an unknown name is an InputError."""
     from recbole.utils import get_model
 
+    from recbole_sda import compat
+
     try:
-        return get_model(name)
+        kind = get_model(name)
+        compat.stop_anomaly_detection()
+        return kind
     except (ValueError, AttributeError, ImportError) as error:
         # RecBole looks for an unknown name among the models of xgboost and lightgbm last.
         if isinstance(error, ImportError) and name.lower() == error.name:
