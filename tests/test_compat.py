@@ -51,8 +51,8 @@ def test_deprecations_of_recbole_are_silent_and_others_are_not():
 
 
 def test_anomaly_detection_is_off_after_a_model_was_found():
-    code = "import sys, torch; sys.argv = ['x']; from recbole_sda import compat; compat.apply(); from recbole_sda.model.table import "
-    code += "recbole_model; {}; print(torch.is_anomaly_enabled())"
+    code = "import sys, torch; sys.argv = ['x']; from recbole_sda import compat; compat.apply(); "
+    code += "from recbole_sda.model.table import recbole_model; {}; print(torch.is_anomaly_enabled())"
     own = "from recbole.utils import get_model; get_model('SASRec')"
     assert in_new_python(code.format(own)).stdout.strip() == "True"
     assert in_new_python(code.format("recbole_model('SASRec')")).stdout.strip() == "False"
