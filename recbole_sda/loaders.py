@@ -77,6 +77,8 @@ class PackedLoader(LengthLoader):
     the targets (batch, seq_len), 0 where there is none. ``train_batch_size`` counts targets.
     """
 
+    kind = "packed"
+
     def __init__(self, loader, windows: Windows):
         self.windows = windows
         super().__init__(loader, windows.length, windows.n_targets)
@@ -94,6 +96,8 @@ class PackedLoader(LengthLoader):
 
 class TrimmedLoader(LengthLoader):
     """RecBole's batches, of samples of like length, without the padding that none of them needs."""
+
+    kind = "trimmed"
 
     def __init__(self, loader):
         length = loader._dataset.inter_feat[loader._dataset.item_list_length_field].numpy()

@@ -118,6 +118,7 @@ def _result(run: Run, valid_result, test_result) -> Dict[str, Any]:
         "test": {k: float(v) for k, v in test_result.items()},
         "best_epoch": run.trainer.best_epoch + 1,
         "epochs_run": len(_epochs(run.run_dir)),
+        "training_batches": getattr(run.data.train, "kind", "as RecBole's"),
         "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
         "features": getattr(model, "feature_record", None),
         "environment": environment(config["device"]),

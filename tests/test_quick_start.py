@@ -49,6 +49,7 @@ def test_the_run_folder(finished):
         "selection": "NDCG@10 on validation data",
         "seed": 2020,
     }
+    assert result["training_batches"] == "packed"
     assert result["miniature"] is False and result["environment"]["recbole"].startswith("1.2")
     assert result["features"]["items_missing"]["image"] > 0 and result["features"]["encoder"] == {"model": "random"}
     assert yaml.safe_load((folder / "config.yaml").read_text())["moda_experts"] == 4
