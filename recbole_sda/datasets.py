@@ -9,7 +9,7 @@ from recbole_sda import compat
 from recbole_sda.config import RunConfig, supported_datasets
 from recbole_sda.errors import InputError, nearest
 from recbole_sda.features.extract import extract_light
-from recbole_sda.loaders import fast_loader, sort_by_length
+from recbole_sda.loaders import eval_loader, fast_loader
 from recbole_sda.model.table import BASES, base_name
 
 logger = logging.getLogger(__name__)
@@ -78,7 +78,6 @@ def ensure_sample(name: str, data_path) -> None:
 def load_data(config: RunConfig) -> Data:
     """Return RecBole's data set, split and wrapped in dataloaders as the base model needs them."""
     from recbole.data import create_dataset, data_preparation
-    from recbole.data.dataloader import FullSortEvalDataLoader
 
     with compat.base_model_name(config, base_name(config["model"])):
         try:
@@ -87,9 +86,7 @@ def load_data(config: RunConfig) -> Data:
         except (ValueError, KeyError, AttributeError, NotImplementedError) as error:
             raise InputError(f"data set {config['dataset']} in {config['data_path']}: {error}") from error
     row = BASES.get(base_name(config["model"]))
-    if row is not None and row.family == "sequential" and row.sequences != "padded":
+    if row is not None and row.family == "sequential":
         train = fast_loader(config, train, row.sequences)
-        for loader in (valid, test):
-            if isinstance(loader, FullSortEvalDataLoader):
-                sort_by_length(loader)
+        valid, test = eval_loader(config, valid, "valid"), eval_loader(config, test, "test")
     return Data(dataset, train, valid, test)

@@ -16,7 +16,7 @@ from recbole_sda.datasets import SAMPLE_SUFFIX, Data, choose_dataset, ensure_sam
 from recbole_sda.errors import InputError
 from recbole_sda.model.activation import use_fused_gelu
 from recbole_sda.model.item_features import item_tokens
-from recbole_sda.model.table import BASES, base_name, model_class
+from recbole_sda.model.table import model_class
 from recbole_sda.results import (
     CONFIG,
     environment,
@@ -71,9 +71,6 @@ def build(config: RunConfig, run_dir: Path) -> Run:
     model = model_class(config["model"])(config, data.train._dataset).to(config["device"])
     use_fused_gelu(model)
     trainer = make_trainer(config, model, run_dir)
-    note = BASES[base_name(config["model"])].note if base_name(config["model"]) in BASES else ""
-    if note:
-        logger.warning("%s: %s", config["model"], note)
     dataset = data.dataset
     logger.info(
         "%s on %s: %d users, %d items, %d parameters, %s",

@@ -12,7 +12,7 @@ import torch
 from recbole_sda import compat
 from recbole_sda.checkpoint import BEST, LAST, from_plain, load_checkpoint, save_checkpoint
 from recbole_sda.errors import InputError
-from recbole_sda.loaders import trim
+from recbole_sda.loaders import NEGATIVES, among_candidates, trim
 from recbole_sda.model.table import BASES, base_name
 
 from recbole_sda.collector import TopKCollector  # isort: skip
@@ -155,7 +155,10 @@ class RunTrainer:
         row = BASES.get(base_name(self.config["model"]))
         if row is not None and row.family == "sequential" and row.sequences != "padded":
             trim(batched_data[0], self.config)
-        return super()._full_sort_batch_eval(batched_data)
+        interaction, scores, positive_u, positive_i = super()._full_sort_batch_eval(batched_data)
+        if NEGATIVES in interaction.interaction:
+            scores = among_candidates(scores, interaction, positive_u, positive_i)
+        return interaction, scores, positive_u, positive_i
 
     def evaluate(self, eval_data, load_best_model=True, model_file=None, show_progress=False):
         if load_best_model:

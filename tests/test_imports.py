@@ -16,6 +16,7 @@ LEVELS = {
     "features": 0,
     "checkpoint": 0,
     "sequences": 0,
+    "candidates": 0,
     "compat": 0,
     "model": 1,
     "config": 2,

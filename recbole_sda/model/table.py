@@ -22,22 +22,18 @@ class Base:
         sequences: what a sequential model can be trained on. ``packed``: rows with a target at each position, because
             its output at a position depends on the items up to it. ``trimmed``: RecBole's samples without the padding
             that none of a batch needs, because padding does not change its output. ``padded``: RecBole's samples.
-        note: what a user should know.
     """
 
     family: str
     item_table: str = "item_embedding"
     sequences: str = "padded"
-    note: str = ""
 
 
 BASES: Dict[str, Base] = {
     # sequential
     "BERT4Rec": Base("sequential", sequences="trimmed"),
     "Caser": Base("sequential"),
-    "CORE": Base(
-        "sequential", note="RecBole's sampled evaluation (uniN) of CORE does not normalise items; use full sort"
-    ),
+    "CORE": Base("sequential", sequences="trimmed"),
     "FEARec": Base("sequential"),
     "FOSSIL": Base("sequential"),
     "GCSAN": Base("sequential", sequences="trimmed"),
