@@ -11,6 +11,7 @@ from recbole_sda.errors import InputError, nearest
 from recbole_sda.features.extract import extract_light
 from recbole_sda.loaders import eval_loader, fast_loader
 from recbole_sda.model.table import BASES, base_name
+from recbole_sda.prefixes import fast_augmentation
 
 logger = logging.getLogger(__name__)
 
@@ -79,7 +80,7 @@ def load_data(config: RunConfig) -> Data:
     """Return RecBole's data set, split and wrapped in dataloaders as the base model needs them."""
     from recbole.data import create_dataset, data_preparation
 
-    with compat.base_model_name(config, base_name(config["model"])):
+    with compat.base_model_name(config, base_name(config["model"])), fast_augmentation():
         try:
             dataset = create_dataset(config)
             train, valid, test = data_preparation(config, dataset)
