@@ -132,7 +132,12 @@ def fast_loader(config, loader, sequences: str):
         return loader
     if sequences == "packed" and config["loss_type"] == "CE":
         longest = config["MAX_ITEM_LIST_LENGTH"]
-        windows = train_windows(loader._dataset, longest, config["packed_stride"] or max(1, longest // 2))
+        stride = max(1, longest // 2) if config["packed_stride"] is None else config["packed_stride"]
+        if not isinstance(stride, int) or not 1 <= stride <= longest:
+            raise InputError(
+                f"packed_stride={stride!r}: expected a whole number from 1 to {longest}, MAX_ITEM_LIST_LENGTH"
+            )
+        windows = train_windows(loader._dataset, longest, stride)
         if windows is not None:
             n_targets, n_rows = int(windows.n_targets.sum()), len(windows.start)
             logger.info("trained on packed sequences: %d targets in %d rows", n_targets, n_rows)

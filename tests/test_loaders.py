@@ -133,6 +133,12 @@ def test_where_packing_does_not_apply(build, keys, kind):
     assert type(build("SASRec", **keys).data.train) is kind
 
 
+@pytest.mark.parametrize("stride", [0, 9, -1, 2.5, "all"])
+def test_strides_out_of_range(build, stride):
+    with pytest.raises(InputError, match=f"packed_stride={stride!r}: expected a whole number from 1 to 8"):
+        build("SASRec", packed_stride=stride)
+
+
 def test_samples_that_are_not_all_prefixes_are_not_packed(build):
     data = copy.deepcopy(build("SASRec", fast_sequences=False).data.train._dataset)
     assert train_windows(data, 8, 4) is not None
