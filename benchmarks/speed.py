@@ -20,6 +20,7 @@ from tempfile import TemporaryDirectory
 
 import torch
 
+from recbole_sda import compat
 from recbole_sda.command import guarded, parse
 from recbole_sda.errors import InputError
 from recbole_sda.model.table import recbole_model
@@ -45,7 +46,8 @@ class Timed:
         dataset = create_dataset(config)
         train, valid, _ = data_preparation(config, dataset)
         model = recbole_model(base)(config, train._dataset).to(config["device"])
-        trainer = get_trainer(config["MODEL_TYPE"], base)(config, model)
+        with compat.tensorboard_folder(config["checkpoint_dir"]):
+            trainer = get_trainer(config["MODEL_TYPE"], base)(config, model)
         parts = (config, model, trainer, train, valid)
         return [cls(f"RecBole {base}", *parts, anomaly=True), cls(f"RecBole {base}, no anomaly detection", *parts)]
 

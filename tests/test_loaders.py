@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from recbole_sda import quick_start
+from recbole_sda import compat, quick_start
 from recbole_sda.errors import InputError
 from recbole_sda.loaders import NEGATIVES, PackedLoader, TrimmedLoader, train_windows, trim
 from recbole_sda.model.table import BASES, recbole_model
@@ -189,7 +189,8 @@ def test_evaluation_equals_recboles(build, name, tmp_path):
     run = quick_start.build(config, tmp_path)
     run.trainer.eval_collector.data_collect(run.data.train)
     ours = run.trainer.evaluate(run.data.test, load_best_model=False)
-    plain = Trainer(config, run.model)
+    with compat.tensorboard_folder(tmp_path / "plain"):
+        plain = Trainer(config, run.model)
     plain.eval_collector = Collector(config)
     train, _, test = data_preparation(config, SequentialDataset(config))
     plain.eval_collector.data_collect(train)
