@@ -5,10 +5,11 @@ from recbole.evaluator.collector import Collector
 
 
 class TopKCollector(Collector):
-    """Collects which of the top k are hits from the k items alone; everything else is RecBole's."""
+    """Collects which of the top k are hits from the k items alone; whatever else metrics need is RecBole's to collect."""
 
     def eval_batch_collect(self, scores_tensor, interaction, positive_u, positive_i):
-        if not self.register.need("rec.topk") or self.register.need("rec.meanrank"):
+        whole = any(self.register.need(key) for key in ("rec.meanrank", "rec.score", "data.label"))
+        if whole or not self.register.need("rec.topk"):
             super().eval_batch_collect(scores_tensor, interaction, positive_u, positive_i)
             return
         n_users, n_items = scores_tensor.shape
@@ -21,8 +22,3 @@ class TopKCollector(Collector):
         self.data_struct.update_tensor("rec.topk", torch.cat([hits.int(), n_positives.int()], dim=1))
         if self.register.need("rec.items"):
             self.data_struct.update_tensor("rec.items", top)
-        if self.register.need("rec.score"):
-            self.data_struct.update_tensor("rec.score", scores_tensor)
-        if self.register.need("data.label"):
-            self.label_field = self.config["LABEL_FIELD"]
-            self.data_struct.update_tensor("data.label", interaction[self.label_field].to(self.device))

@@ -153,7 +153,7 @@ class RunTrainer:
 
     def _full_sort_batch_eval(self, batched_data):
         row = BASES.get(base_name(self.config["model"]))
-        if row is not None and row.family == "sequential" and row.sequences != "padded":
+        if row is not None and row.sequences != "padded":
             trim(batched_data[0], self.config)
         interaction, scores, positive_u, positive_i = super()._full_sort_batch_eval(batched_data)
         if NEGATIVES in interaction.interaction:
