@@ -18,7 +18,7 @@ import yaml
 
 from recbole_sda import compat
 from recbole_sda.errors import InputError, nearest
-from recbole_sda.model.table import SUFFIX, base_name, model_class, recbole_model
+from recbole_sda.model.table import BASES, SUFFIX, base_name, model_class, recbole_model
 
 compat.apply()
 
@@ -218,6 +218,10 @@ class RunConfig(Config):
         values["load_col"] = self._columns(values)
         if isinstance(values["eval_args"], dict):
             values["eval_args"] = self._evaluation()
+        row = BASES.get(base_name(self.model))
+        if values["softmax_negatives"] is not None and (row is None or row.loss == "own"):
+            able = ", ".join(name for name, other in BASES.items() if other.loss != "own")
+            raise InputError(f"softmax_negatives: {self.model} computes its own loss; those that can sample are {able}")
         self.resolved = copy.deepcopy({k: v for k, v in values.items() if k != "MODEL_TYPE"})
         self.resolved.update(model=self.model, dataset=self.dataset)
         return values

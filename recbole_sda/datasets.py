@@ -88,6 +88,6 @@ def load_data(config: RunConfig) -> Data:
             raise InputError(f"data set {config['dataset']} in {config['data_path']}: {error}") from error
     row = BASES.get(base_name(config["model"]))
     if row is not None and row.family == "sequential":
-        train = fast_loader(config, train, row.sequences)
+        train = fast_loader(config, train, row)
         valid, test = eval_loader(config, valid, "valid"), eval_loader(config, test, "test")
     return Data(dataset, train, valid, test)

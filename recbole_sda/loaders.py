@@ -9,6 +9,7 @@ import torch
 from recbole_sda import compat
 from recbole_sda.candidates import draw_negatives
 from recbole_sda.errors import InputError
+from recbole_sda.model.table import Base
 from recbole_sda.sequences import Windows, assemble, batch_plan, cut
 
 compat.apply()
@@ -49,17 +50,18 @@ class LengthLoader:
     Args:
         loader: RecBole's training dataloader; its generator, of which checkpoints keep the state, draws the batches.
         length: of each row, (n_rows,).
-        weight: number of targets of each row, (n_rows,).
+        weight: of each row, (n_rows,), its number of targets or proportional to it.
+        size: weight of a batch.
     """
 
-    def __init__(self, loader, length: np.ndarray, weight: np.ndarray):
-        self.loader, self.length, self.weight = loader, length, weight
+    def __init__(self, loader, length: np.ndarray, weight: np.ndarray, size: int):
+        self.loader, self.length, self.weight, self._size = loader, length, weight, size
         self.dataset = self._dataset = loader._dataset
         self.config, self.shuffle, self.generator = loader.config, loader.shuffle, loader.generator
         self._n_batches = len(self._plan(np.random.default_rng(0)))
 
     def _plan(self, rng: np.random.Generator) -> List[np.ndarray]:
-        return batch_plan(self.length, self.weight, self.config["train_batch_size"], rng, self.shuffle)
+        return batch_plan(self.length, self.weight, self._size, rng, self.shuffle)
 
     def __len__(self) -> int:
         """Batches of the epoch that was drawn last; epochs of packed sequences differ by a few."""
@@ -86,7 +88,7 @@ class PackedLoader(LengthLoader):
 
     def __init__(self, loader, windows: Windows):
         self.windows = windows
-        super().__init__(loader, windows.length, windows.n_targets)
+        super().__init__(loader, windows.length, windows.n_targets, loader.config["train_batch_size"])
 
     def batch(self, chosen: np.ndarray) -> Interaction:
         inputs, targets = assemble(self.windows, chosen)
@@ -100,16 +102,37 @@ class PackedLoader(LengthLoader):
 
 
 class TrimmedLoader(LengthLoader):
-    """RecBole's batches, of samples of like length, without the padding that none of them needs."""
+    """RecBole's batches, of samples of like length, without the padding that none of them needs.
+
+    Args:
+        loader: RecBole's training dataloader.
+        masked: whether the samples' targets are masks put into them. Then a longer sample has more targets, and a batch
+            holds as many samples as make up the targets that are expected in a batch of mixed lengths: its mean weighs
+            each target as RecBole's does.
+    """
 
     kind = "trimmed"
 
-    def __init__(self, loader):
+    def __init__(self, loader, masked: bool = False):
         length = loader._dataset.inter_feat[loader._dataset.item_list_length_field].numpy()
-        super().__init__(loader, length, np.ones_like(length))
+        weight = _expected_masks(length, loader.config) if masked else np.ones_like(length)
+        size = max(1, round(loader.config["train_batch_size"] * weight.mean()))
+        super().__init__(loader, length, weight, size)
 
     def batch(self, chosen: np.ndarray) -> Interaction:
         return trim(self.loader.collate_fn(chosen), self.config)
+
+
+def _expected_masks(length: np.ndarray, config) -> np.ndarray:
+    """Return the expected targets of samples of each length, in hundredths, at least one.
+
+    RecBole masks each item with probability ``mask_ratio``, but in a share ``ft_ratio`` of batches the last item alone;
+    a mask at the first position is no target.
+    """
+    ratio, last = config["mask_ratio"], config["ft_ratio"]
+    most = int(ratio * config["MAX_ITEM_LIST_LENGTH"])
+    expected = (1 - last) * np.minimum(ratio * (length - 1), most) + last * (length > 1)
+    return 1 + (100 * expected).astype(np.int64)
 
 
 def trim(interaction: Interaction, config) -> Interaction:
@@ -120,17 +143,17 @@ def trim(interaction: Interaction, config) -> Interaction:
     return interaction
 
 
-def fast_loader(config, loader, sequences: str):
+def fast_loader(config, loader, row: Base):
     """Return a faster form of RecBole's training dataloader, or ``loader`` itself where there is none.
 
     Args:
         config: the run's configuration.
         loader: RecBole's training dataloader of a sequential model.
-        sequences: what the model takes: ``packed``, ``trimmed`` or ``padded`` (see the model table).
+        row: the model's row of the model table.
     """
-    if not config["fast_sequences"] or sequences == "padded" or not config["single_spec"]:
+    if not config["fast_sequences"] or row.sequences == "padded" or not config["single_spec"]:
         return loader
-    if sequences == "packed" and config["loss_type"] == "CE":
+    if row.sequences == "packed" and config["loss_type"] == "CE":
         longest = config["MAX_ITEM_LIST_LENGTH"]
         stride = max(1, longest // 2) if config["packed_stride"] is None else config["packed_stride"]
         if not isinstance(stride, int) or not 1 <= stride <= longest:
@@ -143,7 +166,7 @@ def fast_loader(config, loader, sequences: str):
             logger.info("trained on packed sequences: %d targets in %d rows", n_targets, n_rows)
             return PackedLoader(loader, windows)
         logger.info("not packed: the training samples are not the prefixes of each user's sequence")
-    return TrimmedLoader(loader)
+    return TrimmedLoader(loader, masked=row.loss == "masked")
 
 
 class SampledEvalLoader(FullSortEvalDataLoader):

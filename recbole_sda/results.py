@@ -103,6 +103,14 @@ def describe_mode(mode: str) -> str:
     return f"{mode[3:]} {kinds[mode[:3]]} negatives" if mode[:3] in kinds else mode
 
 
+def describe_loss(config) -> str:
+    """Say in words what the recommendation loss is."""
+    loss = config["loss_type"] or "the model's own"
+    if config["softmax_negatives"] is None:
+        return loss
+    return f"{loss} against {config['softmax_negatives']} sampled items ({config['softmax_proposal']}), log-Q corrected"
+
+
 def protocol(config, n_items: int) -> Dict[str, Any]:
     """Return what must stand beside every number of a run."""
     mode = config["eval_args"]["mode"]
@@ -111,7 +119,7 @@ def protocol(config, n_items: int) -> Dict[str, Any]:
     else:
         split = describe_split(config["eval_args"])
     return {
-        "loss": config["loss_type"] or "the model's own",
+        "loss": describe_loss(config),
         "split": split,
         "evaluation": {phase: describe_mode(mode[phase]) for phase in ("valid", "test")},
         "repeatable": config["repeatable"],

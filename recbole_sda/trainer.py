@@ -14,6 +14,7 @@ from recbole_sda.checkpoint import BEST, LAST, from_plain, load_checkpoint, save
 from recbole_sda.errors import InputError
 from recbole_sda.loaders import NEGATIVES, among_candidates, trim
 from recbole_sda.model.table import BASES, base_name
+from recbole_sda.optimizers import DenseAndSparse, check_sparse, sparse_tables
 
 from recbole_sda.collector import TopKCollector  # isort: skip
 
@@ -119,6 +120,15 @@ class RunTrainer:
         logger.info("resuming %s after epoch %d", self.run_dir, state["epoch"] + 1)
 
     # training and evaluation -----------------------------------------------------------------------------------------
+    def _build_optimizer(self, **kwargs):
+        tables = sparse_tables(self.model)
+        if not tables:
+            return super()._build_optimizer(**kwargs)
+        check_sparse(self.config)
+        dense = [p for p in self.model.parameters() if all(p is not table for table in tables)]
+        adam = super()._build_optimizer(**{**kwargs, "params": dense})
+        return DenseAndSparse(adam, torch.optim.SparseAdam(tables, lr=self.learning_rate))
+
     def fit(self, train_data, valid_data=None, verbose=True, saved=True, show_progress=False, callback_fn=None):
         self._train_data, self._valid_data = train_data, valid_data
         finished = self.start_epoch >= self.epochs or self.cur_step > self.stopping_step

@@ -24,6 +24,7 @@ LEVELS = {
     "loaders": 2,
     "prefixes": 2,
     "collector": 2,
+    "optimizers": 0,
     "trainer": 2,
     "results": 2,
     "quick_start": 2,

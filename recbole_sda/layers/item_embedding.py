@@ -11,16 +11,18 @@ from recbole_sda.layers.item_encoder import ItemEncoder
 
 
 class Catalogue(NamedTuple):
-    """The encoded catalogue.
+    """The encoded catalogue, or those of its rows that a step needs.
 
     Attributes:
-        table: item embeddings, (num_embeddings, dim); row 0 is padding.
-        modalities: modality embeddings before fusion, (n_modalities, n_items, dim); None without an encoder. Row 0 is
-            padding and holds zeros.
+        table: item embeddings, (n_rows, dim); row 0 is padding.
+        modalities: modality embeddings before fusion, (n_modalities, n_rows without those beyond the items, dim); None
+            without an encoder. Row 0 is padding and holds zeros.
+        ids: the item id of each row, ascending, (n_rows,); None where every row is there.
     """
 
     table: Tensor
     modalities: Optional[Tensor]
+    ids: Optional[Tensor] = None
 
 
 class EncodedItemEmbedding(nn.Module):
@@ -28,7 +30,7 @@ class EncodedItemEmbedding(nn.Module):
 
     Inside ``with embedding.step():`` (a training step), and in evaluation without gradients, the catalogue is encoded
     once and every further use takes the stored result. It is dropped by ``train()``, ``load_state_dict`` and a change
-    of device or dtype.
+    of device or dtype. A step that needs few items says so with ``only(ids)``: then no other row is encoded.
 
     Args:
         base: the table that is replaced. Its rows from ``n_items`` on (a mask token, say) stay learned rows.
@@ -63,6 +65,7 @@ class EncodedItemEmbedding(nn.Module):
             self.register_buffer(f"features_{m}", matrix[1:].contiguous(), persistent=False)
         self.register_buffer("present", None if present is None else present[:, 1:].contiguous(), persistent=False)
         self._cache: Optional[Catalogue] = None
+        self._place: Optional[Tensor] = None  # row of each id in a catalogue of few rows
         self._in_step = False
 
     @property
@@ -70,18 +73,24 @@ class EncodedItemEmbedding(nn.Module):
         """The feature matrices without the padding row, each (n_items - 1, d_m)."""
         return [getattr(self, f"features_{m}") for m in range(self.n_modalities)]
 
-    def _encode(self) -> Catalogue:
+    def _encode(self, ids: Optional[Tensor] = None) -> Catalogue:
+        """Encode the catalogue, or ``ids``: distinct, ascending, the padding item first and all extra rows last."""
         if self.encoder is None:
-            return Catalogue(self.ids.weight, None)
-        modalities = self.encoder.project(self.features, self.present)
-        encoded = self.encoder.fuse(modalities, self.present)
+            return Catalogue(self.ids.weight if ids is None else self.ids(ids), None, ids)
+        features, present = self.features, self.present
         n_extra = self.num_embeddings - self.n_items
+        if ids is not None:
+            rows = ids[1 : len(ids) - n_extra] - 1
+            features, present = [matrix[rows] for matrix in features], present[:, rows]
+        modalities = self.encoder.project(features, present)
+        encoded = self.encoder.fuse(modalities, present)
         if self.ids is not None:
-            table = self.ids.weight + F.pad(encoded, (0, 0, 1, n_extra))
+            own = self.ids.weight if ids is None else self.ids(ids)
+            table = own + F.pad(encoded, (0, 0, 1, n_extra))
         else:
-            rows = [encoded.new_zeros(1, self.embedding_dim), encoded]
-            table = torch.cat(rows if self.extra is None else [*rows, self.extra])
-        return Catalogue(table, F.pad(modalities, (0, 0, 1, 0)))
+            parts = [encoded.new_zeros(1, self.embedding_dim), encoded]
+            table = torch.cat(parts if self.extra is None else [*parts, self.extra])
+        return Catalogue(table, F.pad(modalities, (0, 0, 1, 0)), ids)
 
     def catalogue(self) -> Catalogue:
         """Return the encoded catalogue, from the store where one is valid."""
@@ -105,21 +114,51 @@ class EncodedItemEmbedding(nn.Module):
             self._in_step = False
             self.forget()
 
+    def only(self, ids: Tensor) -> None:
+        """Encode the item ids (...), and no others, for what is left of this step; any other id is then an IndexError.
+
+        The cost follows the number of ids, not the catalogue. The padding item and the rows beyond the items may
+        always be looked up. With ``ids`` of the base table ``sparse``, its gradient has these rows alone.
+        """
+        if not self._in_step:
+            raise RuntimeError("only() belongs inside step()")
+        always = torch.arange(self.n_items - 1, self.num_embeddings, device=ids.device)
+        always[0] = 0  # padding, then the rows beyond the items
+        ids = torch.cat([ids.flatten(), always]).unique()
+        if self._place is None or self._place.device != ids.device:
+            self._place = torch.full((self.num_embeddings,), -1, device=ids.device)
+        self._place[ids] = torch.arange(len(ids), device=ids.device)
+        self._cache = self._encode(ids)
+
     def forget(self) -> None:
         """Drop the stored catalogue."""
+        if self._cache is not None and self._cache.ids is not None:
+            self._place[self._cache.ids] = -1
         self._cache = None
+
+    def modalities(self, ids: Tensor) -> Tensor:
+        """Return the embeddings of item ids (n,) before fusion, (n_modalities, n, dim)."""
+        catalogue = self.catalogue()
+        return catalogue.modalities[:, self._rows(catalogue, ids)]
+
+    def _rows(self, catalogue: Catalogue, ids: Tensor) -> Tensor:
+        return ids if catalogue.ids is None else self._place[ids]
 
     @property
     def weight(self) -> Tensor:
         """The whole table, (num_embeddings, dim)."""
         try:
-            return self.catalogue().table
+            catalogue = self.catalogue()
         except AttributeError as error:  # inside a property, nn.Module would report it as a missing `weight`
             raise RuntimeError(f"encoding the catalogue failed: {error}") from error
+        if catalogue.ids is not None:
+            raise RuntimeError("the whole table is asked for in a step that encodes a few items only")
+        return catalogue.table
 
     def forward(self, ids: Tensor) -> Tensor:
         """Look up item ids (...), int64, giving (..., dim)."""
-        return F.embedding(ids, self.catalogue().table, padding_idx=self.padding_idx)
+        catalogue = self.catalogue()
+        return F.embedding(self._rows(catalogue, ids), catalogue.table, padding_idx=self.padding_idx)
 
     def train(self, mode: bool = True):
         self.forget()

@@ -133,8 +133,7 @@ class SDA:
 
     def _cmsa(self, items: Tensor) -> Tensor:
         chosen = _at_most(items, self.settings.cmsa_max_items)
-        embeddings = self.items.catalogue().modalities[:, chosen]
-        loss = multimodal_cmsa(self.cmsa, embeddings, self.items.present[:, chosen - 1])
+        loss = multimodal_cmsa(self.cmsa, self.items.modalities(chosen), self.items.present[:, chosen - 1])
         if self.cmsa.target_entropy is not None:
             self._entropies.append(self.cmsa.target_entropy)
         return loss

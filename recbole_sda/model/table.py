@@ -22,31 +22,35 @@ class Base:
         sequences: what a sequential model can be trained on. ``packed``: rows with a target at each position, because
             its output at a position depends on the items up to it. ``trimmed``: RecBole's samples without the padding
             that none of a batch needs, because padding does not change its output. ``padded``: RecBole's samples.
+        loss: how cross entropy over the catalogue is computed (see :mod:`recbole_sda.model.catalogue_loss`).
+            ``product``: from the outputs of ``forward`` and the item table. ``masked``: the same at masked positions.
+            ``own``: by the model itself.
     """
 
     family: str
     item_table: str = "item_embedding"
     sequences: str = "padded"
+    loss: str = "own"
 
 
 BASES: Dict[str, Base] = {
     # sequential
-    "BERT4Rec": Base("sequential", sequences="trimmed"),
+    "BERT4Rec": Base("sequential", sequences="trimmed", loss="masked"),
     "Caser": Base("sequential"),
     "CORE": Base("sequential", sequences="trimmed"),
     "FEARec": Base("sequential"),
     "FOSSIL": Base("sequential"),
     "GCSAN": Base("sequential", sequences="trimmed"),
-    "GRU4Rec": Base("sequential", sequences="packed"),
+    "GRU4Rec": Base("sequential", sequences="packed", loss="product"),
     "HRM": Base("sequential", sequences="trimmed"),
-    "LightSANs": Base("sequential"),
-    "NARM": Base("sequential", sequences="trimmed"),
+    "LightSANs": Base("sequential", loss="product"),
+    "NARM": Base("sequential", sequences="trimmed", loss="product"),
     "NextItNet": Base("sequential"),
-    "SASRec": Base("sequential", sequences="packed"),
+    "SASRec": Base("sequential", sequences="packed", loss="product"),
     "SHAN": Base("sequential"),
-    "SINE": Base("sequential"),
-    "SRGNN": Base("sequential", sequences="trimmed"),
-    "STAMP": Base("sequential", sequences="trimmed"),
+    "SINE": Base("sequential", loss="product"),
+    "SRGNN": Base("sequential", sequences="trimmed", loss="product"),
+    "STAMP": Base("sequential", sequences="trimmed", loss="product"),
     "TransRec": Base("sequential", sequences="trimmed"),
     # general
     "BPR": Base("general"),
@@ -134,7 +138,7 @@ def recbole_model(name: str) -> type:
 def model_class(name: str) -> type:
     """Return the class of a model: RecBole's own, or the *_SDA class made from the table.
 
-    A model that can be trained on packed sequences gets :class:`recbole_sda.model.packed.PackedTraining` in front.
+    A model whose row names a ``loss`` gets a mixin of :mod:`recbole_sda.model.catalogue_loss` in front.
 
     Raises:
         InputError: there is no such model, with the nearest name, or it has no SDA version, with the reason.
@@ -142,7 +146,7 @@ def model_class(name: str) -> type:
     base = base_name(name)
     row = BASES.get(base)
     if not name.endswith(SUFFIX):
-        return _packed(recbole_model(name)) if row and row.sequences == "packed" else recbole_model(name)
+        return recbole_model(name) if row is None or row.loss == "own" else _with_loss(recbole_model(name), row)
     if base in WITHOUT_SDA:
         raise InputError(f"{name}: there is no SDA version of {base}, which {WITHOUT_SDA[base]}")
     if base not in BASES:
@@ -157,6 +161,7 @@ def model_class(name: str) -> type:
     return type(name, (mixin, model_class(base)), attributes)
 
 
-def _packed(kind: type) -> type:
-    mixin = importlib.import_module("recbole_sda.model.packed").PackedTraining
+def _with_loss(kind: type, row: Base) -> type:
+    mixins = importlib.import_module("recbole_sda.model.catalogue_loss").MIXINS
+    mixin = mixins["packed" if row.sequences == "packed" else row.loss]
     return type(kind.__name__, (mixin, kind), {"__module__": __name__, "__doc__": kind.__doc__})

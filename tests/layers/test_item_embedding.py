@@ -114,3 +114,53 @@ def test_an_attribute_error_inside_weight_keeps_its_message():
     e.encoder.project = lambda *args: args.nothing
     with pytest.raises(RuntimeError, match="encoding the catalogue failed: .*nothing"):
         e.weight
+
+
+@pytest.mark.parametrize("add_ids", [True, False])
+@pytest.mark.parametrize("extra", [0, 2])
+def test_a_step_that_needs_few_items_encodes_them_alone(add_ids, extra):
+    """Same values and gradients as from the whole catalogue."""
+    e = embedding(add_ids, extra)
+    e.encoder.absent.data.normal_()
+    e.present[1, 2] = False
+    asked = torch.tensor([[0, 4], [3, 3]] + ([[N, N + 1]] if extra else []))
+
+    def results(restrict):
+        with e.step():
+            if restrict:
+                e.only(asked)
+            out, parts = e(asked), e.modalities(torch.tensor([3, 4]))
+            return out, parts, torch.autograd.grad(out.square().sum() + parts.sum(), list(e.parameters()))
+
+    few, whole = results(True), results(False)
+    torch.testing.assert_close(few, whole)
+
+
+def test_other_items_and_the_whole_table_are_out_of_reach_of_such_a_step():
+    e = embedding()
+    shapes = []
+    project = e.encoder.project
+    e.encoder.project = lambda features, present: shapes.append(len(features[0])) or project(features, present)
+    with e.step():
+        e.only(torch.tensor([2, 5]))
+        with pytest.raises(IndexError):
+            e(torch.tensor([2, 1]))
+        with pytest.raises(RuntimeError, match="whole table"):
+            e.weight
+    with e.step():
+        e.only(torch.tensor([1]))
+        with pytest.raises(IndexError):  # what the step before had is forgotten
+            e(torch.tensor([5]))
+    assert shapes == [2, 1]
+    with pytest.raises(RuntimeError, match=r"inside step\(\)"):
+        e.only(torch.tensor([1]))
+
+
+def test_sparse_ids_get_a_sparse_gradient_in_such_a_step():
+    e = embedding()
+    e.ids.sparse = True
+    with e.step():
+        e.only(torch.tensor([2, 5]))
+        e(torch.tensor([2, 5, 0])).sum().backward()
+    gradient = e.ids.weight.grad.coalesce()
+    assert gradient.indices().tolist() == [[2, 5]]  # padding has none

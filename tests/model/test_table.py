@@ -11,11 +11,11 @@ from recbole_sda.model.table import BASES, WITHOUT_SDA, model_class, recbole_mod
 
 
 def test_a_model_is_the_mixin_in_front_of_recboles_own():
-    kind = model_class("NARM_SDA")
-    assert kind.__name__ == "NARM_SDA" and kind.__mro__[1:3] == (SDA, recbole_model("NARM"))
-    packed = model_class("SASRec_SDA")
-    assert [k.__name__ for k in packed.__mro__[:4]] == ["SASRec_SDA", "SDA", "SASRec", "PackedTraining"]
-    assert packed.__mro__[4] is recbole_model("SASRec") and model_class("NARM") is recbole_model("NARM")
+    kind = model_class("CORE_SDA")
+    assert kind.__name__ == "CORE_SDA" and kind.__mro__[1:3] == (SDA, recbole_model("CORE"))
+    names = [k.__name__ for k in model_class("SASRec_SDA").__mro__[:5]]
+    assert names == ["SASRec_SDA", "SDA", "SASRec", "PackedLoss", "CatalogueLoss"]
+    assert model_class("SASRec").__mro__[3] is recbole_model("SASRec") and model_class("CORE") is recbole_model("CORE")
 
 
 def test_every_sequential_and_general_model_of_recbole_is_listed_once():
