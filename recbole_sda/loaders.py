@@ -39,7 +39,7 @@ def train_windows(dataset, max_length: int, stride: int) -> Optional[Windows]:
     number = np.arange(len(user)) - np.repeat(first, counts)  # of the sample among its user's
     if not np.array_equal(length, np.minimum(number + 1, max_length)):
         return None
-    opening = samples[dataset.item_id_list_field][:, 0].numpy()[order][first]  # the item that is no target
+    opening = samples[order[first]][dataset.item_id_list_field][:, 0].numpy()  # the item that is no target
     items = np.insert(target, first, opening)
     return cut(items, counts + 1, users, max_length, stride)
 

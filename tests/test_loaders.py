@@ -9,7 +9,7 @@ import torch
 from recbole_sda import compat, quick_start
 from recbole_sda.errors import InputError
 from recbole_sda.loaders import NEGATIVES, PackedLoader, TrimmedLoader, train_windows, trim
-from recbole_sda.model.table import BASES, recbole_model
+from recbole_sda.model.table import BASES
 
 from recbole.data.dataloader import TrainDataLoader  # isort: skip
 from recbole.data.interaction import Interaction  # isort: skip
