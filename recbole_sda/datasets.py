@@ -8,10 +8,13 @@ from dataset_prep.sample import SAMPLE_SUFFIX, generate
 from recbole_sda import compat
 from recbole_sda.config import RunConfig, supported_datasets
 from recbole_sda.errors import InputError, nearest
+from recbole_sda.eval_loaders import eval_loader
 from recbole_sda.features.extract import extract_light
-from recbole_sda.loaders import eval_loader, fast_loader
+from recbole_sda.loaders import fast_loader
 from recbole_sda.model.table import BASES, base_name
 from recbole_sda.prefixes import fast_augmentation
+
+from recbole.utils import ModelType  # isort: skip
 
 logger = logging.getLogger(__name__)
 
@@ -78,16 +81,30 @@ def ensure_sample(name: str, data_path) -> None:
 
 def load_data(config: RunConfig) -> Data:
     """Return RecBole's data set, split and wrapped in dataloaders as the base model needs them."""
-    from recbole.data import create_dataset, data_preparation
+    from recbole.data import create_dataset
 
+    for key in ("save_dataloaders", "dataloaders_save_path"):
+        if config[key]:
+            raise InputError(f"{key}={config[key]}: dataloaders are made anew for each run, in seconds, and not stored")
     with compat.base_model_name(config, base_name(config["model"])), fast_augmentation():
         try:
             dataset = create_dataset(config)
-            train, valid, test = data_preparation(config, dataset)
+            train, valid, test = _split(config, dataset)
         except (ValueError, KeyError, AttributeError, NotImplementedError) as error:
             raise InputError(f"data set {config['dataset']} in {config['data_path']}: {error}") from error
     row = BASES.get(base_name(config["model"]))
     if row is not None and row.family == "sequential":
         train = fast_loader(config, train, row)
-        valid, test = eval_loader(config, valid, "valid"), eval_loader(config, test, "test")
     return Data(dataset, train, valid, test)
+
+
+def _split(config: RunConfig, dataset) -> tuple:
+    """Return the three dataloaders: what RecBole's ``data_preparation`` does, with our own for evaluation."""
+    from recbole.data.utils import create_samplers, data_preparation, get_dataloader
+
+    if config["MODEL_TYPE"] not in (ModelType.GENERAL, ModelType.TRADITIONAL, ModelType.SEQUENTIAL):
+        return data_preparation(config, dataset)
+    parts = dataset.build()
+    samplers = create_samplers(config, dataset, parts)
+    train = get_dataloader(config, "train")(config, parts[0], samplers[0], shuffle=config["shuffle"])
+    return train, *(eval_loader(config, parts, phase, samplers[k]) for k, phase in ((1, "valid"), (2, "test")))

@@ -1,4 +1,4 @@
-"""Dataloaders beside RecBole's own: packed and trimmed training sequences, evaluation in the order of length."""
+"""Training dataloaders beside RecBole's own: packed and trimmed sequences."""
 
 import logging
 from typing import Iterator, List, Optional
@@ -7,19 +7,15 @@ import numpy as np
 import torch
 
 from recbole_sda import compat
-from recbole_sda.candidates import draw_negatives
 from recbole_sda.errors import InputError
 from recbole_sda.model.table import Base
 from recbole_sda.sequences import Windows, assemble, batch_plan, cut
 
 compat.apply()
 
-from recbole.data.dataloader import FullSortEvalDataLoader  # noqa: E402
 from recbole.data.interaction import Interaction  # noqa: E402
 
 logger = logging.getLogger(__name__)
-
-NEGATIVES = "sampled_negatives"  # field of an evaluation batch, (n_samples, k)
 
 
 def train_windows(dataset, max_length: int, stride: int) -> Optional[Windows]:
@@ -167,61 +163,3 @@ def fast_loader(config, loader, row: Base):
             return PackedLoader(loader, windows)
         logger.info("not packed: the training samples are not the prefixes of each user's sequence")
     return TrimmedLoader(loader, masked=row.loss == "masked")
-
-
-class SampledEvalLoader(FullSortEvalDataLoader):
-    """RecBole's full-sort dataloader whose batches also name the negatives against which each sample is ranked.
-
-    They are drawn once, from the run's seed, uniformly from all items but the sample's own, as RecBole does for
-    ``repeatable: True`` (but distinct). The model scores the catalogue once for each sample; RecBole's own dataloader
-    would have it encode the sample's history once for every candidate.
-
-    Args:
-        loader: RecBole's dataloader of the sampled protocol, of a sequential model.
-        k: negatives per sample.
-        seed: of the draw.
-    """
-
-    def __init__(self, loader, k: int, seed: int):
-        dataset = loader._dataset
-        order = np.argsort(dataset.inter_feat[dataset.uid_field].numpy(), kind="stable")
-        positives = dataset.inter_feat[dataset.iid_field].numpy()
-        try:
-            drawn = draw_negatives(positives[order], dataset.item_num, k, seed)
-        except ValueError as error:
-            raise InputError(f"eval_args: uni{k}: {error}") from None
-        negatives = np.empty_like(drawn)
-        negatives[order] = drawn
-        dataset.inter_feat.update(Interaction({NEGATIVES: torch.from_numpy(negatives)}))
-        super().__init__(loader.config, dataset, loader._sampler, shuffle=False)
-
-
-def among_candidates(scores: torch.Tensor, interaction, positive_u, positive_i) -> torch.Tensor:
-    """Return scores (n_samples, n_items) with everything but positives and the batch's negatives at minus infinity."""
-    negatives = interaction[NEGATIVES].to(scores.device)
-    kept = torch.full_like(scores, -torch.inf).scatter_(1, negatives, scores.gather(1, negatives))
-    kept[positive_u, positive_i] = scores[positive_u, positive_i]
-    return kept
-
-
-def eval_loader(config, loader, phase: str):
-    """Return the evaluation dataloader of a sequential model, in the order of length, sampled negatives drawn once.
-
-    Args:
-        config: the run's configuration.
-        loader: RecBole's dataloader.
-        phase: ``valid`` or ``test``.
-    """
-    mode = config["eval_args"]["mode"][phase]
-    if mode.startswith("uni") and mode[3:].isdecimal() and config["repeatable"]:
-        loader = SampledEvalLoader(loader, int(mode[3:]), config["seed"] + (phase == "test"))
-    if isinstance(loader, FullSortEvalDataLoader):
-        sort_by_length(loader)
-    return loader
-
-
-def sort_by_length(loader) -> None:
-    """Put the samples of RecBole's sequential evaluation dataloader in the order of their length, in place."""
-    dataset = loader._dataset
-    length = dataset.inter_feat[dataset.item_list_length_field]
-    dataset.inter_feat = dataset.inter_feat[torch.argsort(length, stable=True)]

@@ -12,7 +12,8 @@ import torch
 from recbole_sda import compat
 from recbole_sda.checkpoint import BEST, LAST, from_plain, load_checkpoint, save_checkpoint
 from recbole_sda.errors import InputError
-from recbole_sda.loaders import NEGATIVES, among_candidates, trim
+from recbole_sda.eval_loaders import among_candidates
+from recbole_sda.loaders import trim
 from recbole_sda.model.table import BASES, base_name
 from recbole_sda.optimizers import DenseAndSparse, check_sparse, sparse_tables
 
@@ -162,12 +163,13 @@ class RunTrainer:
         return score, result
 
     def _full_sort_batch_eval(self, batched_data):
+        *batched_data, candidates = batched_data
         row = BASES.get(base_name(self.config["model"]))
         if row is not None and row.sequences != "padded":
             trim(batched_data[0], self.config)
         interaction, scores, positive_u, positive_i = super()._full_sort_batch_eval(batched_data)
-        if NEGATIVES in interaction.interaction:
-            scores = among_candidates(scores, interaction, positive_u, positive_i)
+        if candidates is not None:
+            scores = among_candidates(scores, candidates)
         return interaction, scores, positive_u, positive_i
 
     def evaluate(self, eval_data, load_best_model=True, model_file=None, show_progress=False):

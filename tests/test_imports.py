@@ -22,6 +22,7 @@ LEVELS = {
     "config": 2,
     "datasets": 2,
     "loaders": 2,
+    "eval_loaders": 2,
     "prefixes": 2,
     "collector": 2,
     "optimizers": 0,

@@ -6,13 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from recbole_sda import compat, quick_start
 from recbole_sda.errors import InputError
-from recbole_sda.loaders import NEGATIVES, PackedLoader, TrimmedLoader, train_windows, trim
+from recbole_sda.loaders import PackedLoader, TrimmedLoader, train_windows, trim
 from recbole_sda.model.table import BASES
 
 from recbole.data.dataloader import TrainDataLoader  # isort: skip
-from recbole.data.interaction import Interaction  # isort: skip
 
 PACKED = [name + suffix for name, row in BASES.items() if row.sequences == "packed" for suffix in ("", "_SDA")]
 TRIMMED = [name + suffix for name, row in BASES.items() if row.sequences != "padded" for suffix in ("", "_SDA")]
@@ -145,54 +143,3 @@ def test_samples_that_are_not_all_prefixes_are_not_packed(build):
     assert train_windows(data, 8, 4) is not None
     data.inter_feat = data.inter_feat[np.arange(3, len(data.inter_feat))]
     assert train_windows(data, 8, 4) is None
-
-
-def test_sampled_evaluation_ranks_among_the_drawn_candidates(build, tmp_path):
-    """Against RecBole's own way: `predict` for each candidate, rank counted by hand."""
-    run = quick_start.build(build.config("SASRec", eval_args={"mode": "uni10"}, topk=[1, 3, 5]), tmp_path)
-    run.trainer.eval_collector.data_collect(run.data.train)
-    found = run.trainer.evaluate(run.data.test, load_best_model=False)
-    samples, model, ranks = run.data.test.dataset.inter_feat, run.model.eval(), []
-    for k in range(len(samples)):
-        candidates = torch.cat([samples["item_id"][k : k + 1], samples[NEGATIVES][k]])
-        rows = samples[[k] * len(candidates)]
-        rows.update(Interaction({"item_id": candidates}))
-        with torch.no_grad():
-            scores = model.predict(rows)
-        ranks.append(int((scores > scores[0]).sum()))
-    ranks = np.array(ranks)
-    for k in (1, 3, 5):
-        assert found[f"hit@{k}"] == pytest.approx((ranks < k).mean(), abs=1e-6)
-        assert found[f"ndcg@{k}"] == pytest.approx(np.where(ranks < k, 1 / np.log2(ranks + 2), 0).mean(), abs=1e-6)
-
-
-def test_sampled_negatives_are_the_same_for_base_and_sda_and_differ_by_phase(build):
-    def drawn(name, phase):
-        samples = getattr(build(name, eval_args={"mode": "uni10"}).data, phase)._dataset.inter_feat
-        return samples[NEGATIVES][samples["user_id"].argsort()]
-
-    assert torch.equal(drawn("SASRec", "test"), drawn("NARM_SDA", "test"))
-    assert not torch.equal(drawn("SASRec", "test"), drawn("SASRec", "valid"))
-    with pytest.raises(InputError, match="uni100: 100 negatives are asked for, and there are 36 items"):
-        build("SASRec", eval_args={"mode": "uni100"})
-
-
-@pytest.mark.parametrize("name", ["SASRec", "BERT4Rec", "NARM", "Caser"])
-def test_evaluation_equals_recboles(build, name, tmp_path):
-    """Sorted and trimmed histories and the collector of hits give RecBole's metrics."""
-    from recbole.data import data_preparation
-    from recbole.data.dataset import SequentialDataset
-    from recbole.evaluator.collector import Collector
-    from recbole.trainer import Trainer
-
-    keys = {"metrics": ["Hit", "NDCG", "MRR", "Recall", "MAP", "Precision"], "topk": [1, 5, 10]}
-    config = build.config(name, **keys)
-    run = quick_start.build(config, tmp_path)
-    run.trainer.eval_collector.data_collect(run.data.train)
-    ours = run.trainer.evaluate(run.data.test, load_best_model=False)
-    with compat.tensorboard_folder(tmp_path / "plain"):
-        plain = Trainer(config, run.model)
-    plain.eval_collector = Collector(config)
-    train, _, test = data_preparation(config, SequentialDataset(config))
-    plain.eval_collector.data_collect(train)
-    assert dict(plain.evaluate(test, load_best_model=False)) == pytest.approx(dict(ours), abs=1e-6)
