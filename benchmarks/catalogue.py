@@ -53,7 +53,9 @@ def make(folder: Path, n_items: int) -> None:
         file.writelines(f"u{user}\ti{item}\t{k}\n" for k, (user, item) in enumerate(zip(users, items)))
     matrices = {name: rng.standard_normal((n_items, 64), dtype=np.float32) for name in ("image", "text")}
     present = {name: np.ones(n_items, dtype=bool) for name in matrices}
-    write_store(folder / "features" / "random", [f"i{k}" for k in range(n_items)], matrices, present, {"name": "random"})
+    write_store(
+        folder / "features" / "random", [f"i{k}" for k in range(n_items)], matrices, present, {"name": "random"}
+    )
 
 
 def peak() -> float:
@@ -122,7 +124,9 @@ def compare() -> None:
                 ratio = found["seconds"] / first
                 cells = f"{found['seconds']:.3f} | {ratio:.2f} | {found['before']:.2f} | {found['peak']:.2f}"
                 print(f"| {size:,} | {name} | {cells} |", flush=True)
-    print(f"\nbatches of {keys.get('batch', 512)} targets, {torch.__version__}, 1 thread, medians of {rounds} x {steps} steps")
+    print(
+        f"\nbatches of {keys.get('batch', 512)} targets, {torch.__version__}, 1 thread, medians of {rounds} x {steps} steps"
+    )
 
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@
 Four rows per base model. "RecBole Foo" is RecBole's class, dataloaders and trainer with nothing of this project; RecBole
 imports a file that turns on autograd's anomaly detection, so its steps run with it, and once more without. "Foo" and
 "Foo_SDA" are what the main command runs. All take turns, round after round, so that a busy machine slows all
-of them. An epoch's seconds are the mean over ``--steps`` batches of a fresh epoch times the number of batches. Reported
-are medians over the rounds, and the medians of each round's ratio to RecBole's model.
+of them. An epoch's seconds are the mean over ``--steps`` batches of a fresh epoch, their making included, times the number
+of batches. Reported are medians over the rounds, and the medians of each round's ratio to RecBole's model.
 
     python benchmarks/speed.py --data_path=dataset --dataset=Amazon_Sports [--models=[SASRec,BPR]] [--rounds=3] [--steps=10]
                                [--key=value ...]
@@ -59,12 +59,13 @@ class Timed:
 
     def epoch(self, n_steps: int) -> tuple:
         """Return the seconds of an epoch and the sequence positions per second, from ``n_steps`` of its batches."""
-        batches = list(islice(self.train, n_steps))
         field = getattr(self.model, "ITEM_SEQ", self.model.ITEM_ID)
+        batches = []
         self.model.train()
         started = time.perf_counter()
         with torch.autograd.set_detect_anomaly(self.anomaly):
-            for batch in batches:
+            for batch in islice(self.train, n_steps):
+                batches.append(batch)
                 self.trainer.optimizer.zero_grad()
                 loss = self.model.calculate_loss(batch.to(self.config["device"]))
                 (sum(loss) if isinstance(loss, tuple) else loss).backward()

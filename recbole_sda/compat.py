@@ -91,3 +91,20 @@ def tensorboard_folder(folder):
         yield
     finally:
         trainer.get_tensorboard = own
+
+
+@contextlib.contextmanager
+def data_parallel_on(device):
+    """RecBole's Trainer wraps models for data-parallel training on GPUs alone; inside, also on the CPU.
+
+    Ends with a RecBole that leaves ``device_ids`` out where there is no GPU.
+    """
+    from recbole.trainer import trainer
+
+    own = trainer.DistributedDataParallel
+    if device.type == "cpu":
+        trainer.DistributedDataParallel = lambda model, device_ids=None: own(model)
+    try:
+        yield
+    finally:
+        trainer.DistributedDataParallel = own

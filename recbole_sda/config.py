@@ -8,6 +8,7 @@ properties/dataset/<dataset>.yaml; the files of --config_files, in their order; 
 import copy
 import inspect
 import logging
+import os
 import re
 from functools import lru_cache
 from importlib import resources
@@ -16,7 +17,7 @@ from typing import Any, Dict, List, Optional, Sequence, Set
 
 import yaml
 
-from recbole_sda import compat
+from recbole_sda import compat, parallel
 from recbole_sda.errors import InputError, nearest
 from recbole_sda.model.table import BASES, SUFFIX, base_name, model_class, recbole_model
 
@@ -225,6 +226,18 @@ class RunConfig(Config):
         self.resolved = copy.deepcopy({k: v for k, v in values.items() if k != "MODEL_TYPE"})
         self.resolved.update(model=self.model, dataset=self.dataset)
         return values
+
+    def _init_device(self):
+        if parallel.world_size() == 1:
+            super()._init_device()
+            return
+        device = parallel.start(self.final_config_dict["use_gpu"])
+        self.final_config_dict.update(
+            single_spec=False,
+            device=device,
+            local_rank=int(os.environ["LOCAL_RANK"]),
+            world_size=parallel.world_size(),
+        )
 
     def _evaluation(self) -> Dict[str, Any]:
         """Return eval_args; what a file or the command line leaves out is taken from what came before it."""

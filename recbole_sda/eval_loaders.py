@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recbole_sda import compat
+from recbole_sda import compat, parallel
 from recbole_sda.candidates import fixed_negatives
 from recbole_sda.errors import InputError
 from recbole_sda.model.table import model_class
@@ -175,9 +175,10 @@ def eval_loader(config, parts: Sequence, phase: str, sampler):
     if not sampled and mode != "full":
         return get_dataloader(config, phase)(config, dataset, sampler, shuffle=False)
     negatives = (int(mode[3:]), phase) if sampled else None
-    if config["MODEL_TYPE"] == ModelType.SEQUENTIAL:
-        return SampleLoader(config, dataset, negatives)
-    seen = np.empty(0, dtype=np.int64)
-    if not config["repeatable"]:
-        seen = np.unique(np.concatenate([pair_keys(part) for part in parts[:place]]))
-    return UserLoader(config, dataset, seen, negatives)
+    with parallel.whole_data(config):
+        if config["MODEL_TYPE"] == ModelType.SEQUENTIAL:
+            return SampleLoader(config, dataset, negatives)
+        seen = np.empty(0, dtype=np.int64)
+        if not config["repeatable"]:
+            seen = np.unique(np.concatenate([pair_keys(part) for part in parts[:place]]))
+        return UserLoader(config, dataset, seen, negatives)

@@ -5,6 +5,7 @@ from typing import Iterator, List, Optional
 
 import numpy as np
 import torch
+from torch import distributed
 
 from recbole_sda import compat
 from recbole_sda.errors import InputError
@@ -54,10 +55,23 @@ class LengthLoader:
         self.loader, self.length, self.weight, self._size = loader, length, weight, size
         self.dataset = self._dataset = loader._dataset
         self.config, self.shuffle, self.generator = loader.config, loader.shuffle, loader.generator
+        self._n_processes = 1 if self.config["single_spec"] else self.config["world_size"]
+        self.sampler = (
+            self  # where RecBole tells the epoch to; the generator, the same in all processes, goes by itself
+        )
         self._n_batches = len(self._plan(np.random.default_rng(0)))
 
+    def set_epoch(self, epoch: int) -> None:
+        """Do nothing: see ``sampler``."""
+
     def _plan(self, rng: np.random.Generator) -> List[np.ndarray]:
-        return batch_plan(self.length, self.weight, self._size, rng, self.shuffle)
+        """Return this process's batches; as in RecBole, ``train_batch_size`` is that of all processes together."""
+        n = self._n_processes
+        plan = batch_plan(self.length, self.weight, max(1, self._size // n), rng, self.shuffle)
+        if n == 1:
+            return plan
+        plan += plan[: -len(plan) % n]  # a few again, so that all have equally many
+        return plan[distributed.get_rank() :: n]
 
     def __len__(self) -> int:
         """Batches of the epoch that was drawn last; epochs of packed sequences differ by a few."""
@@ -74,7 +88,7 @@ class LengthLoader:
 
 
 class PackedLoader(LengthLoader):
-    """Batches of packed sequences.
+    """Batches of packed sequences, made on the device of the run, where the whole epoch's data stay.
 
     Yields RecBole interactions with the padded inputs (batch, seq_len), their lengths (batch,), and under the item id
     the targets (batch, seq_len), 0 where there is none. ``train_batch_size`` counts targets.
@@ -83,18 +97,20 @@ class PackedLoader(LengthLoader):
     kind = "packed"
 
     def __init__(self, loader, windows: Windows):
-        self.windows = windows
         super().__init__(loader, windows.length, windows.n_targets, loader.config["train_batch_size"])
+        self.windows = windows.to(self.config["device"])
 
     def batch(self, chosen: np.ndarray) -> Interaction:
-        inputs, targets = assemble(self.windows, chosen)
-        columns = {
-            self.dataset.uid_field: self.windows.user[chosen],
-            self.dataset.item_id_list_field: inputs,
-            self.dataset.item_list_length_field: self.windows.length[chosen],
-            self.dataset.iid_field: targets,
-        }
-        return Interaction({name: torch.from_numpy(values) for name, values in columns.items()})
+        rows = torch.as_tensor(chosen, device=self.windows.start.device)
+        inputs, targets = assemble(self.windows, rows)
+        return Interaction(
+            {
+                self.dataset.uid_field: self.windows.user[rows],
+                self.dataset.item_id_list_field: inputs,
+                self.dataset.item_list_length_field: self.windows.length[rows],
+                self.dataset.iid_field: targets,
+            }
+        )
 
 
 class TrimmedLoader(LengthLoader):
@@ -147,7 +163,7 @@ def fast_loader(config, loader, row: Base):
         loader: RecBole's training dataloader of a sequential model.
         row: the model's row of the model table.
     """
-    if not config["fast_sequences"] or row.sequences == "padded" or not config["single_spec"]:
+    if not config["fast_sequences"] or row.sequences == "padded":
         return loader
     if row.sequences == "packed" and config["loss_type"] == "CE":
         longest = config["MAX_ITEM_LIST_LENGTH"]

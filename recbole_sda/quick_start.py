@@ -10,6 +10,7 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence
 
 import torch
 
+from recbole_sda import parallel
 from recbole_sda.checkpoint import BEST, ITEM_IDS, LAST
 from recbole_sda.config import RunConfig, read_yaml
 from recbole_sda.datasets import SAMPLE_SUFFIX, Data, choose_dataset, ensure_sample, load_data
@@ -53,7 +54,7 @@ def configure(
     data_path = config.resolved["data_path"]
     chosen = choose_dataset(dataset, data_path)
     if chosen.endswith(SAMPLE_SUFFIX):
-        ensure_sample(chosen, data_path)
+        parallel.from_main(lambda: ensure_sample(chosen, data_path))
     # Read again: a data set's own file, and the columns of its interaction file, take part in the configuration.
     return RunConfig(model, chosen, config_files, overrides)
 
@@ -65,9 +66,10 @@ def build(config: RunConfig, run_dir: Path) -> Run:
     if config.ignored_keys:
         logger.warning("not read by %s: %s", config["model"], ", ".join(sorted(set(config.ignored_keys))))
     init_seed(config["seed"], config["reproducibility"])
-    config["checkpoint_dir"] = str(run_dir / BEST.parent)  # RecBole makes this folder
+    (run_dir / BEST).parent.mkdir(parents=True, exist_ok=True)  # RecBole's way fails when two processes are at it
+    config["checkpoint_dir"] = str(run_dir / BEST.parent)
     data = load_data(config)
-    init_seed(config["seed"], config["reproducibility"])
+    init_seed(config["seed"] + config["local_rank"], config["reproducibility"])
     model = model_class(config["model"])(config, data.train._dataset).to(config["device"])
     use_fused_gelu(model)
     trainer = make_trainer(config, model, run_dir)
@@ -93,7 +95,8 @@ def _train_and_report(run: Run) -> Dict[str, Any]:
         "training_and_validation_since_start": round(trained - started, 2),
         "test_evaluation": round(time.time() - trained, 2),
     }
-    write_metrics(run.run_dir, result)
+    if parallel.is_main():
+        write_metrics(run.run_dir, result)
     return result
 
 
@@ -144,13 +147,15 @@ def run(
         InputError: something that was given cannot be used.
     """
     config = configure(model, dataset, config_files, overrides)
-    run_dir = make_run_dir(config)
+    run_dir = parallel.from_main(lambda: make_run_dir(config))
     with _in_run_folder(run_dir):
         logger.info("run folder %s", run_dir)
-        write_config(run_dir, config.resolved)
+        if parallel.is_main():
+            write_config(run_dir, config.resolved)
         built = build(config, run_dir)
-        tokens = item_tokens(built.data.dataset)
-        (run_dir / ITEM_IDS).write_text("".join(f"{token}\n" for token in tokens), encoding="utf-8")
+        if parallel.is_main():
+            tokens = item_tokens(built.data.dataset)
+            (run_dir / ITEM_IDS).write_text("".join(f"{token}\n" for token in tokens), encoding="utf-8")
         return _finish(built)
 
 
@@ -163,6 +168,9 @@ def _finish(built: Run) -> Dict[str, Any]:
 @contextmanager
 def _in_run_folder(run_dir: Path) -> Iterator[None]:
     """Inside, messages go to the folder's log. A folder whose run ended before its first epoch is removed."""
+    if not parallel.is_main():
+        yield
+        return
     try:
         with log_to(run_dir):
             yield
@@ -188,7 +196,7 @@ def open_run(run_dir, overrides: Optional[Dict[str, Any]] = None) -> Run:
     dataset = values["dataset"]
     if choose_dataset(dataset, values["data_path"]) != dataset:
         raise InputError(f"{run_dir} was made on {dataset}, which is no longer in {values['data_path']}")
-    if dataset.endswith(SAMPLE_SUFFIX):
+    if dataset.endswith(SAMPLE_SUFFIX) and parallel.is_main():
         ensure_sample(dataset, values["data_path"])
     config = RunConfig(values["model"], dataset, [str(run_dir / CONFIG)], overrides)
     return build(config, run_dir)
@@ -213,7 +221,8 @@ def evaluate(run_dir, overrides: Optional[Dict[str, Any]] = None) -> Dict[str, A
     run = load(run_dir, overrides)
     valid, test = (run.trainer.evaluate(part, load_best_model=False) for part in (run.data.valid, run.data.test))
     result = _result(run, valid, test)
-    write_metrics(run.run_dir, result, f"evaluation-{time.strftime('%Y%m%d-%H%M%S')}.json")
+    if parallel.is_main():
+        write_metrics(run.run_dir, result, f"evaluation-{time.strftime('%Y%m%d-%H%M%S')}.json")
     logger.info("%s\n%s", run.run_dir, result_table(result))
     return result
 
@@ -231,6 +240,7 @@ def resume(run_dir, overrides: Optional[Dict[str, Any]] = None) -> Dict[str, Any
         raise InputError(f"{run_dir} has no {LAST}: the run ended before its first epoch; start it anew")
     with _in_run_folder(run_dir):
         run = open_run(run_dir, overrides)
-        write_config(run_dir, run.config.resolved)
+        if parallel.is_main():
+            write_config(run_dir, run.config.resolved)
         run.trainer.resume(run.data.train)
         return _finish(run)

@@ -14,7 +14,7 @@ import yaml
 from recbole.utils.logger import RemoveColorFilter
 from texttable import Texttable
 
-from recbole_sda import __version__
+from recbole_sda import __version__, parallel
 from recbole_sda.errors import InputError
 from recbole_sda.features.store import library_versions
 
@@ -133,7 +133,8 @@ def environment(device) -> Dict[str, str]:
     """Return versions and device."""
     versions = library_versions("torch", "numpy", "scipy", "pandas", "recbole")
     name = torch.cuda.get_device_name(device) if torch.device(device).type == "cuda" else "cpu"
-    return {**versions, "device": name, "threads": str(torch.get_num_threads())}
+    processes = str(parallel.world_size())
+    return {**versions, "device": name, "threads": str(torch.get_num_threads()), "processes": processes}
 
 
 def write_metrics(run_dir: Path, content: Dict[str, Any], name: str = METRICS) -> None:

@@ -10,6 +10,7 @@ as in RecBole, the others between ``L - stride + 1`` and ``L``. With ``stride=1`
 from typing import List, NamedTuple, Tuple
 
 import numpy as np
+import torch
 
 
 class Windows(NamedTuple):
@@ -28,6 +29,10 @@ class Windows(NamedTuple):
     length: np.ndarray
     n_targets: np.ndarray
     user: np.ndarray
+
+    def to(self, device) -> "Windows":
+        """Return the same as tensors on a device."""
+        return Windows(*(torch.as_tensor(part, device=device) for part in self))
 
 
 def cut(items: np.ndarray, lengths: np.ndarray, users: np.ndarray, max_length: int, stride: int) -> Windows:
@@ -77,12 +82,17 @@ def batch_plan(
     return batches
 
 
-def assemble(windows: Windows, chosen: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
-    """Return inputs and targets (n_chosen, longest of them), int64; 0 where there is none."""
+def assemble(windows: Windows, chosen: torch.Tensor) -> Tuple[torch.Tensor, torch.Tensor]:
+    """Return inputs and targets (n_chosen, longest of them), int64; 0 where there is none.
+
+    Args:
+        windows: of tensors (see :meth:`Windows.to`); the work is done on their device.
+        chosen: numbers of windows, (n_chosen,), int64.
+    """
     start, length = windows.start[chosen, None], windows.length[chosen, None]
-    position = np.arange(length.max())
-    place = np.minimum(start + position, len(windows.items) - 2)
+    position = torch.arange(int(length.max()), device=length.device)
+    place = (start + position).clamp(max=len(windows.items) - 2)
     inside = position < length
-    inputs = np.where(inside, windows.items[place], 0)
+    inputs = torch.where(inside, windows.items[place], 0)
     wanted = inside & (position >= length - windows.n_targets[chosen, None])
-    return inputs, np.where(wanted, windows.items[place + 1], 0)
+    return inputs, torch.where(wanted, windows.items[place + 1], 0)

@@ -9,7 +9,7 @@ from typing import Dict, List
 import numpy as np
 import torch
 
-from recbole_sda import compat
+from recbole_sda import compat, parallel
 from recbole_sda.checkpoint import BEST, LAST, from_plain, load_checkpoint, save_checkpoint
 from recbole_sda.errors import InputError
 from recbole_sda.eval_loaders import among_candidates
@@ -66,6 +66,9 @@ class RunTrainer:
     # checkpoints -----------------------------------------------------------------------------------------------------
     def _save_checkpoint(self, epoch, verbose=True, **kwargs):
         self.best_epoch = epoch
+        parallel.from_main(lambda: self._save_best(epoch))
+
+    def _save_best(self, epoch: int) -> None:
         state = {
             "format": FORMAT,
             "model": self.config["model"],
@@ -78,7 +81,7 @@ class RunTrainer:
         if self.eval_step <= 0 or self._valid_data is None:
             self._save_last(epoch)
 
-    def _save_last(self, epoch: int, *_) -> None:
+    def _save_last(self, epoch: int) -> None:
         state = {
             "format": FORMAT,
             "model": self.config["model"],
@@ -117,7 +120,9 @@ class RunTrainer:
         self.best_valid_result = state["best_valid_result"]
         train_data.generator.set_state(state["batches"].cpu())
         restore_rng(state["rng"])
-        self._cut_history(self.start_epoch)
+        if not parallel.is_main():
+            torch.manual_seed(self.config["seed"] + self.config["local_rank"] + self.start_epoch)
+        parallel.from_main(lambda: self._cut_history(self.start_epoch))
         logger.info("resuming %s after epoch %d", self.run_dir, state["epoch"] + 1)
 
     # training and evaluation -----------------------------------------------------------------------------------------
@@ -126,6 +131,8 @@ class RunTrainer:
         if not tables:
             return super()._build_optimizer(**kwargs)
         check_sparse(self.config)
+        if parallel.world_size() > 1:
+            raise InputError("softmax_negatives with an id embedding runs in one process; id_embedding=none in several")
         dense = [p for p in self.model.parameters() if all(p is not table for table in tables)]
         adam = super()._build_optimizer(**{**kwargs, "params": dense})
         return DenseAndSparse(adam, torch.optim.SparseAdam(tables, lr=self.learning_rate))
@@ -139,7 +146,8 @@ class RunTrainer:
             return self.best_valid_score, self.best_valid_result
 
         def after_evaluation(epoch, score):
-            self._save_last(epoch)
+            if parallel.is_main():
+                self._save_last(epoch)
             if callback_fn:
                 callback_fn(epoch, score)
 
@@ -207,6 +215,8 @@ class RunTrainer:
             self.tensorboard.add_scalar(f"{tag}/{name}", value, epoch_idx)
 
     def _record(self, line: dict) -> None:
+        if not parallel.is_main():
+            return
         with open(self.run_dir / HISTORY, "a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
 
@@ -231,7 +241,9 @@ def make_trainer(config, model, run_dir):
         raise InputError(f"{base} {OWN_STAGES[base]}; run it with RecBole's own command")
     kind = get_trainer(config["MODEL_TYPE"], base)
     kind = type(f"Run{kind.__name__}", (RunTrainer, kind), {"run_dir": Path(run_dir)})
-    with compat.tensorboard_folder(Path(run_dir) / "tensorboard"):
+    folder = Path(run_dir) / "tensorboard"
+    folder = folder if parallel.is_main() else folder / f"process{config['local_rank']}"
+    with compat.tensorboard_folder(folder), compat.data_parallel_on(config["device"]):
         trainer = kind(config, model)
     trainer.eval_collector = TopKCollector(config)
     return trainer

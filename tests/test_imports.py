@@ -26,6 +26,7 @@ LEVELS = {
     "prefixes": 2,
     "collector": 2,
     "optimizers": 0,
+    "parallel": 0,
     "trainer": 2,
     "results": 2,
     "quick_start": 2,

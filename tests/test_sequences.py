@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from recbole_sda.sequences import assemble, batch_plan, cut
 
@@ -18,7 +19,7 @@ def windows_of(parts, max_length, stride):
 
 def samples(windows):
     """(user, target, history) of every target, from the assembled rows."""
-    inputs, targets = assemble(windows, np.arange(len(windows.start)))
+    inputs, targets = (part.numpy() for part in assemble(windows.to("cpu"), torch.arange(len(windows.start))))
     return [
         (int(user), int(row_t[j]), tuple(row_i[: j + 1].tolist()))
         for user, row_i, row_t in zip(windows.user, inputs, targets)
