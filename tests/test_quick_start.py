@@ -1,6 +1,7 @@
 """One experiment: the run folder, loading it, going on with it, the miniature, alignment."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -98,6 +99,19 @@ def test_resumed_equals_uninterrupted(model, keys, tmp_path, monkeypatch):
     assert history(folder) == history(tmp_path / "whole")
     first, second = (load_checkpoint(path / LAST)["state_dict"] for path in (tmp_path / "whole", folder))
     assert all(torch.equal(value, second[key]) for key, value in first.items())
+
+
+@pytest.mark.parametrize("model", ["SASRec_SDA", "BERT4Rec_SDA", "GRU4Rec", "BPR_SDA"])
+def test_mixed_precision(model, keys, tmp_path):
+    """RecBole's enable_amp; the losses stay in float32, so that results are close to those without it."""
+    runs = [
+        quick_start.run(
+            model, "tiny", (), {**keys, "epochs": 1, "enable_amp": amp, "run_dir": str(tmp_path / f"amp{amp}")}
+        )
+        for amp in (False, True)
+    ]
+    losses = [history(Path(run["run_dir"]))[0]["loss"]["recommendation"] for run in runs]
+    assert losses[0] != losses[1] == pytest.approx(losses[0], rel=0.02)
 
 
 def test_a_finished_run_can_be_trained_longer(finished, keys, tmp_path):

@@ -44,11 +44,13 @@ class SDA:
     Attributes:
         base_name: Foo's name. Set by the model table.
         item_table: name of Foo's attribute that holds the item table. Set by the model table.
+        step_items: attributes that name the fields of all items of a step, or nothing. Set by the model table.
         loss_names: names of the terms of the last loss, in order.
     """
 
     base_name = ""
     item_table = "item_embedding"
+    step_items: Tuple[str, ...] = ()
 
     def __init__(self, config, dataset):
         super().__init__(config, dataset)
@@ -114,6 +116,9 @@ class SDA:
         Without SDA terms the return value is Foo's own. ``loss_names`` names the terms.
         """
         with self.items.step():
+            if self.step_items and self.items.encoder is not None:
+                fields = [interaction[getattr(self, name)].flatten() for name in self.step_items]
+                self.items.only(torch.cat(fields))
             base = super().calculate_loss(interaction)
             terms = dict(zip(_base_names(base), base if isinstance(base, tuple) else (base,)))
             if self.cmsa is not None:

@@ -5,7 +5,7 @@ A model enters with one line once it passes the contract suite (``tests/model/te
 
 import importlib
 from dataclasses import dataclass
-from typing import Dict, List
+from typing import Dict, List, Tuple
 
 from recbole_sda.errors import InputError, nearest
 
@@ -25,12 +25,15 @@ class Base:
         loss: how cross entropy over the catalogue is computed (see :mod:`recbole_sda.model.catalogue_loss`).
             ``product``: from the outputs of ``forward`` and the item table. ``masked``: the same at masked positions.
             ``own``: by the model itself.
+        step_items: attributes that name the fields of all items that a training step looks up; empty where a step uses
+            the whole table. Only their rows are encoded.
     """
 
     family: str
     item_table: str = "item_embedding"
     sequences: str = "padded"
     loss: str = "own"
+    step_items: Tuple[str, ...] = ()
 
 
 BASES: Dict[str, Base] = {
@@ -51,9 +54,9 @@ BASES: Dict[str, Base] = {
     "SINE": Base("sequential", loss="product"),
     "SRGNN": Base("sequential", sequences="trimmed", loss="product"),
     "STAMP": Base("sequential", sequences="trimmed", loss="product"),
-    "TransRec": Base("sequential", sequences="trimmed"),
+    "TransRec": Base("sequential", sequences="trimmed", step_items=("ITEM_SEQ", "POS_ITEM_ID", "NEG_ITEM_ID")),
     # general
-    "BPR": Base("general"),
+    "BPR": Base("general", step_items=("ITEM_ID", "NEG_ITEM_ID")),
     "ConvNCF": Base("general"),
     "DGCF": Base("general"),
     "ENMF": Base("general"),
@@ -157,6 +160,7 @@ def model_class(name: str) -> type:
         "__doc__": f"RecBole's {base} with an encoded item embedding (see :class:`recbole_sda.model.sda.SDA`).",
         "base_name": base,
         "item_table": row.item_table,
+        "step_items": row.step_items,
     }
     return type(name, (mixin, model_class(base)), attributes)
 

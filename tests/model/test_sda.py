@@ -142,3 +142,23 @@ def test_no_store_says_what_to_do(build, tmp_path):
     shutil.copytree(build.data_path / "tiny", tmp_path / "tiny", ignore=shutil.ignore_patterns("features"))
     with pytest.raises(InputError, match="no feature store in .*features import.*features extract"):
         build("SASRec_SDA", data_path=str(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["BPR_SDA", "TransRec_SDA"])
+def test_a_step_of_few_items_gives_the_loss_and_gradients_of_the_whole_catalogue(build, name):
+    """Models whose step looks up the items of its batch alone encode no others."""
+    found = []
+    for step_items in (None, ()):
+        built = build(name, train_batch_size=4)
+        model, sizes = built.model.eval(), []
+        if step_items is not None:
+            model.step_items = step_items
+        project = model.items.encoder.project
+        model.items.encoder.project = lambda features, present: sizes.append(len(features[0])) or project(
+            features, present
+        )
+        loss = model.calculate_loss(built.batch)
+        sum(loss).backward()
+        found.append((sizes[0], loss, [p.grad for p in model.parameters() if p.grad is not None]))
+    assert found[0][0] < found[1][0] == model.n_items - 1
+    torch.testing.assert_close(found[0][1:], found[1][1:])
