@@ -19,6 +19,7 @@ LEVELS = {
     "candidates": 0,
     "compat": 0,
     "model": 1,
+    "lvlm": 1,
     "config": 2,
     "datasets": 2,
     "loaders": 2,
