@@ -38,8 +38,8 @@ LEVELS = {
 PURE = {"layers", "losses"}  # torch only
 HOMES = {
     "ray": set(),
-    "transformers": set(),
-    "peft": set(),
+    "transformers": {"lvlm"},
+    "peft": {"lvlm"},
     "recbole": {"compat", "model", *(k for k, v in LEVELS.items() if v == 2)},
 }
 FILES = sorted((ROOT / "recbole_sda").rglob("*.py"))
