@@ -62,7 +62,7 @@ def split_arguments(argv: List[str]) -> Dict[str, str]:
 
 def parse(argv: List[str]) -> Arguments:
     """Read the command line; values are YAML."""
-    from recbole_sda.config import parse_value
+    from recbole_sda.files import parse_value
 
     given = split_arguments(argv)
     fixed = {name: given.pop(name, None) for name in ("model", "dataset", "resume", "load")}
@@ -74,7 +74,8 @@ def parse(argv: List[str]) -> Arguments:
 
 def help_text(model: Optional[str] = None) -> str:
     """Return the whole help: usage, keys with defaults and meaning, models, data sets."""
-    from recbole_sda.config import properties_dir, recbole_defaults, supported_datasets
+    from recbole_sda.config import recbole_defaults, supported_datasets
+    from recbole_sda.files import properties_dir
     from recbole_sda.model.table import BASES, WITHOUT_SDA, base_name, model_class, sda_models
 
     def listing(names) -> str:
@@ -102,7 +103,7 @@ def help_text(model: Optional[str] = None) -> str:
 
 def _model_and_dataset(given: Arguments) -> tuple:
     """Return both names, from the arguments or from the configuration files."""
-    from recbole_sda.config import read_yaml
+    from recbole_sda.files import read_yaml
 
     names = {"model": given.model, "dataset": given.dataset}
     for path in given.config_files:

@@ -12,9 +12,10 @@ import torch
 
 from recbole_sda import parallel
 from recbole_sda.checkpoint import BEST, ITEM_IDS, LAST
-from recbole_sda.config import RunConfig, read_yaml
+from recbole_sda.config import RunConfig
 from recbole_sda.datasets import SAMPLE_SUFFIX, Data, choose_dataset, ensure_sample, load_data
 from recbole_sda.errors import InputError
+from recbole_sda.files import read_yaml
 from recbole_sda.model.activation import use_fused_gelu
 from recbole_sda.model.item_features import item_tokens
 from recbole_sda.model.table import model_class

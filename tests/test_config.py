@@ -2,8 +2,9 @@
 
 import pytest
 
-from recbole_sda.config import RunConfig, own_keys, parse_value, properties_dir, read_yaml, supported_datasets
+from recbole_sda.config import RunConfig, own_keys, supported_datasets
 from recbole_sda.errors import InputError
+from recbole_sda.files import parse_value, properties_dir, read_yaml
 from recbole_sda.model.settings import SDASettings
 
 

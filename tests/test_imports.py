@@ -11,6 +11,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # Level of each module or package; a module may import its own level and those below.
 LEVELS = {
     "errors": 0,
+    "files": 0,
     "layers": 0,
     "losses": 0,
     "features": 0,

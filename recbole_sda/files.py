@@ -1,0 +1,55 @@
+"""Configuration files: YAML values as RecBole's users write them, and where this project's own files lie."""
+
+import re
+from importlib import resources
+from pathlib import Path
+from typing import Any, Dict
+
+import yaml
+
+from recbole_sda.errors import InputError
+
+
+class YamlLoader(yaml.SafeLoader):
+    """Plain YAML values, with numbers such as 1e-3 read as floats (as RecBole reads them)."""
+
+
+YamlLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(
+        r"^[-+]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)$|^[-+]?(?:\d[\d_]*\.\d*|\.\d+)$|^[-+]?\.(?:inf|nan)$", re.I
+    ),
+    list("-+0123456789."),
+)
+
+
+def properties_dir() -> Path:
+    """Return the folder ``properties/``: inside an installed package, or beside it in a checkout."""
+    inside = Path(str(resources.files("recbole_sda"))) / "properties"
+    return inside if inside.is_dir() else inside.parent.parent / "properties"
+
+
+def read_yaml(path) -> Dict[str, Any]:
+    """Read a YAML file of keys; a missing file, broken YAML or anything but a mapping is an InputError."""
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"configuration file {path} does not exist")
+    try:
+        values = yaml.load(path.read_text(encoding="utf-8"), YamlLoader)
+    except yaml.YAMLError as error:
+        raise InputError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise InputError(f"{path}: expected lines of `key: value`, found {type(values).__name__}")
+    return values
+
+
+def parse_value(key: str, text: str) -> Any:
+    """Read a command-line value as YAML; ``None`` is taken as null, as RecBole's users write it."""
+    if text == "None":
+        return None
+    try:
+        return yaml.load(text, YamlLoader)
+    except yaml.YAMLError:
+        raise InputError(f"--{key}={text}: not a YAML value; quote it, as in --{key}=\"'...'\"") from None
