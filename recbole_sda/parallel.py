@@ -18,9 +18,14 @@ def world_size() -> int:
     return int(os.environ.get("WORLD_SIZE", 1))
 
 
+def rank() -> int:
+    """Return the number of this process among those that torchrun started, from 0."""
+    return int(os.environ.get("RANK", 0))
+
+
 def is_main() -> bool:
     """Return whether this process writes files and reports; without torchrun it does."""
-    return int(os.environ.get("RANK", 0)) == 0
+    return rank() == 0
 
 
 def start(use_gpu: bool) -> torch.device:
@@ -54,6 +59,15 @@ def from_main(action: Callable[[], Any]) -> Any:
     if outcome[1] is not None:
         raise outcome[1]
     return outcome[0]
+
+
+def all_of(parts: list) -> list:
+    """Return the lists of all processes, one after the other."""
+    if world_size() == 1:
+        return parts
+    gathered: list = [None] * world_size()
+    distributed.all_gather_object(gathered, parts)
+    return [part for of_one in gathered for part in of_one]
 
 
 @contextlib.contextmanager
