@@ -25,6 +25,7 @@ from recbole_sda.files import read_yaml
 from recbole_sda.lvlm import adapters
 from recbole_sda.lvlm.backbone import load_backbone
 from recbole_sda.lvlm.catalogue import read_catalogue
+from recbole_sda.lvlm.devices import join_processes
 from recbole_sda.lvlm.evaluate import evaluate
 from recbole_sda.lvlm.history import HISTORY, History
 from recbole_sda.lvlm.inputs import Batches, prepared
@@ -53,7 +54,9 @@ class Adaptation:
         if "image" not in self.backbone.modalities:
             raise InputError(f"backbone={settings.backbone} reads text alone: adapt needs pictures and texts")
         if settings.batch_size % parallel.world_size():
-            raise InputError(f"batch_size={settings.batch_size} must be a multiple of the {parallel.world_size()} processes")
+            raise InputError(
+                f"batch_size={settings.batch_size} must be a multiple of the {parallel.world_size()} processes"
+            )
         catalogue = read_catalogue(settings)
         self.pairs = make_pairs(catalogue, self.backbone.processor, settings)
         together = None
@@ -105,7 +108,9 @@ class Adaptation:
                 self.done = number + 1
                 bar.update()
                 bar.set_postfix({k: f"{v:.4f}" for k, v in terms.items() if k != "gradient_norm"})
-                self.history.add(self.done, "train", {**terms, "learning_rate": self.training.schedule.get_last_lr()[0]})
+                self.history.add(
+                    self.done, "train", {**terms, "learning_rate": self.training.schedule.get_last_lr()[0]}
+                )
                 if self.done % s.eval_every == 0 or self.done == s.steps:
                     self._evaluate()
         return self.record["best"]
@@ -210,18 +215,12 @@ def resume(out, overrides: Optional[dict] = None) -> Dict[str, float]:
 FREE = {"device", "threads", "workers", "patience", "token_budget", "backbone", "items", "gradient_checkpointing"}
 
 
-def join_processes(settings: LVLMSettings) -> None:
-    """Set torch's threads, and join the other processes where torchrun started several."""
-    if settings.threads:
-        torch.set_num_threads(settings.threads)
-    if parallel.world_size() > 1:
-        parallel.start(settings.device != "cpu")
-
-
 def _new_folder(out: Path, overwrite: bool) -> None:
     if out.exists() and any(out.iterdir()):
         if not overwrite:
-            raise InputError(f"{out} exists already: go on with --resume={out}, choose another folder, or --overwrite=True")
+            raise InputError(
+                f"{out} exists already: go on with --resume={out}, choose another folder, or --overwrite=True"
+            )
         if not (out / RECORD).is_file():
             raise InputError(f"{out} is not a folder of adaptation ({RECORD} is missing), so it is not overwritten")
         for name in (RECORD, LAST, HISTORY):

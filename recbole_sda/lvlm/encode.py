@@ -36,14 +36,3 @@ def encode(backbone: Backbone, adapted, batch: Dict[str, Tensor], modality: str,
     if ids is not None and ids.shape != mask.shape:
         ids = None
     return pool(states, mask, pooling, ids, backbone.processor.eos_token_id)
-
-
-def default_device(device: Optional[str]) -> torch.device:
-    """Return the device that is asked for, or a GPU where there is one; in several processes, each one's own."""
-    import os
-
-    if device:
-        return torch.device(device)
-    if not torch.cuda.is_available():
-        return torch.device("cpu")
-    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))

@@ -7,7 +7,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
-def pool(states: Tensor, mask: Tensor, how: str, input_ids: Optional[Tensor] = None, eos: Optional[int] = None) -> Tensor:
+def pool(
+    states: Tensor, mask: Tensor, how: str, input_ids: Optional[Tensor] = None, eos: Optional[int] = None
+) -> Tensor:
     """Return one vector per sequence, (batch, dim), float32.
 
     Args:

@@ -28,7 +28,9 @@ class Prompt:
         for name in [*words, *(name for line in template.splitlines() for name in _names(line))]:
             if name != ALL and name not in self.fields:
                 known = ", ".join(self.fields) or "none"
-                raise InputError(f"prompt: no item has the field {name!r}; there is {known}.{nearest(name, self.fields)}")
+                raise InputError(
+                    f"prompt: no item has the field {name!r}; there is {known}.{nearest(name, self.fields)}"
+                )
         self.lines = [(line, _names(line)) for line in template.splitlines()]
 
     @property
