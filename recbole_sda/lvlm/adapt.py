@@ -13,7 +13,6 @@ import logging
 from pathlib import Path
 from typing import Dict, Optional
 
-import torch
 import yaml
 from tqdm import tqdm
 

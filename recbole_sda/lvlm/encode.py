@@ -3,7 +3,6 @@
 from contextlib import nullcontext
 from typing import Dict, Optional
 
-import torch
 from torch import Tensor
 
 from recbole_sda.lvlm.adapters import adapter_pass

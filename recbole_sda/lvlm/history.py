@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Dict, List, Optional
 
+import numpy as np
 from torch.utils.tensorboard import SummaryWriter
 
 from recbole_sda import parallel
@@ -39,7 +40,7 @@ class History:
         if self.writer is None:
             return
         for m, per_layer in enumerate(zip(*gates.values())):
-            self.writer.add_histogram(f"gates/modality_{m}", [g for row in per_layer for g in row], step)
+            self.writer.add_histogram(f"gates/modality_{m}", np.concatenate(per_layer), step)
 
     def cut(self, step: int) -> None:
         """Drop what came after ``step`` steps: a resumed run does it again."""
