@@ -83,7 +83,13 @@ def _idefics(kind: type):
 
 def _llava_onevision(vocab: int, token: Token):
     text = {**TEXT, "model_type": "qwen2", "vocab_size": vocab, "num_key_value_heads": 2}
-    vision = {**VISION, "model_type": "siglip_vision_model", "image_size": 56, "patch_size": 14, "vision_use_head": False}
+    vision = {
+        **VISION,
+        "model_type": "siglip_vision_model",
+        "image_size": 56,
+        "patch_size": 14,
+        "vision_use_head": False,
+    }
     tokens = {"image_token_index": token("<image>"), "video_token_index": token("<video>")}
     return hf.LlavaOnevisionConfig(text_config=text, vision_config=vision, image_grid_pinpoints=PINPOINTS, **tokens)
 
@@ -103,7 +109,9 @@ def _qwen3(vocab: int, token: Token):
 def _dual(kind: type):
     def config(vocab: int, token: Token):
         text = {**TEXT, "vocab_size": vocab, "max_position_embeddings": 48, "projection_size": WIDTH}
-        return kind(text_config=text, vision_config={**VISION, "image_size": 56, "patch_size": 14}, projection_dim=WIDTH)
+        return kind(
+            text_config=text, vision_config={**VISION, "image_size": 56, "patch_size": 14}, projection_dim=WIDTH
+        )
 
     return config
 

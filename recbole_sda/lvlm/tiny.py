@@ -78,4 +78,3 @@ def _chat_template(image: str) -> str:
     part = IMAGE_PART % image
     turns = "{% for message in messages %}" + TURN + "{% for part in message['content'] %}" + part + "{% endfor %}"
     return turns + "<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
-

@@ -1,0 +1,213 @@
+"""Backbones: any model of transformers that reads pictures and texts, or texts alone, behind one interface."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+
+import torch
+import transformers
+from torch import Tensor, nn
+from transformers.models.auto import modeling_auto
+
+from recbole_sda.errors import InputError
+from recbole_sda.lvlm.devices import default_device
+from recbole_sda.lvlm.processor import DUAL, TEXT, VLM, Processor
+from recbole_sda.lvlm.settings import LVLMSettings
+
+SAMPLE = 1 << 16
+
+
+class Backbone(NamedTuple):
+    """A frozen model with its processor.
+
+    Attributes:
+        model: in evaluation mode, no weight trained.
+        processor: makes its inputs.
+        kind: ``vlm`` (one decoder reads pictures and texts), ``text`` (texts alone) or ``dual`` (an encoder of each).
+        dim: width of a vector.
+        record: what :meth:`describe` returns.
+    """
+
+    model: nn.Module
+    processor: Processor
+    kind: str
+    dim: int
+    record: Dict[str, Any]
+
+    @property
+    def modalities(self) -> Tuple[str, ...]:
+        """What the model reads."""
+        return ("text",) if self.kind == TEXT else ("image", "text")
+
+    def describe(self) -> Dict[str, Any]:
+        """Return plain data that names the model: id or folder name, revision, type, hash of configuration, precision."""
+        return dict(self.record)
+
+    def adapted_parts(self) -> List[nn.Module]:
+        """Return the modules whose linear layers are adapted: the decoder; of a dual encoder, both encoders."""
+        if self.kind == VLM:
+            return [self.model.get_decoder()]
+        if self.kind == DUAL:
+            return [self.model.text_model.encoder, self.model.vision_model.encoder]
+        return [self.model.base_model]
+
+    def adapter_targets(self) -> List[str]:
+        """Return the full name of every linear layer that is adapted, in the model's order.
+
+        The visual tower of a vision-language model is none of them, nor is its projector or the output layer.
+        """
+        wanted = {id(m) for part in self.adapted_parts() for m in part.modules() if isinstance(m, nn.Linear)}
+        return [name for name, module in self.model.named_modules() if id(module) in wanted]
+
+    def train_mode(self, adapted: nn.Module, on: bool) -> None:
+        """Switch dropout and checkpointing of the adapted parts; everything else stays in evaluation mode."""
+        adapted.eval()
+        for part in self.adapted_parts():
+            part.train(on)
+
+    def states(self, batch: Dict[str, Tensor], modality: str) -> Tuple[Tensor, Tensor]:
+        """Return the last hidden states (batch, seq_len, dim) and where they are not padding (batch, seq_len), bool.
+
+        A dual encoder's projected embedding is a sequence of length 1.
+        """
+        if self.kind == DUAL:
+            encode = self.model.get_image_features if modality == "image" else self.model.get_text_features
+            vector = encode(**batch).pooler_output.unsqueeze(1)
+            return vector, torch.ones(vector.shape[:2], dtype=torch.bool, device=vector.device)
+        if self.kind == VLM:
+            found = self.model.model(**batch, use_cache=False)
+        else:
+            found = self.model.base_model(**batch)
+        return found.last_hidden_state, batch["attention_mask"].bool()
+
+
+def load_backbone(settings: LVLMSettings) -> Backbone:
+    """Load a model and its processor from a folder or a hub.
+
+    Raises:
+        InputError: there is no such model, it is of a kind that gives no vectors here, or a package is missing.
+    """
+    source = settings.backbone
+    if not source:
+        raise InputError("backbone is missing: give --backbone=FOLDER_OR_HUB_ID")
+    config = _config(source, settings.revision)
+    kind, auto = _kind(source, config)
+    with _quiet():
+        processor = _guarded(
+            source,
+            lambda: Processor(
+                source, settings.revision, config.model_type, kind, settings.min_pixels, settings.max_pixels
+            ),
+        )
+        model = _guarded(source, lambda: auto.from_pretrained(source, **_model_arguments(settings)))
+    if settings.quantization is None and settings.device != "auto":
+        model = model.to(default_device(settings.device))
+    model.requires_grad_(False).eval()
+    return Backbone(model, processor, kind, _width(config, kind), _record(settings, config))
+
+
+def _kind(source: str, config):
+    kind = config.model_type
+    if kind in modeling_auto.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES:
+        return VLM, transformers.AutoModelForImageTextToText
+    if kind in modeling_auto.MODEL_FOR_ZERO_SHOT_IMAGE_CLASSIFICATION_MAPPING_NAMES:
+        return DUAL, transformers.AutoModel
+    if kind in modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+        return TEXT, transformers.AutoModelForCausalLM
+    if kind in modeling_auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES:
+        return TEXT, transformers.AutoModel
+    raise InputError(
+        f"backbone={source} is of type {kind!r}; supported are image-text-to-text models, language models and dual "
+        "encoders such as CLIP and SigLIP"
+    )
+
+
+def _config(source: str, revision: Optional[str]):
+    folder = Path(source)
+    if folder.is_dir() and not (folder / "config.json").is_file():
+        raise InputError(f"backbone={source}: the folder holds no config.json")
+    if not folder.is_dir() and (source.startswith((".", "/", "~")) or source.count("/") > 1):
+        raise InputError(f"backbone={source}: there is no such folder")
+    return _guarded(source, lambda: transformers.AutoConfig.from_pretrained(source, revision=revision))
+
+
+def _guarded(source: str, action):
+    try:
+        return action()
+    except (OSError, ValueError, KeyError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"backbone={source} cannot be loaded: {reason[:400]}") from None
+
+
+def _model_arguments(settings: LVLMSettings) -> Dict[str, Any]:
+    arguments: Dict[str, Any] = {"revision": settings.revision, "dtype": getattr(torch, settings.dtype)}
+    if settings.device == "auto":
+        arguments["device_map"] = "auto"
+    if settings.quantization is not None:
+        arguments["quantization_config"] = _quantization(settings)
+        arguments.setdefault("device_map", {"": default_device(settings.device)})
+    return arguments
+
+
+def _quantization(settings: LVLMSettings):
+    try:
+        import bitsandbytes  # noqa: F401
+    except ImportError:
+        raise InputError(f"quantization={settings.quantization} needs bitsandbytes: pip install bitsandbytes") from None
+    if settings.quantization == "8bit":
+        return transformers.BitsAndBytesConfig(load_in_8bit=True)
+    compute = getattr(torch, settings.dtype)
+    return transformers.BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=compute
+    )
+
+
+def _width(config, kind: str) -> int:
+    if kind == DUAL:
+        return getattr(config, "projection_dim", None) or config.text_config.hidden_size
+    return config.get_text_config().hidden_size
+
+
+def _record(settings: LVLMSettings, config) -> Dict[str, Any]:
+    source = Path(str(settings.backbone))
+    values = {k: v for k, v in config.to_diff_dict().items() if k not in ("transformers_version", "_name_or_path")}
+    text = json.dumps(values, sort_keys=True, default=str)
+    return {
+        "model": source.resolve().name if source.is_dir() else settings.backbone,
+        "revision": getattr(config, "_commit_hash", None) or settings.revision,
+        "model_type": config.model_type,
+        "config_sha256": hashlib.sha256(text.encode()).hexdigest(),
+        "weights_sha256": sampled_sha256(source) if source.is_dir() else None,
+        "dtype": settings.dtype,
+        "quantization": settings.quantization,
+    }
+
+
+def sampled_sha256(folder: Path) -> str:
+    """Return a hash of a folder's weight files, of their names, sizes and 16 samples of 64 KiB from each."""
+    digest = hashlib.sha256()
+    for path in sorted([*folder.glob("*.safetensors"), *folder.glob("*.bin")]):
+        size = path.stat().st_size
+        digest.update(f"{path.name} {size}".encode())
+        with open(path, "rb") as file:
+            for k in range(16):
+                file.seek(k * max(size - SAMPLE, 0) // 15)
+                digest.update(file.read(SAMPLE))
+    return digest.hexdigest()
+
+
+class _quiet:
+    """Inside, transformers shows no progress bars of its own and no advice."""
+
+    def __enter__(self):
+        from transformers.utils import logging as hf_logging
+
+        self.level = hf_logging.get_verbosity()
+        hf_logging.set_verbosity_error()
+        hf_logging.disable_progress_bar()
+
+    def __exit__(self, *_):
+        from transformers.utils import logging as hf_logging
+
+        hf_logging.set_verbosity(self.level)
