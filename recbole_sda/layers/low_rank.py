@@ -1,5 +1,7 @@
 """Low-rank experts mixed by a gate that looks at the modality alone (MoDA, arXiv 2512.06883)."""
 
+from typing import Optional, Union
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -21,7 +23,12 @@ class ModalityGate(nn.Module):
 
     def forward(self) -> Tensor:
         """Return the gates of all modalities, (n_modalities, n_experts); every row sums to one."""
-        return self.projection(self.embedding.weight).softmax(dim=-1)
+        return self.of(None)
+
+    def of(self, modality: Optional[Union[int, Tensor]]) -> Tensor:
+        """Return the gates of one modality (n_experts,), of several (n, n_experts), or of all for None."""
+        rows = self.embedding.weight if modality is None else self.embedding.weight[modality]
+        return self.projection(rows).softmax(dim=-1)
 
 
 class ModalityExperts(nn.Module):
@@ -68,7 +75,7 @@ class ModalityExperts(nn.Module):
 
     def rank_weights(self, modality: int) -> Tensor:
         """Return the gate of each rank-one component for one modality, (rank,), times ``alpha / rank``."""
-        return self.scaling * self.gate()[modality].repeat_interleave(self.expert_rank)
+        return self.scaling * self.gate.of(modality).repeat_interleave(self.expert_rank)
 
     def delta_weight(self, modality: int) -> Tensor:
         """Return the whole low-rank map of one modality as a matrix, (out, in); dropout is not applied."""

@@ -15,6 +15,7 @@ from typing import Dict, Optional
 
 import yaml
 from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
 
 from recbole_sda import parallel
 from recbole_sda.checkpoint import load_checkpoint, save_checkpoint
@@ -96,7 +97,7 @@ class Adaptation:
         batches = Batches([self.pairs.image, self.pairs.text], self.backbone.processor, plan)
         steps = range(self.done, s.steps)
         bar = tqdm(total=s.steps, initial=self.done, desc="adapt", unit="step", disable=not parallel.is_main())
-        with bar:
+        with bar, logging_redirect_tqdm():
             for number, batch in zip(steps, prepared(batches, s.workers, self.done)):
                 if self._stopped():
                     logger.info("stopped: no gain in %d evaluations", self.without_gain)

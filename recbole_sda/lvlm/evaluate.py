@@ -20,7 +20,7 @@ def evaluate(backbone: Backbone, training: Training, pairs: Pairs, settings: LVL
 
     The target entropy is the mean over blocks of ``batch_size`` items, in nats.
     """
-    training.adapted.eval()
+    backbone.train_mode(training.adapted, False)
     sides = [
         encode_all(backbone, training.adapted, inputs, pairs.held_out.tolist(), settings)
         for inputs in (pairs.image, pairs.text)
@@ -42,9 +42,10 @@ def evaluate(backbone: Backbone, training: Training, pairs: Pairs, settings: LVL
 @torch.no_grad()
 def encode_all(backbone: Backbone, adapted, inputs: Inputs, chosen: List[int], settings: LVLMSettings) -> torch.Tensor:
     """Return the vectors of some inputs, (n_chosen, dim), on the CPU; processes share the work."""
-    lengths = [inputs.lengths(backbone.processor)[k] for k in chosen]
-    plan = token_batches(lengths, settings.token_budget)[parallel.rank() :: parallel.world_size()]
-    batches = Batches([inputs], backbone.processor, [[chosen[k] for k in batch] for batch in plan])
+    inputs = inputs.only(chosen)
+    plan = token_batches(inputs.lengths(backbone.processor), settings.token_budget)
+    plan = plan[parallel.rank() :: parallel.world_size()]
+    batches = Batches([inputs], backbone.processor, plan)
     vectors = torch.empty(len(chosen), backbone.dim)
     parts = []
     for rows, (batch,) in zip(plan, prepared(batches, settings.workers)):

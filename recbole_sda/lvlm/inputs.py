@@ -28,6 +28,11 @@ class Inputs(NamedTuple):
     pictures: Optional[List[Path]]
     sizes: Optional[List[Size]]
 
+    def only(self, chosen: Sequence[int]) -> "Inputs":
+        """Return the inputs at some positions."""
+        parts = [None if part is None else [part[k] for k in chosen] for part in self[1:]]
+        return Inputs(self.modality, *parts)
+
     def lengths(self, processor) -> List[int]:
         """Return the number of tokens of each input."""
         sizes = self.sizes or [None] * len(self.rendered)

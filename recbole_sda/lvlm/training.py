@@ -59,7 +59,7 @@ class Training:
             together: co-purchases among the items of all processes, (batch_size, batch_size).
         """
         torch.manual_seed(step_seed(self.settings.seed, number))
-        self.adapted.train()
+        self.backbone.train_mode(self.adapted, True)
         self.optimizer.zero_grad(set_to_none=True)
         terms = self.loss_terms(batch, together)
         sum(terms.values()).backward()
