@@ -113,6 +113,8 @@ class Adaptation:
                 )
                 if self.done % s.eval_every == 0 or self.done == s.steps:
                     self._evaluate()
+        if self.best_step == 0:
+            logger.warning("no evaluation was better than the backbone's own: the saved adapter changes nothing")
         return self.record["best"]
 
     def _stopped(self) -> bool:

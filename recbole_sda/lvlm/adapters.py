@@ -43,12 +43,18 @@ def attach(model: nn.Module, targets: Sequence[str], settings: LVLMSettings, n_m
     else:
         config = LoraConfig(r=s.rank, lora_alpha=s.alpha, lora_dropout=s.dropout)
     config.target_modules = set(targets)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # PEFT asks transformers by a name that is going away
+    with _without_hints():
         adapted = _wrap(model, config, s.method)
     if s.gradient_checkpointing:
         checkpoint(adapted)
     return adapted
+
+
+@contextmanager
+def _without_hints() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # PEFT asks transformers by a name that is going away
+        yield
 
 
 def _wrap(model: nn.Module, config: Any, method: str) -> PeftModel:
@@ -141,13 +147,12 @@ def load(model: nn.Module, folder, trainable: bool = False) -> PeftModel:
     Raises:
         InputError: the folder holds no adapter, or one of a model with other layers.
     """
-    folder = folder_of(folder)
+    (name, first), *others = parts_of(folder_of(folder))
     try:
-        if not (folder / CONFIG).is_file():
-            adapted = PeftModel.from_pretrained(model, str(folder / NAMES[0]), NAMES[0], is_trainable=trainable)
-            adapted.load_adapter(str(folder / NAMES[1]), NAMES[1], is_trainable=trainable)
-        else:
-            adapted = PeftModel.from_pretrained(model, str(folder), is_trainable=trainable)
+        with _without_hints():
+            adapted = PeftModel.from_pretrained(model, str(first), name or "default", is_trainable=trainable)
+            for name, part in others:
+                adapted.load_adapter(str(part), name, is_trainable=trainable)
     except (ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:300]
         raise InputError(f"adapter={folder} does not fit this backbone: {reason}") from None
