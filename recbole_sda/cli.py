@@ -83,6 +83,8 @@ def _parser() -> argparse.ArgumentParser:
         "run", add_help=False, help="train and evaluate a model: the arguments of run_recbole_sda.py"
     )
     run.set_defaults(action=None)
+    lvlm = commands.add_parser("lvlm", add_help=False, help="adapt a vision-language model, extract, export")
+    lvlm.set_defaults(action=None)
     features = commands.add_parser("features", help="make and look at feature stores")
     actions = features.add_subparsers(dest="what", required=True, metavar="ACTION")
 
@@ -123,6 +125,10 @@ def main(argv: Optional[List[str]] = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     if argv[:1] == ["run"]:
         return run_main(argv[1:])
+    if argv[:1] == ["lvlm"]:
+        from recbole_sda.lvlm_cli import main as lvlm_main
+
+        return lvlm_main(argv[1:])
     args = _parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     return guarded(lambda: args.action(args))

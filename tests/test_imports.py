@@ -33,12 +33,17 @@ LEVELS = {
     "results": 2,
     "quick_start": 2,
     "command": 3,
-    "cli": 3,
-    "__main__": 3,
+    "report": 3,
+    "lvlm_demo": 3,
+    "lvlm_ray": 3,
+    "lvlm_cli": 4,
+    "cli": 4,
+    "__main__": 4,
 }
 PURE = {"layers", "losses"}  # torch only
 HOMES = {
-    "ray": set(),
+    "ray": {"lvlm_ray"},
+    "matplotlib": {"report"},
     "transformers": {"lvlm"},
     "peft": {"lvlm"},
     "recbole": {"compat", "model", *(k for k, v in LEVELS.items() if v == 2)},

@@ -7,6 +7,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
+def mixture(embedding: Tensor, projection: Tensor, modality: Optional[Union[int, Tensor]] = None) -> Tensor:
+    """Return ``softmax(W_g emb[m])`` of one modality (n_experts,), of several (n, n_experts), or of all for None."""
+    rows = embedding if modality is None else embedding[modality]
+    return F.linear(rows, projection).softmax(dim=-1)
+
+
 class ModalityGate(nn.Module):
     """Mixture weights of the experts for each modality, ``g[m] = softmax(W_g emb[m])``.
 
@@ -27,8 +33,7 @@ class ModalityGate(nn.Module):
 
     def of(self, modality: Optional[Union[int, Tensor]]) -> Tensor:
         """Return the gates of one modality (n_experts,), of several (n, n_experts), or of all for None."""
-        rows = self.embedding.weight if modality is None else self.embedding.weight[modality]
-        return self.projection(rows).softmax(dim=-1)
+        return mixture(self.embedding.weight, self.projection.weight, modality)
 
 
 class ModalityExperts(nn.Module):

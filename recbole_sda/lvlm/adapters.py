@@ -111,7 +111,7 @@ def gates(adapted: PeftModel) -> Dict[str, List[List[float]]]:
     found = {}
     for name, module in adapted.get_base_model().named_modules():
         if isinstance(module, MoDALinear):
-            found[name] = module.moda_gate[module.active_adapters[0]]().detach().float().tolist()
+            found[name] = module.gate(module.active_adapters[0]).detach().float().tolist()
     return found
 
 

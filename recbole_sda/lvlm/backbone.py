@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from transformers.models.auto import modeling_auto
 
 from recbole_sda.errors import InputError
-from recbole_sda.lvlm.devices import default_device
+from recbole_sda.lvlm.devices import default_device, quiet
 from recbole_sda.lvlm.processor import DUAL, TEXT, VLM, Processor
 from recbole_sda.lvlm.settings import LVLMSettings
 
@@ -93,7 +93,7 @@ def load_backbone(settings: LVLMSettings) -> Backbone:
         raise InputError("backbone is missing: give --backbone=FOLDER_OR_HUB_ID")
     config = _config(source, settings.revision)
     kind, auto = _kind(source, config)
-    with _quiet():
+    with quiet():
         processor = _guarded(
             source,
             lambda: Processor(
@@ -195,19 +195,3 @@ def sampled_sha256(folder: Path) -> str:
                 file.seek(k * max(size - SAMPLE, 0) // 15)
                 digest.update(file.read(SAMPLE))
     return digest.hexdigest()
-
-
-class _quiet:
-    """Inside, transformers shows no progress bars of its own and no advice."""
-
-    def __enter__(self):
-        from transformers.utils import logging as hf_logging
-
-        self.level = hf_logging.get_verbosity()
-        hf_logging.set_verbosity_error()
-        hf_logging.disable_progress_bar()
-
-    def __exit__(self, *_):
-        from transformers.utils import logging as hf_logging
-
-        hf_logging.set_verbosity(self.level)

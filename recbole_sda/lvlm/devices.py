@@ -1,9 +1,11 @@
 """Where the stage runs: its device, its threads, and the processes that torchrun started."""
 
 import os
-from typing import Optional
+from contextlib import contextmanager
+from typing import Iterator, Optional
 
 import torch
+from transformers.utils import logging as hf_logging
 
 from recbole_sda import parallel
 from recbole_sda.lvlm.settings import LVLMSettings
@@ -24,3 +26,15 @@ def join_processes(settings: LVLMSettings) -> None:
         torch.set_num_threads(settings.threads)
     if parallel.world_size() > 1:
         parallel.start(settings.device != "cpu")
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Inside, transformers gives errors alone: no progress bars of its own, no advice."""
+    level = hf_logging.get_verbosity()
+    hf_logging.set_verbosity_error()
+    hf_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        hf_logging.set_verbosity(level)

@@ -25,7 +25,7 @@ def evaluate(backbone: Backbone, training: Training, pairs: Pairs, settings: LVL
         encode_all(backbone, training.adapted, inputs, pairs.held_out.tolist(), settings)
         for inputs in (pairs.image, pairs.text)
     ]
-    found = retrieval_metrics(*sides)
+    found = retrieval_metrics(*map(training.objective.prepared, sides))
     entropies = []
     device = next(backbone.model.parameters()).device
     with torch.no_grad():

@@ -10,7 +10,6 @@ import shutil
 from pathlib import Path
 from typing import Any, Dict
 
-import torch
 import yaml
 from peft import LoraConfig
 from safetensors.torch import load_file, save_file
@@ -19,6 +18,7 @@ from torch import Tensor
 from recbole_sda.errors import InputError
 from recbole_sda.features.store import library_versions, sha256_of
 from recbole_sda.files import read_yaml
+from recbole_sda.layers.low_rank import mixture
 from recbole_sda.lvlm.adapters import CONFIG, NAMES, WEIGHTS, fingerprint, folder_of, parts_of
 
 RECORD = "adapt.yaml"
@@ -112,8 +112,8 @@ def as_lora(tensors: Dict[str, Tensor], config: Dict[str, Any], m: int) -> Dict[
         if not key.endswith(".moda_A"):
             continue
         layer = key[: -len(".moda_A")]
-        embedding, projection = (tensors[f"{layer}.moda_gate.{part}.weight"] for part in ("embedding", "projection"))
-        gate = torch.softmax(projection @ embedding[m], dim=-1).repeat_interleave(config["r"] // config["experts"])
+        embedding, projection = (tensors[f"{layer}.moda_{part}"] for part in ("embedding", "projection"))
+        gate = mixture(embedding, projection, m).repeat_interleave(config["r"] // config["experts"])
         made[f"{layer}.lora_A.weight"] = a.contiguous()
         made[f"{layer}.lora_B.weight"] = (tensors[f"{layer}.moda_B"] * gate).contiguous()
     return made

@@ -16,7 +16,7 @@ from peft.utils import register_peft_method
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from recbole_sda.layers.low_rank import ModalityGate
+from recbole_sda.layers.low_rank import ModalityGate, mixture
 from recbole_sda.lvlm.modality import Modality, current_modality
 
 NAME = "MODA"
@@ -71,7 +71,7 @@ class MoDALinear(nn.Module, BaseTunerLayer):
         config: of the first adapter.
     """
 
-    adapter_layer_names = ("moda_A", "moda_B", "moda_gate")
+    adapter_layer_names = ("moda_A", "moda_B", "moda_embedding", "moda_projection")
     other_param_names = ("scaling", "expert_rank", "dropout")
 
     def __init__(self, base_layer: nn.Module, adapter_name: str, config: MoDAConfig):
@@ -79,7 +79,9 @@ class MoDALinear(nn.Module, BaseTunerLayer):
         self.base_layer = base_layer
         self.in_features, self.out_features = base_layer.in_features, base_layer.out_features
         self.moda_A, self.moda_B = nn.ParameterDict(), nn.ParameterDict()
-        self.moda_gate, self.dropout = nn.ModuleDict(), nn.ModuleDict()
+        # PEFT names saved tensors by the last or the last but one part, so the gate's two are not in a module of their own
+        self.moda_embedding, self.moda_projection = nn.ParameterDict(), nn.ParameterDict()
+        self.dropout = nn.ModuleDict()
         self.scaling: dict = {}
         self.expert_rank: dict = {}
         self._disable_adapters = False
@@ -94,15 +96,22 @@ class MoDALinear(nn.Module, BaseTunerLayer):
         self.expert_rank[adapter_name] = config.r // config.experts
         self.moda_A[adapter_name] = nn.Parameter(torch.randn(config.r, self.in_features) * 0.01)
         self.moda_B[adapter_name] = nn.Parameter(torch.zeros(self.out_features, config.r))
-        self.moda_gate[adapter_name] = ModalityGate(config.n_modalities, config.experts)
+        gate = ModalityGate(config.n_modalities, config.experts)
+        self.moda_embedding[adapter_name], self.moda_projection[adapter_name] = (
+            gate.embedding.weight,
+            gate.projection.weight,
+        )
         self.dropout[adapter_name] = nn.Dropout(config.dropout) if config.dropout else nn.Identity()
         self._move_adapter_to_device_of_base_layer(adapter_name)
         self.set_adapter(self.active_adapters, inference_mode=inference_mode)
 
+    def gate(self, adapter_name: str, m: Optional[Modality] = None) -> Tensor:
+        """Return the mixture of the experts: see :func:`recbole_sda.layers.low_rank.mixture`."""
+        return mixture(self.moda_embedding[adapter_name], self.moda_projection[adapter_name], m)
+
     def rank_weights(self, adapter_name: str, m: Modality) -> Tensor:
         """Return ``alpha / r`` times the gate of each rank, (rank,), or (batch, 1, rank) for a modality per sample."""
-        gate = self.moda_gate[adapter_name]
-        weights = self.scaling[adapter_name] * gate.of(m)
+        weights = self.scaling[adapter_name] * self.gate(adapter_name, m)
         weights = weights.repeat_interleave(self.expert_rank[adapter_name], dim=-1)
         return weights if weights.dim() == 1 else weights.unsqueeze(1)
 

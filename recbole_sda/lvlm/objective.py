@@ -35,6 +35,12 @@ class Objective(nn.Module):
         else:
             self.pair = InfoNCELoss(s.temperature, s.learnable, s.normalize)
         self.name, self.loss_dim, self.together_weight = s.loss, s.loss_dim, s.bought_together_weight
+        self.center = s.center
+
+    def prepared(self, vectors: Tensor) -> Tensor:
+        """Return vectors (n, dim) as the loss compares them: averaged in blocks, their mean taken off."""
+        vectors = block_average(vectors, self.loss_dim)
+        return vectors - vectors.mean(dim=0) if self.center else vectors
 
     def forward(self, image: Tensor, text: Tensor, together: Optional[Tensor] = None) -> Dict[str, Tensor]:
         """Return the weighted terms by name.
@@ -43,7 +49,7 @@ class Objective(nn.Module):
             image, text: vectors of the same items, (batch, dim).
             together: how often two items were bought by the same user, (batch, batch).
         """
-        x, y = block_average(image, self.loss_dim), block_average(text, self.loss_dim)
+        x, y = self.prepared(image), self.prepared(text)
         terms = {self.name: self.pair(x, y)}
         if together is not None:
             both = F.normalize(x.float(), dim=-1) + F.normalize(y.float(), dim=-1)

@@ -75,6 +75,7 @@ class LVLMSettings:
     temperature: float
     learnable: bool
     teacher_scale: Optional[float]
+    center: bool
     normalize: bool
     detach_teacher: bool
     loss_dim: Optional[int]

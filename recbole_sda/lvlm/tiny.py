@@ -7,6 +7,7 @@ import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
 from recbole_sda.errors import InputError, nearest
+from recbole_sda.lvlm.devices import quiet
 from recbole_sda.lvlm.families import BOS, CONTROL, FAMILIES, Family
 from recbole_sda.lvlm.processor import without_video
 
@@ -36,20 +37,24 @@ def make_tiny(family: str, out, seed: int = 0) -> Path:
     if out.exists() and any(out.iterdir()):
         raise InputError(f"{out} exists and is not empty: choose another folder")
     out.mkdir(parents=True, exist_ok=True)
-    made = FAMILIES[family]
+    with quiet():
+        _write(FAMILIES[family], out, seed)
+    return out
+
+
+def _write(made: Family, out: Path, seed: int) -> None:
     tokenizer = _tokenizer(made)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         made.model(made.config(len(tokenizer), tokenizer.convert_tokens_to_ids)).eval().save_pretrained(out)
     if made.image_processor is None:
         tokenizer.save_pretrained(out)
-        return out
+        return
     kind = without_video(getattr(transformers, made.processor))
     processor = kind(made.image_processor(), tokenizer, **made.processor_keys)
     if made.image:
         processor.chat_template = _chat_template(made.image)
     processor.save_pretrained(out)
-    return out
 
 
 def _tokenizer(family: Family) -> transformers.PreTrainedTokenizerFast:
