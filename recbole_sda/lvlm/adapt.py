@@ -79,7 +79,7 @@ class Adaptation:
             "%s: %s on %d layers, %s trained weights; %d items to learn from, %d held out; %d unreadable pictures",
             self.backbone.describe()["model"],
             settings.method,
-            len(self.backbone.adapter_targets()),
+            len(self.training.targets),
             f"{trained:,}",
             len(self.pairs.train),
             len(self.pairs.held_out),

@@ -70,7 +70,11 @@ def _wrap(model: nn.Module, config: Any, method: str) -> PeftModel:
 def checkpoint(adapted: PeftModel) -> None:
     """Recompute the decoder's activations in the backward pass, each under the modality of its forward pass."""
     arguments = {"use_reentrant": False, "context_fn": partial(_same_pass, adapted)}
-    adapted.get_base_model().gradient_checkpointing_enable(gradient_checkpointing_kwargs=arguments)
+    model = adapted.get_base_model()
+    if hasattr(model, "activation_checkpointing_enable"):  # the name from transformers 5.2x on
+        model.activation_checkpointing_enable(arguments)
+    else:
+        model.gradient_checkpointing_enable(arguments)
 
 
 def _same_pass(adapted: PeftModel):

@@ -109,12 +109,17 @@ class Processor:
         if self.kind != VLM:
             return "" if with_image else text
         if self.processor.chat_template is None:
-            return (self._image_word if with_image else "") + text
-        content = [{"type": "image"}] * with_image + [{"type": "text", "text": text}]
-        conversation = [{"role": "user", "content": content}]
-        return ProcessorMixin.apply_chat_template(
-            self.processor, conversation, tokenize=False, add_generation_prompt=True
-        )
+            rendered = (self._image_word if with_image else "") + text
+        else:
+            content = [{"type": "image"}] * with_image + [{"type": "text", "text": text}]
+            conversation = [{"role": "user", "content": content}]
+            rendered = ProcessorMixin.apply_chat_template(
+                self.processor, conversation, tokenize=False, add_generation_prompt=True
+            )
+        begin = self.tokenizer.bos_token
+        if self.model_type == "mllama" and begin and begin not in rendered:  # its processor would write it uncounted
+            rendered = begin + rendered
+        return rendered
 
     def shorten(self, text: str, max_tokens: int) -> str:
         """Return a prompt without the model's special tokens, cut at its end to at most ``max_tokens`` tokens."""

@@ -31,7 +31,8 @@ class Training:
     def __init__(self, backbone: Backbone, settings: LVLMSettings):
         self.backbone, self.settings = backbone, settings
         torch.manual_seed(settings.seed)
-        self.adapted = attach(backbone.model, backbone.adapter_targets(), settings, len(backbone.modalities))
+        self.targets = backbone.adapter_targets()
+        self.adapted = attach(backbone.model, self.targets, settings, len(backbone.modalities))
         device = next(backbone.model.parameters()).device
         self.objective = Objective(settings).to(device)
         self.weights = [p for p in self.adapted.parameters() if p.requires_grad]

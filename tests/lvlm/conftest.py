@@ -1,0 +1,69 @@
+"""Tiny random models and a catalogue of pictures for the tests of the LVLM stage."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from recbole_sda.lvlm.backbone import load_backbone
+from recbole_sda.lvlm.settings import read_settings
+from recbole_sda.lvlm.tiny import make_tiny
+
+COLOURS = {"red": (200, 20, 20), "green": (20, 180, 20), "blue": (20, 20, 200), "grey": (120, 120, 120)}
+THINGS = ("drum", "flute", "violin", "horn", "harp")
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory):
+    """A function: family -> folder of its tiny model, made once."""
+    root = tmp_path_factory.mktemp("tiny")
+
+    def folder(family: str) -> Path:
+        path = root / family
+        return path if path.exists() else make_tiny(family, path)
+
+    return folder
+
+
+@pytest.fixture(scope="session")
+def backbone(tiny):
+    """A function: family -> a new backbone in float32."""
+
+    def load(family: str, **keys):
+        return load_backbone(read_settings((), {"backbone": str(tiny(family)), "dtype": "float32", **keys}))
+
+    return load
+
+
+@pytest.fixture(scope="session")
+def catalogue_file(tmp_path_factory) -> Path:
+    """40 items of four colours and five things; 36 with a picture, all with a title, two titles the same."""
+    folder = tmp_path_factory.mktemp("catalogue")
+    rng = np.random.default_rng(0)
+    lines = []
+    for k in range(40):
+        colour, thing = list(COLOURS)[k % 4], THINGS[k % 5]
+        image = None
+        if k < 36:
+            image = f"p{k}.png"
+            values = np.full((24 + k, 30, 3), COLOURS[colour]) + rng.integers(-20, 20, (24 + k, 30, 3))
+            Image.fromarray(values.clip(0, 255).astype(np.uint8)).save(folder / image)
+        title = f"{colour} {thing}" + " new" * (k // 20) * (k % 7)
+        lines.append({"item_id": f"i{k}", "title": title, "image": image})
+    path = folder / "items.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
+@pytest.fixture(scope="session")
+def stage(tiny, catalogue_file):
+    """A function: settings of a short run of the stage on the catalogue."""
+
+    def settings(family: str = "qwen2_5_vl", **keys):
+        short = {"dtype": "float32", "steps": 4, "eval_every": 2, "batch_size": 8, "held_out": 0.2, "workers": 0}
+        given = {"backbone": str(tiny(family)), "items": str(catalogue_file), "learning_rate": 5e-3, **short, **keys}
+        return read_settings((), given)
+
+    return settings

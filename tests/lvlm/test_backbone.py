@@ -1,0 +1,119 @@
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from recbole_sda.errors import InputError
+from recbole_sda.lvlm.backbone import load_backbone
+from recbole_sda.lvlm.families import FAMILIES
+from recbole_sda.lvlm.pooling import pool
+from recbole_sda.lvlm.settings import read_settings
+
+VLMS = [name for name, family in FAMILIES.items() if family.image]
+SIZES = [(30, 20), (90, 300), (400, 300)]
+TEXTS = ["a", "a red drum", "a long text on a blue flute"]
+
+
+def vectors(b, modality, how="mean"):
+    """Vectors of three inputs in one batch and one by one."""
+    rendered = [b.processor.render(text, modality == "image") for text in TEXTS]
+    images = [Image.effect_noise(size, 60).convert("RGB") for size in SIZES] if modality == "image" else None
+    with torch.no_grad():
+        together = pool(*b.states(b.processor.batch(rendered, images), modality), how)
+        single = [
+            pool(*b.states(b.processor.batch([rendered[k]], images and [images[k]]), modality), how) for k in range(3)
+        ]
+    return together, torch.cat(single)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_batch_gives_what_its_inputs_give_alone(backbone, family):
+    b = backbone(family)
+    for modality in b.modalities:
+        together, single = vectors(b, modality)
+        assert together.shape == (3, b.dim) and together.isfinite().all()
+        assert torch.allclose(together, single, atol=2e-6)
+
+
+@pytest.mark.parametrize("family", ["qwen2_5_vl", "mllama", "gemma3"])
+def test_the_side_of_the_padding_does_not_matter(backbone, family):
+    b = backbone(family)
+    right = vectors(b, "text", "last")[0]
+    b.processor.processor.tokenizer.padding_side = "left"
+    assert torch.allclose(vectors(b, "text", "last")[0], right, atol=2e-6)
+
+
+@pytest.mark.parametrize("family", VLMS)
+def test_targets_are_the_linear_layers_of_the_decoder(backbone, family):
+    b = backbone(family)
+    targets = b.adapter_targets()
+    modules = dict(b.model.named_modules())
+    decoder = [name for name, module in modules.items() if module is b.model.get_decoder()][0]
+    assert targets and all(isinstance(modules[name], nn.Linear) and name.startswith(decoder) for name in targets)
+    inside = [n for n, m in modules.items() if n.startswith(decoder + ".") and isinstance(m, nn.Linear)]
+    assert targets == inside
+    assert not any("vis" in name or "lm_head" in name for name in targets)
+
+
+def test_targets_of_other_kinds(backbone):
+    text, dual = backbone("qwen3"), backbone("clip")
+    assert text.modalities == ("text",) and "lm_head" not in text.adapter_targets() and text.adapter_targets()
+    assert {name.partition(".")[0] for name in dual.adapter_targets()} == {"text_model", "vision_model"}
+
+
+def test_the_tower_stays_in_evaluation_mode(backbone):
+    b = backbone("qwen2_5_vl")
+    b.train_mode(b.model, True)
+    assert b.model.get_decoder().training and not b.model.model.visual.training
+    assert not any(p.requires_grad for p in b.model.parameters())
+
+
+def test_multimodal_positions_need_the_token_types(backbone):
+    """Without the processor's token types Qwen2.5-VL falls back to one-dimensional positions without a word."""
+    b = backbone("qwen2_5_vl")
+    text = b.processor.render("drum", True)
+    batch = b.processor.batch([text], [Image.effect_noise((90, 300), 60).convert("RGB")])
+    with torch.no_grad():
+        whole = b.states(batch, "image")[0]
+        del batch["mm_token_type_ids"]
+        assert not torch.allclose(b.states(batch, "image")[0], whole, atol=1e-4)
+
+
+def test_describe_names_the_model(backbone, tiny):
+    record = backbone("qwen2_5_vl").describe()
+    assert (
+        record["model"] == "qwen2_5_vl" and record["model_type"] == "qwen2_5_vl" and len(record["weights_sha256"]) == 64
+    )
+    assert record == backbone("qwen2_5_vl").describe()
+
+
+@pytest.mark.parametrize(
+    "keys, message",
+    [
+        ({}, "backbone is missing"),
+        ({"backbone": "./nowhere"}, "no such folder"),
+        ({"backbone": "nobody/nothing"}, "nobody/nothing cannot be loaded"),
+    ],
+)
+def test_models_that_are_not_there(keys, message, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(InputError, match=message):
+        load_backbone(read_settings((), keys))
+
+
+def test_folders_that_are_no_models(tmp_path):
+    with pytest.raises(InputError, match="no config.json"):
+        load_backbone(read_settings((), {"backbone": str(tmp_path)}))
+    (tmp_path / "config.json").write_text('{"model_type": "vit"}')
+    with pytest.raises(InputError, match="of type 'vit'; supported are"):
+        load_backbone(read_settings((), {"backbone": str(tmp_path)}))
+
+
+def test_quantised_models_need_their_package(tiny):
+    try:
+        import bitsandbytes  # noqa: F401
+    except ImportError:
+        with pytest.raises(InputError, match="needs bitsandbytes"):
+            load_backbone(read_settings((), {"backbone": str(tiny("qwen3")), "quantization": "4bit"}))
+    else:
+        pytest.skip("bitsandbytes is here")

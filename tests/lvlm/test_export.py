@@ -1,0 +1,70 @@
+import subprocess
+import sys
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from recbole_sda.errors import InputError
+from recbole_sda.lvlm import adapters
+from recbole_sda.lvlm.adapt import adapt
+from recbole_sda.lvlm.encode import encode
+from recbole_sda.lvlm.export import export_lora
+
+STOCK = """
+import sys, torch
+from peft import PeftModel
+from safetensors.torch import save_file
+from transformers import AutoModelForImageTextToText
+base, folder, ids, out = sys.argv[1:]
+model = AutoModelForImageTextToText.from_pretrained(base, dtype=torch.float32)
+model = PeftModel.from_pretrained(model, folder + "/image", adapter_name="image")
+model.load_adapter(folder + "/text", adapter_name="text")
+inputs, found = torch.load(ids, weights_only=True), {}
+for name in ("image", "text"):
+    model.set_adapter(name)
+    with torch.no_grad():
+        states = model.base_model.model.model(**inputs[name], use_cache=False).last_hidden_state
+    mask = inputs[name]["attention_mask"].unsqueeze(-1)
+    found[name] = ((states * mask).sum(1) / mask.sum(1)).contiguous()
+assert not any(name.startswith("recbole_sda") for name in sys.modules)
+save_file(found, out)
+"""
+
+
+@pytest.mark.parametrize("method", ["moda", "two_lora"])
+def test_stock_peft_gives_the_same_vectors(backbone, stage, tiny, tmp_path, method):
+    adapt(stage(method=method, learning_rate=0.05), tmp_path / "run")
+    export_lora(tmp_path / "run", tmp_path / "lora")
+    b = backbone("qwen2_5_vl")
+    adapted = adapters.load(b.model, tmp_path / "run").eval()
+    picture = Image.effect_noise((60, 40), 50).convert("RGB")
+    inputs = {
+        "image": b.processor.batch([b.processor.render("a", True)] * 2, [picture, picture.rotate(90)]),
+        "text": b.processor.batch([b.processor.render(t, False) for t in ("a red drum", "harp")]),
+    }
+    torch.save(inputs, tmp_path / "inputs.pt")
+    arguments = [str(tiny("qwen2_5_vl")), str(tmp_path / "lora"), str(tmp_path / "inputs.pt"), str(tmp_path / "v")]
+    done = subprocess.run([sys.executable, "-c", STOCK, *arguments], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = load_file(tmp_path / "v")
+    with torch.no_grad():
+        for name, batch in inputs.items():
+            expected = encode(b, adapted, batch, name, "mean")
+            assert torch.allclose(found[name], expected, atol=2e-6)
+    card = (tmp_path / "lora/README.md").read_text()
+    assert "base_model:" in card and "recall@10" in card and "cmsa" in card and "transformers" in card
+
+
+def test_what_is_no_adapter_is_refused(tmp_path):
+    with pytest.raises(InputError, match="neither a PEFT adapter"):
+        export_lora(tmp_path, tmp_path / "out")
+
+
+def test_an_export_is_not_overwritten_unasked(backbone, tmp_path, stage):
+    adapt(stage(steps=2, method="lora"), tmp_path / "run")
+    export_lora(tmp_path / "run", tmp_path / "lora")
+    with pytest.raises(InputError, match="exists already"):
+        export_lora(tmp_path / "run", tmp_path / "lora")
+    export_lora(tmp_path / "run", tmp_path / "lora", overwrite=True)
