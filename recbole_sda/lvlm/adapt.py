@@ -2,7 +2,7 @@
 
 A folder of adaptation holds
 
-    adapter/        the adapter with the best held-out Recall@10, in PEFT's format
+    adapter/        the adapter of the best evaluation (Recall@10 on held-out items), in PEFT's format
     adapt.yaml      what it was made with: settings, backbone, data, versions; and the best evaluation
     history.jsonl   losses and evaluations
     last.pt         what --resume goes on from, as plain data
@@ -11,7 +11,7 @@ A folder of adaptation holds
 
 import logging
 from pathlib import Path
-from typing import Dict, Optional
+from typing import Dict, List, Optional
 
 import yaml
 from tqdm import tqdm
@@ -37,7 +37,14 @@ from recbole_sda.lvlm.training import Training
 logger = logging.getLogger(__name__)
 
 RECORD, LAST, ADAPTER = "adapt.yaml", "last.pt", "adapter"
-SELECTED_BY = "recall@10"
+
+
+def quality(found: Dict[str, float]) -> List[float]:
+    """Return what evaluations are compared by: Recall@10; where it is equal, Recall@1; then alignment.
+
+    Among few held-out items Recall@10 is the same for all adapters.
+    """
+    return [found["recall@10"], found["recall@1"], -found["alignment"]]
 
 
 class Adaptation:
@@ -73,7 +80,7 @@ class Adaptation:
             "versions": library_versions("torch", "transformers", "peft"),
             "processes": parallel.world_size(),
         }
-        self.done, self.best, self.best_step, self.without_gain = 0, -1.0, 0, 0
+        self.done, self.best, self.best_step, self.without_gain = 0, [-1.0], 0, 0
         trained = sum(p.numel() for p in self.training.weights)
         logger.info(
             "%s: %s on %d layers, %s trained weights; %d items to learn from, %d held out; %d unreadable pictures",
@@ -124,10 +131,10 @@ class Adaptation:
         found = evaluate(self.backbone, self.training, self.pairs, self.settings)
         if self.done == 0:
             self.record["before"] = found
-        gain = found[SELECTED_BY] > self.best
+        gain = quality(found) > self.best
         self.without_gain = 0 if gain else self.without_gain + 1
         if gain:
-            self.best, self.best_step = found[SELECTED_BY], self.done
+            self.best, self.best_step = quality(found), self.done
             self.record["best"] = {"step": self.done, **found}
         logger.info(
             "step %d: held-out recall@1 %.4f, recall@10 %.4f, alignment %.3f%s%s",

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from recbole_sda.lvlm import adapters
 from recbole_sda.lvlm.backbone import load_backbone
 from recbole_sda.lvlm.settings import read_settings
 from recbole_sda.lvlm.tiny import make_tiny
@@ -67,3 +69,20 @@ def stage(tiny, catalogue_file):
         return read_settings((), given)
 
     return settings
+
+
+@pytest.fixture(scope="session")
+def random_adapter(backbone):
+    """A function: writes an adapter of a method with an effect on Qwen2.5-VL's vectors to a folder."""
+
+    def write(method: str, folder) -> Path:
+        torch.manual_seed(2)
+        b = backbone("qwen2_5_vl")
+        adapted = adapters.attach(b.model, b.adapter_targets(), read_settings((), {"method": method}))
+        for name, p in adapted.named_parameters():
+            if p.requires_grad and "_B" in name:
+                torch.nn.init.normal_(p, std=0.05)
+        adapters.save(adapted, folder)
+        return Path(folder)
+
+    return write

@@ -33,9 +33,9 @@ save_file(found, out)
 """
 
 
-@pytest.mark.parametrize("method", ["moda", "two_lora"])
-def test_stock_peft_gives_the_same_vectors(backbone, stage, tiny, tmp_path, method):
-    adapt(stage(method=method, learning_rate=0.05), tmp_path / "run")
+@pytest.mark.parametrize("method", ["moda", "lora", "two_lora"])
+def test_stock_peft_gives_the_same_vectors(backbone, random_adapter, tiny, tmp_path, method):
+    random_adapter(method, tmp_path / "run")
     export_lora(tmp_path / "run", tmp_path / "lora")
     b = backbone("qwen2_5_vl")
     adapted = adapters.load(b.model, tmp_path / "run").eval()
@@ -53,8 +53,17 @@ def test_stock_peft_gives_the_same_vectors(backbone, stage, tiny, tmp_path, meth
         for name, batch in inputs.items():
             expected = encode(b, adapted, batch, name, "mean")
             assert torch.allclose(found[name], expected, atol=2e-6)
+    if method == "moda":
+        weights = [load_file(tmp_path / f"lora/{name}/adapter_model.safetensors") for name in ("image", "text")]
+        assert any(not torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
+
+
+def test_the_model_card_records_where_the_adapter_comes_from(stage, tmp_path):
+    adapt(stage(), tmp_path / "run")
+    export_lora(tmp_path / "run", tmp_path / "lora")
     card = (tmp_path / "lora/README.md").read_text()
-    assert "base_model:" in card and "recall@10" in card and "cmsa" in card and "transformers" in card
+    for word in ("base_model:", "recall@10", "cmsa", "transformers", "items_sha256", "29 items"):
+        assert word in card
 
 
 def test_what_is_no_adapter_is_refused(tmp_path):
