@@ -1,13 +1,20 @@
 """Real data beside the checkout: import its vectors, train, and compare with other items' features."""
 
+import csv
+import json
 import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from recbole_sda import quick_start
 from recbole_sda.features.sources import from_npy
-from recbole_sda.features.store import write_store
+from recbole_sda.features.store import FeatureStore, write_store
+from recbole_sda.lvlm.adapt import adapt
+from recbole_sda.lvlm.extract import extract
+from recbole_sda.lvlm.settings import read_settings
+from recbole_sda.lvlm.tiny import make_tiny
 
 pytestmark = pytest.mark.realdata
 
@@ -42,3 +49,32 @@ def test_features_without_ids_beat_the_features_of_other_items(prepared, tmp_pat
     )
     assert right["hit@20"] > 1.1 * shuffled["hit@20"]
     assert np.isfinite(list(right.values())).all()
+
+
+def test_posters_and_texts_through_the_lvlm_stage(realdata, tmp_path):
+    """Real posters and titles, a tiny random model: adapt, extract, train."""
+    source, name = realdata / "MovieLens_100k_Posters", "MovieLens_100k_Posters"
+    if not source.is_dir():
+        pytest.skip(f"no {name} here")
+    folder = tmp_path / name
+    folder.mkdir()
+    shutil.copy(source / f"{name}.inter", folder)
+    (folder / "images").symlink_to(source / "images")
+    table = pd.read_csv(source / f"{name}.item", sep="\t", dtype=str, keep_default_na=False, quoting=csv.QUOTE_NONE)
+    table.columns = [column.partition(":")[0] for column in table.columns]
+    with open(folder / "items.jsonl", "w", encoding="utf-8") as file:
+        for row in table.to_dict("records"):
+            there = row["image"] and (source / "images" / row["image"]).is_file()
+            image = f"images/{row['image']}" if there else None
+            file.write(json.dumps({"item_id": row["item_id"], "title": row["title"], "image": image}) + "\n")
+    keys = {"backbone": str(make_tiny("qwen2_5_vl", tmp_path / "tiny")), "items": str(folder / "items.jsonl")}
+    keys |= {"dtype": "float32", "steps": 40, "eval_every": 40, "learning_rate": 5e-3, "threads": 1}
+    best = adapt(read_settings((), keys), tmp_path / "run")
+    assert best["step"] == 40  # better than the backbone's own
+    store = FeatureStore(
+        extract(read_settings((), {**keys, "adapter": str(tmp_path / "run")}), folder / "features" / "lvlm")
+    )
+    assert [int(store.present(m).sum()) for m in ("image", "text")] == [1663, 1682]
+    assert all(row["padding"] < 0.11 for row in store.manifest["inputs"].values())
+    run = {"data_path": str(tmp_path), "runs_path": str(tmp_path / "runs"), "epochs": 1, "use_gpu": False, "threads": 1}
+    assert quick_start.run("BPR_SDA", name, (), {**run, "train_batch_size": 4096})["test"]["hit@20"] > 0

@@ -130,7 +130,9 @@ def model_card(method: str, config: Dict[str, Any], record: Dict[str, Any]) -> s
     settings, backbone = record.get("settings", {}), record.get("backbone", {})
     best = record.get("best", {})
     lines = [f"| {key} | {value:.4f} |" for key, value in best.items() if key != "step"]
-    table = "\n".join([f"Best evaluation, step {best.get('step')}:", "", "| measure | value |", "| --- | --- |", *lines])
+    table = "\n".join(
+        [f"Best evaluation, step {best.get('step')}:", "", "| measure | value |", "| --- | --- |", *lines]
+    )
     kept = {k: v for k, v in record.items() if k not in ("gates", "best", "before")}
     return CARD.format(
         base=config.get("base_model_name_or_path") or backbone.get("model", "unknown"),

@@ -36,8 +36,14 @@ def layer_of(parameter: str) -> str:
     return name
 
 
+def low_rank_weights(training: Training) -> Dict[str, Tensor]:
+    """Return the matrices A and B of all layers by name; MoDA's gates, which tell modalities apart, are left out."""
+    found = training.adapted.named_parameters()
+    return {name: p for name, p in found if any(mark in name for mark in ("lora_A", "lora_B", "moda_A", "moda_B"))}
+
+
 def conflict(training: Training, batch: List[Dict[str, Tensor]]) -> Dict[str, Dict[str, float]]:
-    """Return per adapted layer the cosine of its image and text gradients and their norms, without dropout.
+    """Return per adapted layer the cosine of A's and B's image and text gradients and their norms, without dropout.
 
     A layer that one of the passes does not reach, as in a dual encoder or with two LoRAs, has cosine zero.
 
@@ -47,8 +53,7 @@ def conflict(training: Training, batch: List[Dict[str, Tensor]]) -> Dict[str, Di
     """
     training.backbone.train_mode(training.adapted, False)
     image, text = training.vectors(batch)
-    names = [name for name, p in training.adapted.named_parameters() if p.requires_grad]
-    weights = [p for p in training.adapted.parameters() if p.requires_grad]
+    names, weights = zip(*low_rank_weights(training).items())
     parts = []
     for x, y in ((image, text.detach()), (image.detach(), text)):
         loss = sum(training.objective(x, y).values())

@@ -6,7 +6,7 @@ import torch
 from recbole_sda.errors import InputError
 from recbole_sda.lvlm.backbone import load_backbone
 from recbole_sda.lvlm.catalogue import read_catalogue
-from recbole_sda.lvlm.gradients import METHODS, conflict, layer_of, measure, write
+from recbole_sda.lvlm.gradients import METHODS, conflict, layer_of, low_rank_weights, measure, write
 from recbole_sda.lvlm.pairs import make_pairs
 from recbole_sda.lvlm.training import Training
 from recbole_sda.report.gradients import draw
@@ -22,7 +22,7 @@ def test_both_parts_make_the_whole_gradient(stage, method):
     training.step(0, batch)  # away from B = 0
     found = conflict(training, batch)
     assert list(found) == training.targets
-    weights = {n: p for n, p in training.adapted.named_parameters() if p.requires_grad}
+    weights = low_rank_weights(training)
     whole = torch.autograd.grad(sum(training.loss_terms(batch).values()), list(weights.values()))
     for layer, row in found.items():
         squared = sum(float(g.double().pow(2).sum()) for n, g in zip(weights, whole) if layer_of(n) == layer)
