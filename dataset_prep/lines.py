@@ -1,0 +1,135 @@
+"""Records from files, one after the other: JSON lines, the Python literals of Amazon 2014, CSV, Parquet; plain or gzipped."""
+
+import ast
+import csv
+import gzip
+import io
+import json
+import zlib
+from pathlib import Path
+from typing import Any, BinaryIO, Dict, Iterator, Optional
+
+from dataset_prep.problems import Problems
+from recbole_sda.errors import InputError
+
+GZIP = b"\x1f\x8b"
+PATIENCE = 200  # a file whose first lines are all bad is not what it should be
+ROWS = 65_536  # of a Parquet file read at once
+
+Record = Dict[str, Any]
+
+
+def open_plain(path) -> BinaryIO:
+    """Open a file for reading bytes, unpacked if it is gzipped, whatever its name says.
+
+    Raises:
+        InputError: the file does not exist.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path} does not exist")
+    with open(path, "rb") as file:
+        start = file.read(2)
+    return io.BufferedReader(gzip.open(path, "rb"), 1 << 20) if start == GZIP else open(path, "rb")  # type: ignore[arg-type]
+
+
+def parse_line(line: str) -> Optional[Record]:
+    """Return the object of a line, JSON or a Python literal, which is read and never evaluated; None if it is neither."""
+    try:
+        found = json.loads(line)
+    except ValueError:
+        try:
+            found = ast.literal_eval(line)
+        except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
+            return None
+    return found if isinstance(found, dict) else None
+
+
+def json_lines(path, problems: Problems) -> Iterator[Record]:
+    """Yield the objects of a file of lines; bad lines and bytes that are not UTF-8 are counted.
+
+    Raises:
+        InputError: the file is missing, breaks off, or none of its first lines is an object.
+    """
+    good = bad = number = 0
+    with open_plain(path) as file:
+        try:
+            for number, raw in enumerate(file, start=1):
+                line = _decoded(raw, path, number, problems).strip()
+                if not line:
+                    continue
+                record = parse_line(line)
+                if record is None:
+                    bad += 1
+                    problems.add("bad line", f"{path}:{number}", line)
+                    if not good and bad == PATIENCE:
+                        break
+                    continue
+                good += 1
+                yield record
+        except (EOFError, OSError, zlib.error) as error:
+            raise InputError(f"{path} breaks off after line {number} ({error}); fetch it again") from None
+    if bad and not good:
+        found = problems.examples[-1]["found"][:80]
+        raise InputError(f"{path}: expected a JSON object (or a Python literal of one) per line; found {found!r}, ...")
+
+
+def _decoded(raw: bytes, path, number: int, problems: Problems) -> str:
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        problems.add("not UTF-8", f"{path}:{number}", raw[:100].decode("utf-8", "replace"))
+        return raw.decode("utf-8", "replace")
+
+
+def csv_rows(path, problems: Problems, delimiter: Optional[str] = None) -> Iterator[Record]:
+    """Yield the rows of a CSV file with a header, as strings; rows of another width are counted.
+
+    Args:
+        path: the file; ``.tsv`` and RecBole's atomic files are split at tabs, others as the header suggests.
+        problems: where bad rows are counted.
+        delimiter: overrides the guess.
+    """
+    with open_plain(path) as file:
+        text = io.TextIOWrapper(file, encoding="utf-8-sig", errors="replace", newline="")
+        header = text.readline()
+        if not header.strip():
+            raise InputError(f"{path} is empty: expected a header line with the names of the columns")
+        mark = delimiter or max("\t,;|", key=header.count)
+        quoting = csv.QUOTE_NONE if mark == "\t" else csv.QUOTE_MINIMAL
+        names = next(csv.reader([header], delimiter=mark, quoting=quoting))
+        reader = csv.reader(text, delimiter=mark, quoting=quoting)
+        for number, row in enumerate(reader, start=2):
+            if len(row) != len(names):
+                if row:
+                    problems.add("bad line", f"{path}:{number}", mark.join(row))
+                continue
+            yield dict(zip(names, row))
+
+
+def parquet_rows(path) -> Iterator[Record]:
+    """Yield the rows of a Parquet file."""
+    import pyarrow
+    import pyarrow.parquet as pq
+
+    if not Path(path).is_file():
+        raise InputError(f"{path} does not exist")
+    try:
+        for batch in pq.ParquetFile(path).iter_batches(ROWS):
+            yield from batch.to_pylist()
+    except pyarrow.ArrowInvalid as error:
+        raise InputError(f"{path} is not a Parquet file: {error}") from None
+
+
+def records(path, problems: Problems) -> Iterator[Record]:
+    """Yield the records of a file, read by what its name says it is: Parquet, JSON lines, or a table with a header."""
+    name = str(path).lower().removesuffix(".gz")
+    if name.endswith((".parquet", ".pq")):
+        return parquet_rows(path)
+    if name.endswith((".json", ".jsonl", ".ndjson")):
+        return json_lines(path, problems)
+    if name.endswith((".csv", ".tsv", ".txt", ".inter", ".item")):
+        return csv_rows(path, problems)
+    raise InputError(
+        f"{path}: expected a name that ends in .csv, .tsv, .jsonl, .json, .parquet, .inter or .item (or .gz)"
+    )
