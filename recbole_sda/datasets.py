@@ -92,6 +92,10 @@ def load_data(config: RunConfig) -> Data:
             train, valid, test = _split(config, dataset)
         except (ValueError, KeyError, AttributeError, NotImplementedError) as error:
             raise InputError(f"data set {config['dataset']} in {config['data_path']}: {error}") from error
+    if max(config["topk"]) >= dataset.item_num - 1:
+        raise InputError(
+            f"topk={config['topk']}: {config['dataset']} has {dataset.item_num - 1} items, and each k must be below that"
+        )
     row = BASES.get(base_name(config["model"]))
     if row is not None and row.family == "sequential":
         train = fast_loader(config, train, row)

@@ -12,16 +12,22 @@ X, Y = (torch.randn(5, 12, generator=torch.Generator().manual_seed(k)) for k in 
 
 
 def test_cmsa_on_block_averages():
-    objective = Objective(read_settings((), {"loss_dim": 4}))
+    objective = Objective(read_settings((), {"loss_dim": 4, "center": False}))
     expected = CMSALoss()(X.view(5, 4, 3).mean(-1), Y.view(5, 4, 3).mean(-1))
     assert torch.allclose(objective(X, Y)["cmsa"], expected)
     assert objective.target_entropy > 0
 
 
 def test_infonce_has_no_target_entropy():
-    objective = Objective(read_settings((), {"loss": "infonce"}))
+    objective = Objective(read_settings((), {"loss": "infonce", "center": False}))
     assert torch.allclose(objective(X, Y)["infonce"], InfoNCELoss()(X, Y))
     assert objective.target_entropy is None
+
+
+def test_the_mean_of_each_side_is_taken_off():
+    objective = Objective(read_settings())
+    far = objective(X + 100, Y - 50)["cmsa"]
+    assert torch.allclose(far, CMSALoss()(X - X.mean(0), Y - Y.mean(0)), atol=1e-3)
 
 
 def test_bought_together_is_weighted():

@@ -1,0 +1,63 @@
+import json
+import time
+
+from PIL import Image
+
+from dataset_prep.images import Options, fetch_images, file_stems
+
+QUICK = Options(per_second=1000, timeout=0.5, tries=2, pause=0.0, max_bytes=40_000)
+
+
+def test_good_and_bad_answers(server, tmp_path):
+    kinds = ("ok", "redirect", "busy", "404", "slow", "text", "cut", "broken", "huge")
+    found, failures = fetch_images({kind: [f"{server}/{kind}.png"] for kind in kinds}, tmp_path, QUICK)
+    assert found == {"ok": "ok.png", "redirect": "redirect.png", "busy": "busy.png"}
+    for name in found.values():
+        assert Image.open(tmp_path / name).size == (40, 30)
+    reasons = {failure["item_id"]: failure["reason"] for failure in failures}
+    assert set(reasons) == {"404", "slow", "text", "cut", "broken", "huge"}
+    assert "404 Not Found" in reasons["404"] and "no answer in 0.5 s, 2 tries" in reasons["slow"]
+    assert "not a whole picture" in reasons["text"] and "<html>" in reasons["text"]
+    assert "broke off" in reasons["cut"] and "not a whole picture" in reasons["broken"]
+    assert "larger than 40,000 bytes" in reasons["huge"]
+    listed = [json.loads(line) for line in (tmp_path / "failures.jsonl").read_text().splitlines()]
+    assert listed == failures
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_what_is_there_is_not_fetched_again(server, tmp_path):
+    sources = {"a": [f"{server}/ok-a.png"], "b": [f"{server}/404.png"]}
+    fetch_images(sources, tmp_path, QUICK)
+    found, failures = fetch_images(sources, tmp_path, QUICK)
+    assert found == {"a": "a.png"} and len(failures) == 1
+    assert server.answers.seen["/ok-a.png"] == 1 and server.answers.seen["/404.png"] == 2
+
+
+def test_the_first_source_that_works_is_taken(server, tmp_path):
+    found, failures = fetch_images({"a": [f"{server}/404.png", f"{server}/ok.png"]}, tmp_path, QUICK)
+    assert found == {"a": "a.png"} and failures == []
+
+
+def test_large_pictures_are_shrunk(server, tmp_path):
+    found, _ = fetch_images({"a": [f"{server}/big.jpg"]}, tmp_path, QUICK._replace(max_pixels=5000, max_bytes=1 << 20))
+    width, height = Image.open(tmp_path / found["a"]).size
+    assert width * height <= 5000 and abs(width / height - 4 / 3) < 0.05
+
+
+def test_pictures_of_a_folder(tmp_path):
+    Image.new("RGB", (5, 5)).save(tmp_path / "x.bmp")
+    sources = {"a": [str(tmp_path / "x.bmp")], "b": [str(tmp_path / "none.png")]}
+    found, failures = fetch_images(sources, tmp_path / "out", QUICK)
+    assert found == {"a": "a.bmp"} and "No such file" in failures[0]["reason"]
+
+
+def test_requests_to_a_host_keep_their_pace(server, tmp_path):
+    start = time.monotonic()
+    fetch_images({str(k): [f"{server}/ok-{k}.png"] for k in range(6)}, tmp_path, QUICK._replace(per_second=20))
+    assert time.monotonic() - start >= 5 / 20
+
+
+def test_file_names_are_safe_and_different():
+    stems = file_stems(["B01", "a/b", "a?b", "../x", "b01", "é"])
+    assert stems["a/b"] == "a_b" and stems["a?b"] == "a_b~2" and stems["../x"] == "___x"
+    assert len({stem.lower() for stem in stems.values()}) == 6

@@ -1,0 +1,80 @@
+import gzip
+import json
+
+import pandas as pd
+import pytest
+
+from dataset_prep.lines import csv_rows, json_lines, parse_line, records
+from dataset_prep.problems import Problems
+from recbole_sda.errors import InputError
+
+
+def test_json_python_literals_and_gzip(tmp_path):
+    path = tmp_path / "x.json"  # gzipped, whatever its name says
+    with gzip.open(path, "wt") as file:
+        file.write('{"a": "1"}\n\n' + "{'a': \"it's\", 'b': None}\n")
+    assert list(json_lines(path, Problems())) == [{"a": "1"}, {"a": "it's", "b": None}]
+
+
+def test_code_in_a_line_is_not_run(tmp_path):
+    trap = tmp_path / "trap"
+    line = f"{{'a': __import__('pathlib').Path({str(trap)!r}).write_text('x')}}"
+    assert parse_line(line) is None and not trap.exists()
+    assert parse_line("(" * 10_000) is None and parse_line("[1, 2]") is None
+
+
+def test_bad_lines_are_counted_and_listed(tmp_path):
+    path, problems = tmp_path / "x.json", Problems()
+    path.write_bytes(b'{"a": 1}\nbroken\n{"a": "caf\xe9"}\n{"a": 3\n')
+    assert [r["a"] for r in json_lines(path, problems)] == [1, "caf\ufffd"]
+    assert dict(problems.counts) == {"bad line": 2, "not UTF-8": 1}
+    problems.write(tmp_path / "problems.jsonl")
+    listed = [json.loads(line) for line in (tmp_path / "problems.jsonl").read_text().splitlines()]
+    assert listed[0] == {"problem": "bad line", "where": f"{path}:2", "found": "broken"}
+
+
+def test_a_wholly_wrong_file_is_refused(tmp_path):
+    path = tmp_path / "x.json"
+    path.write_text("user,item\n" * 5000)
+    with pytest.raises(InputError, match="expected a JSON object .* per line; found 'user,item'"):
+        list(json_lines(path, Problems()))
+    with pytest.raises(InputError, match="does not exist"):
+        list(json_lines(tmp_path / "nowhere", Problems()))
+
+
+def test_a_file_that_breaks_off(tmp_path):
+    path = tmp_path / "x.json.gz"
+    path.write_bytes(gzip.compress(b'{"a": 1}\n' * 50_000)[:-60])
+    with pytest.raises(InputError, match="breaks off after line"):
+        list(json_lines(path, Problems()))
+
+
+@pytest.mark.parametrize("mark, name", [(",", "x.csv"), (";", "x.csv"), ("\t", "x.inter")])
+def test_tables(tmp_path, mark, name):
+    path, problems = tmp_path / name, Problems()
+    path.write_text(f"user{mark}item\nu1{mark}i1\nu2\n\nu3{mark}i3\n", encoding="utf-8-sig")
+    assert list(records(path, problems)) == [{"user": "u1", "item": "i1"}, {"user": "u3", "item": "i3"}]
+    assert problems.counts["bad line"] == 1
+
+
+def test_quoted_commas(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text('id,title\n1,"red, loud\nand new"\n')
+    assert list(csv_rows(path, Problems())) == [{"id": "1", "title": "red, loud\nand new"}]
+
+
+def test_parquet(tmp_path):
+    path = tmp_path / "x.parquet"
+    pd.DataFrame({"user": ["a", "b"], "n": [1, 2]}).to_parquet(path)
+    assert list(records(path, Problems())) == [{"user": "a", "n": 1}, {"user": "b", "n": 2}]
+    path.write_text("no")
+    with pytest.raises(InputError, match="not a Parquet file"):
+        list(records(path, Problems()))
+
+
+def test_names_and_empty_files(tmp_path):
+    with pytest.raises(InputError, match="expected a name that ends in"):
+        records(tmp_path / "x.xlsx", Problems())
+    (tmp_path / "x.csv").write_text("")
+    with pytest.raises(InputError, match="is empty"):
+        list(records(tmp_path / "x.csv", Problems()))

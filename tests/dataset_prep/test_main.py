@@ -1,0 +1,171 @@
+"""The commands from raw files to a data set that trains."""
+
+import json
+import shutil
+
+import pandas as pd
+import pytest
+from PIL import Image
+
+from dataset_prep.__main__ import main
+from recbole_sda.cli import main as features
+from recbole_sda.errors import InputError
+from recbole_sda.features.extract import read_items
+from recbole_sda.quick_start import run
+
+
+def amazon(raw, tmp_path, release, *more, address="http://127.0.0.1:9"):
+    reviews, meta = raw(release, address)
+    given = ["--reviews", str(reviews), "--meta", str(meta), "--out", str(tmp_path / "dataset")]
+    return main(["amazon", "--category", "Musical_Instruments", "--release", release, *given, *more])
+
+
+def files_of(folder):
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+@pytest.mark.parametrize("release", ["2014", "2018", "2023"])
+def test_a_release_with_a_known_core(raw, tmp_path, server, release, capsys):
+    assert amazon(raw, tmp_path, release, "--per-second", "1000", address=server) == 0
+    folder = tmp_path / "dataset/Amazon_Instruments"
+    record = json.loads((folder / "dataset.json").read_text())
+    steps = [(s["users"], s["items"], s["interactions"]) for s in record["steps"]]
+    assert steps == [(20, 10, 101), (20, 10, 100), (10, 6, 60)]
+    assert record["counts"] == {"users": 10, "items": 6, "interactions": 60, "items_with_picture": 6}
+    inter = pd.read_csv(folder / "Amazon_Instruments.inter", sep="\t")
+    assert list(inter) == ["user_id:token", "item_id:token", "rating:float", "timestamp:float"]
+    assert inter["timestamp:float"].between(1_000_000, 2_000_000).all()
+    assert inter.groupby("user_id:token")["timestamp:float"].is_monotonic_increasing.all()
+    items = read_items(folder / "items.jsonl")
+    table = pd.read_csv(folder / "Amazon_Instruments.item", sep="\t")
+    assert [i["item_id"] for i in items] == table["item_id:token"].tolist() == sorted(set(inter["item_id:token"]))
+    assert items[0]["title"] == "Tom's drum 0" and items[0]["brand"] == "Acme"
+    assert items[0]["categories"] == ["Music", "Drums & Co"] and table["categories:token_seq"][0] == "Music Drums_&_Co"
+    assert items[0].get("price") == {"2014": 9.5, "2018": 1009.5, "2023": None}[release]
+    assert Image.open(folder / items[0]["image"]).size == (40, 30)
+    assert "6 of 6 items have a picture" in capsys.readouterr().out
+
+
+def test_the_same_command_gives_the_same_bytes(raw, tmp_path, server):
+    first, second = tmp_path / "one", tmp_path / "two"
+    reviews, meta = raw("2018", server)
+    for out in (first, second, second):
+        given = ["--reviews", str(reviews), "--meta", str(meta), "--out", str(out), "--per-second", "1000"]
+        assert main(["amazon", "--category", "Baby", "--release", "2018", *given, "--split", "ratio"]) == 0
+    assert files_of(first) == files_of(second)
+
+
+def test_what_was_wrong_is_told(raw, tmp_path, capsys):
+    assert amazon(raw, tmp_path, "2018", "--k-core", "1", "--no-images") == 0
+    told = capsys.readouterr().out
+    assert "item without metadata: 1" in told and "0 of 10 items have a picture" in told
+    lines = (tmp_path / "dataset/Amazon_Instruments/problems.jsonl").read_text().splitlines()
+    assert [json.loads(line)["where"] for line in lines] == ["B9"]
+
+
+def test_published_counts_stand_beside_ours(raw, tmp_path, capsys):
+    reviews, meta = raw("2014")
+    given = ["--reviews", str(reviews), "--meta", str(meta), "--out", str(tmp_path), "--no-images"]
+    assert main(["amazon", "--category", "Baby", "--release", "2014", *given]) == 0
+    assert "not the published set: users 10 (published 19,445)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "more, message",
+    [
+        (["--min-rating", "9"], "no interaction is left after: rated 9 or better"),
+        (["--split", "time"], "split=time needs two times"),
+        (["--reviews", "nowhere.gz"], "nowhere.gz does not exist"),
+    ],
+)
+def test_errors_are_one_line(raw, tmp_path, capsys, more, message):
+    assert amazon(raw, tmp_path, "2018", "--no-images", *more) == 2
+    error = capsys.readouterr().err.strip().splitlines()
+    assert len(error) == 1 and message in error[0]
+
+
+def test_a_wrong_release_of_a_file_is_refused(raw, tmp_path, capsys):
+    reviews, meta = raw("2018")
+    given = ["--reviews", str(reviews), "--meta", str(meta), "--out", str(tmp_path)]
+    assert main(["amazon", "--category", "Baby", "--release", "2023", *given]) == 2
+    assert "expected records with user_id, parent_asin, rating, timestamp; found reviewerID" in capsys.readouterr().err
+
+
+def test_a_data_set_of_another_origin_is_left_alone(raw, tmp_path, capsys):
+    folder = tmp_path / "dataset/Amazon_Instruments"
+    folder.mkdir(parents=True)
+    (folder / "Amazon_Instruments.inter").write_text("mine")
+    assert amazon(raw, tmp_path, "2018", "--no-images") == 2
+    assert "not made by this command" in capsys.readouterr().err
+    assert (folder / "Amazon_Instruments.inter").read_text() == "mine"
+
+
+def test_own_tables(tmp_path, capsys):
+    rows = [(f"u{u}", k, 5, f"2020-01-{k + 1:02d}") for u in range(6) for k in range(6)]
+    pd.DataFrame(rows, columns=["who", "what", "stars", "day"]).to_csv(tmp_path / "inter.csv", index=False)
+    items = pd.DataFrame(
+        {"what": range(6), "The title": ["a, b"] * 6, "price": ["$3"] * 6, "file": ["x.png"] * 3 + [None] * 3}
+    )
+    items.to_parquet(tmp_path / "items.parquet")
+    (tmp_path / "pictures").mkdir()
+    Image.new("RGB", (4, 4)).save(tmp_path / "pictures/x.png")
+    Image.new("RGB", (4, 4)).save(tmp_path / "pictures/5.png")
+    given = ["--name", "Mine", "--inter", str(tmp_path / "inter.csv"), "--user-col", "who", "--item-col", "what"]
+    given += ["--time-col", "day", "--rating-col", "stars", "--items", str(tmp_path / "items.parquet")]
+    given += ["--image-col", "file", "--images", str(tmp_path / "pictures"), "--out", str(tmp_path)]
+    assert main(["table", *given, "--split", "time", "--split-at", "2020-01-05", "2020-01-06"]) == 0
+    found = read_items(tmp_path / "Mine/items.jsonl")
+    assert found[0] == {"item_id": "0", "The_title": "a, b", "price": 3.0, "image": "images/0.png"}
+    assert [bool(item["image"]) for item in found] == [True, True, True, False, False, True]
+    sizes = [len(pd.read_csv(tmp_path / f"Mine/Mine.{part}.inter", sep="\t")) for part in ("train", "valid", "test")]
+    assert sizes == [24, 6, 6]
+    assert main(["table", *given, "--time-col", "when"]) == 2
+    assert "no column 'when' (--time-col); there is who, what, stars, day" in capsys.readouterr().err
+
+
+def test_mmrec_splits_are_taken_as_given(tmp_path, capsys):
+    rows = [(u, (u + i) % 12, 1.0, 10 * i, 0 if i < 6 else i - 5) for u in range(12) for i in range(8)]
+    names = ["userID", "itemID", "rating", "timestamp", "x_label"]
+    pd.DataFrame(rows, columns=names).to_csv(tmp_path / "baby.inter", sep="\t", index=False)
+    assert main(["mmrec", "--inter", str(tmp_path / "baby.inter"), "--name", "Baby", "--out", str(tmp_path)]) == 0
+    test = pd.read_csv(tmp_path / "Baby/Baby.test.inter", sep="\t")
+    assert len(test) == 12 and (test["item_id:token"] == (test["user_id:token"] + 7) % 12).all()
+    keys = {"data_path": str(tmp_path), "runs_path": str(tmp_path), "epochs": 1, "use_gpu": False, "threads": 1}
+    found = run(
+        "BPR",
+        "Baby",
+        (),
+        {**keys, "benchmark_filename": ["train", "valid", "test"], "topk": [5], "valid_metric": "NDCG@5"},
+    )
+    assert found["protocol"]["split"].startswith("given files")
+    bad = (tmp_path / "baby.inter").read_text().replace("\t2\n", "\t3\n", 1)
+    (tmp_path / "baby.inter").write_text(bad)
+    assert main(["mmrec", "--inter", str(tmp_path / "baby.inter"), "--name", "Baby", "--out", str(tmp_path)]) == 2
+    assert "x_label is '3'; allowed are 0, 1 and 2" in capsys.readouterr().err
+
+
+def test_from_raw_files_to_a_trained_model(raw, tmp_path, server):
+    """prepare, extract, SASRec_SDA."""
+    assert amazon(raw, tmp_path, "2014", "--per-second", "1000", address=server) == 0
+    folder = tmp_path / "dataset/Amazon_Instruments"
+    store = folder / "features/light"
+    assert (
+        features(["features", "extract", "--items", str(folder / "items.jsonl"), "--out", str(store), "--dim", "4"])
+        == 0
+    )
+    keys = {"data_path": str(tmp_path / "dataset"), "runs_path": str(tmp_path / "runs"), "epochs": 1, "use_gpu": False}
+    with pytest.raises(InputError, match="topk=.5, 10, 20.: Amazon_Instruments has 6 items"):
+        run("SASRec_SDA", "Amazon_Instruments", (), keys)
+    found = run("SASRec_SDA", "Amazon_Instruments", (), {**keys, "threads": 1, "topk": [5], "valid_metric": "NDCG@5"})
+    assert found["protocol"]["items"] == 6 and not found["miniature"]
+    shutil.rmtree(tmp_path / "runs")
+
+
+def test_ctrl_c_says_that_the_command_goes_on(raw, tmp_path, monkeypatch, capsys):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("dataset_prep.prepare.fetch_images", stop)
+    assert amazon(raw, tmp_path, "2018") == 130
+    assert "goes on" in capsys.readouterr().err
+    assert not (tmp_path / "dataset/Amazon_Instruments/Amazon_Instruments.inter").exists()
