@@ -151,7 +151,7 @@ def _add_common(command: argparse.ArgumentParser) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m dataset_prep", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    known = ", ".join(amazon.NAMES)
+    known = ", ".join(category for category, _ in amazon.SETS.values())
     reviews = commands.add_parser("amazon", help="Amazon reviews of 2014, 2018 or 2023")
     reviews.add_argument("--category", required=True, help=f"as in the files' names: {known}, ...")
     reviews.add_argument("--release", choices=list(amazon.RELEASES), required=True)

@@ -4,6 +4,7 @@ import logging
 from pathlib import Path
 from typing import NamedTuple
 
+from dataset_prep.amazon import command_for
 from dataset_prep.sample import SAMPLE_SUFFIX, generate
 from recbole_sda import compat
 from recbole_sda.config import RunConfig, supported_datasets
@@ -52,17 +53,19 @@ def choose_dataset(name: str, data_path) -> str:
         there = sorted(path.name for path in root.iterdir() if is_prepared(path.name, root)) if root.is_dir() else []
         known = sorted({*there, *supported_datasets(), SHIPPED_WITH_RECBOLE})
         raise InputError(
-            f"data set {name!r}: {folder / (name + '.inter')} does not exist, and no miniature is built in. "
+            f"data set {name!r}: {folder / (name + '.inter')} does not exist, and no miniature is built in; "
+            "`python -m dataset_prep --help` says how to make one. "
             f"Known are {', '.join(known)}.{nearest(name, known)}"
         )
     if name == full:
         logger.warning(
             "%s is not prepared: %s does not exist.\n"
-            "  For the real data put %s.inter there (columns user_id:token item_id:token timestamp:float) and import\n"
-            "  item vectors into %s: python -m recbole_sda features import --help\n"
+            "  For the real data: %s\n"
+            "  (downloads reviews, metadata and pictures), then item vectors into %s:\n"
+            "  python -m recbole_sda features --help, or lvlm --help.\n"
             "  THIS RUN USES THE BUILT-IN MINIATURE %s: invented products and users, whose numbers say\n"
             "  nothing about the real data set.",
-            name, folder / f"{name}.inter", name, folder / "features", name + SAMPLE_SUFFIX,
+            name, folder / f"{name}.inter", command_for(name, data_path), folder / "features", name + SAMPLE_SUFFIX,
         )  # fmt: skip
     return full + SAMPLE_SUFFIX
 

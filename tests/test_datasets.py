@@ -22,7 +22,7 @@ def test_a_supported_set_that_is_not_there_gives_way_to_its_miniature_and_says_s
     for part in (
         "is not prepared",
         "Amazon_Sports.inter",
-        "features import",
+        "dataset_prep amazon",
         "BUILT-IN MINIATURE Amazon_Sports-sample",
     ):
         assert part in caplog.text

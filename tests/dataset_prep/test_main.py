@@ -8,9 +8,11 @@ import pytest
 from PIL import Image
 
 from dataset_prep.__main__ import main
+from dataset_prep.amazon import SETS, command_for, dataset_name
 from recbole_sda.cli import main as features
 from recbole_sda.errors import InputError
 from recbole_sda.features.extract import read_items
+from recbole_sda.files import properties_dir
 from recbole_sda.quick_start import run
 
 
@@ -169,3 +171,12 @@ def test_ctrl_c_says_that_the_command_goes_on(raw, tmp_path, monkeypatch, capsys
     assert amazon(raw, tmp_path, "2018") == 130
     assert "goes on" in capsys.readouterr().err
     assert not (tmp_path / "dataset/Amazon_Instruments/Amazon_Instruments.inter").exists()
+
+
+def test_each_preset_says_its_command():
+    presets = {path.stem: path.read_text() for path in (properties_dir() / "dataset").glob("Amazon_*.yaml")}
+    assert set(presets) == set(SETS)
+    for name, text in presets.items():
+        assert command_for(name, "x").removesuffix(" --out x") in text
+        assert dataset_name(SETS[name][0]) == name
+    assert command_for("ml-1m", "x") is None

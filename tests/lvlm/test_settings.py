@@ -47,3 +47,8 @@ def test_every_key_of_the_file_is_a_setting():
 def test_wrong_values_are_named(keys, message):
     with pytest.raises(InputError, match=message):
         read_settings((), keys)
+
+
+@pytest.mark.parametrize("preset", [path.stem for path in (properties_dir() / "lvlm").glob("*.yaml")])
+def test_presets_can_be_read(preset):
+    assert read_settings((), {"preset": preset})
