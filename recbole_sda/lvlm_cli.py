@@ -35,6 +35,10 @@ Several processes: torchrun --nproc-per-node=4 -m recbole_sda lvlm adapt ...
 """
 
 
+# Taken as they are: to YAML, {title} would be a mapping.
+TEXTS = ("text_prompt", "image_prompt", "backbone", "items", "adapter", "interactions", "out", "resume")
+
+
 class Action(NamedTuple):
     """An action of the command.
 
@@ -160,7 +164,7 @@ def main(argv: List[str]) -> int:
             raise InputError(f"lvlm {name}: there is {', '.join(ACTIONS)}.{nearest(name, ACTIONS)}")
         chosen = ACTIONS[name]
         files = given.pop("config_files", "").split()
-        keys = {key: parse_value(key, value) for key, value in given.items()}
+        keys = {key: value if key in TEXTS else parse_value(key, value) for key, value in given.items()}
         own = {key: keys.pop(key, default) for key, default in chosen.own.items()}
         for key in chosen.needed:
             if own[key] is None:
@@ -168,6 +172,6 @@ def main(argv: List[str]) -> int:
         chosen.run(own, files, keys)
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    for library in ("transformers", "peft", "httpx"):
+    for library in ("transformers", "peft", "httpx", "huggingface_hub"):
         logging.getLogger(library).setLevel(logging.ERROR)
     return guarded(action)

@@ -17,6 +17,7 @@ def lvlm(*arguments):
         (["adapt", "--stpes=3", "--out=x"], "'stpes' is not a key of the LVLM stage"),
         (["adapt", "--resume=nowhere"], "adapt.yaml does not exist"),
         (["extract", "--out=x"], "backbone is missing"),
+        (["adapt", "--out=x", "--backbone=./none", "--text_prompt={title}"], "there is no such folder"),
         (["export", "--out=x"], "--adapter=FOLDER is missing"),
         (["export", "--out=x", "--adapter=y", "--steps=2"], "export takes --adapter and --out, not --steps"),
     ],

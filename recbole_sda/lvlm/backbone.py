@@ -91,9 +91,9 @@ def load_backbone(settings: LVLMSettings) -> Backbone:
     source = settings.backbone
     if not source:
         raise InputError("backbone is missing: give --backbone=FOLDER_OR_HUB_ID")
-    config = _config(source, settings.revision)
-    kind, auto = _kind(source, config)
     with quiet():
+        config = _config(source, settings.revision)
+        kind, auto = _kind(source, config)
         processor = _guarded(
             source,
             lambda: Processor(

@@ -163,6 +163,8 @@ def _checked(key: str, kind: str, value: Any) -> Any:
         raise InputError(f"{key}={value!r}: expected true or false")
     if "dict" in kind and not (isinstance(value, dict) and all(isinstance(n, int) and n > 0 for n in value.values())):
         raise InputError(f"{key}={value!r}: expected field: words, as in {{description: 100}}")
+    if "str" in kind and isinstance(value, (dict, list)):
+        raise InputError(f"{key}={value!r}: expected a text; in a YAML file, put it in quotes")
     if "str" in kind and not isinstance(value, str):
         return str(value)
     if "int" in kind or "float" in kind:

@@ -41,6 +41,7 @@ def test_every_key_of_the_file_is_a_setting():
         ({"dtype": None}, "dtype is empty"),
         ({"min_pixels": 500, "max_pixels": 100}, "min_pixels=500 is above max_pixels=100"),
         ({"bought_together_weight": 0.1}, "needs interactions"),
+        ({"text_prompt": {"title": None}}, "text_prompt=.*expected a text; in a YAML file, put it in quotes"),
         ({"field_words": {"title": "ten"}}, "field_words=.*title"),
     ],
 )
