@@ -95,6 +95,15 @@ class Adaptation:
 
     def run(self) -> Dict[str, float]:
         """Train to the last step or until patience ends; return the best evaluation."""
+        try:
+            self._train()
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(f"go on with --resume={self.out}") from None
+        if self.best_step == 0:
+            logger.warning("no evaluation was better than the backbone's own: the saved adapter changes nothing")
+        return self.record["best"]
+
+    def _train(self) -> None:
         s = self.settings
         if self.done == 0:
             self._evaluate()
@@ -120,9 +129,6 @@ class Adaptation:
                 )
                 if self.done % s.eval_every == 0 or self.done == s.steps:
                     self._evaluate()
-        if self.best_step == 0:
-            logger.warning("no evaluation was better than the backbone's own: the saved adapter changes nothing")
-        return self.record["best"]
 
     def _stopped(self) -> bool:
         return self.settings.patience is not None and self.without_gain >= self.settings.patience

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Iterator, Optional
 
 import torch
+from huggingface_hub.utils import logging as hub_logging
 from transformers.utils import logging as hf_logging
 
 from recbole_sda import parallel
@@ -30,9 +31,10 @@ def join_processes(settings: LVLMSettings) -> None:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Inside, transformers gives errors alone: no progress bars of its own, no advice."""
+    """Inside, transformers gives errors alone, and so does its hub: no progress bars of its own, no advice."""
     level = hf_logging.get_verbosity()
     hf_logging.set_verbosity_error()
+    hub_logging.set_verbosity_error()
     hf_logging.disable_progress_bar()
     try:
         yield

@@ -136,9 +136,23 @@ def extract(
     if len(missing) < n_shards:
         logger.info("going on: %d of %d shards are there", n_shards - len(missing), n_shards)
     start = time.perf_counter()
-    if encode_shards is not None:
-        encode_shards(plan, shards, missing)
-    else:
+    try:
+        (encode_shards or _here(extractor))(plan, shards, missing)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"the same command goes on from {shards.folder}") from None
+    if parallel.world_size() > 1:
+        distributed.barrier()
+    seconds = time.perf_counter() - start
+    encoded = sum(len(s.rows) for s in missing)
+    logger.info("encoded %d inputs in %.1f s", encoded, seconds)
+    parallel.from_main(lambda: _assemble(extractor, shards, out, overwrite))
+    return out
+
+
+def _here(extractor: Extractor) -> Callable[[Plan, Shards, List[Shard]], None]:
+    """Return what makes this process's share of the shards."""
+
+    def encode_shards(plan: Plan, shards: Shards, missing: List[Shard]) -> None:
         own = missing[parallel.rank() :: parallel.world_size()]
         with tqdm(total=sum(len(s.rows) for s in own), unit="input", disable=not parallel.is_main()) as bar:
 
@@ -147,13 +161,8 @@ def extract(
                 bar.update(len(shard.rows))
 
             extractor.encode(own, done)
-    if parallel.world_size() > 1:
-        distributed.barrier()
-    seconds = time.perf_counter() - start
-    encoded = sum(len(s.rows) for s in missing)
-    logger.info("encoded %d inputs in %.1f s", encoded, seconds)
-    parallel.from_main(lambda: _assemble(extractor, shards, out, overwrite))
-    return out
+
+    return encode_shards
 
 
 def _figures(row: Dict) -> Tuple:
