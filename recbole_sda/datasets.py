@@ -4,6 +4,8 @@ import logging
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from dataset_prep.amazon import command_for
 from dataset_prep.sample import SAMPLE_SUFFIX, generate
 from recbole_sda import compat
@@ -23,13 +25,21 @@ SHIPPED_WITH_RECBOLE = "ml-100k"
 SAMPLE_DIM = 64  # width of the light features of a miniature
 
 
+class Counts(NamedTuple):
+    """Interactions of each user and item in the training part, (n_users,) and (n_items,), int64; row 0 is padding."""
+
+    users: np.ndarray
+    items: np.ndarray
+
+
 class Data(NamedTuple):
-    """RecBole's data set and its three dataloaders."""
+    """RecBole's data set, its three dataloaders, and the counts of the training part."""
 
     dataset: object
     train: object
     valid: object
     test: object
+    counts: Counts
 
 
 def is_prepared(name: str, data_path) -> bool:
@@ -92,6 +102,7 @@ def load_data(config: RunConfig) -> Data:
     with compat.base_model_name(config, base_name(config["model"])), fast_augmentation():
         try:
             dataset = create_dataset(config)
+            total = _counts(dataset)  # before a sequential data set leaves the first item of each user out
             train, valid, test = _split(config, dataset)
         except (ValueError, KeyError, AttributeError, NotImplementedError) as error:
             raise InputError(f"data set {config['dataset']} in {config['data_path']}: {error}") from error
@@ -102,7 +113,15 @@ def load_data(config: RunConfig) -> Data:
     row = BASES.get(base_name(config["model"]))
     if row is not None and row.family == "sequential":
         train = fast_loader(config, train, row)
-    return Data(dataset, train, valid, test)
+    held = [_counts(part.dataset) for part in (valid, test) if part is not None]
+    counts = Counts(*(all_of - sum(parts) for all_of, *parts in zip(total, *held)))
+    train._dataset.training_counts = counts  # for models, which RecBole gives the training part alone
+    return Data(dataset, train, valid, test, counts)
+
+
+def _counts(dataset) -> Counts:
+    sizes = ((dataset.uid_field, dataset.user_num), (dataset.iid_field, dataset.item_num))
+    return Counts(*(np.bincount(np.asarray(dataset.inter_feat[field]), minlength=n) for field, n in sizes))
 
 
 def _split(config: RunConfig, dataset) -> tuple:

@@ -16,6 +16,7 @@ from recbole_sda.config import RunConfig
 from recbole_sda.datasets import SAMPLE_SUFFIX, Data, choose_dataset, ensure_sample, load_data
 from recbole_sda.errors import InputError
 from recbole_sda.files import read_yaml
+from recbole_sda.group_report import RANKS, group_metrics, write_ranks
 from recbole_sda.model.activation import use_fused_gelu
 from recbole_sda.model.item_features import item_tokens
 from recbole_sda.model.table import model_class
@@ -91,6 +92,8 @@ def _train_and_report(run: Run) -> Dict[str, Any]:
     trained = time.time()
     test_result = trainer.evaluate(data.test, show_progress=progress)
     result = _result(run, valid_result, test_result)
+    if parallel.is_main():
+        write_ranks(run.run_dir / RANKS, trainer.eval_collector.cases, data.dataset)
     result["seconds"] = {
         "training": round(sum(line["seconds"] for line in _epochs(run.run_dir)), 2),
         "training_and_validation_since_start": round(trained - started, 2),
@@ -117,6 +120,7 @@ def _result(run: Run, valid_result, test_result) -> Dict[str, Any]:
         "protocol": protocol(config, run.data.dataset.item_num - 1),
         "valid": None if valid_result is None else {k: float(v) for k, v in valid_result.items()},
         "test": {k: float(v) for k, v in test_result.items()},
+        "groups": {"test": group_metrics(run.trainer.eval_collector, run.data.counts, config)},
         "best_epoch": run.trainer.best_epoch + 1,
         "epochs_run": len(_epochs(run.run_dir)),
         "training_batches": getattr(run.data.train, "kind", "as RecBole's"),

@@ -162,5 +162,26 @@ def result_table(result: Dict[str, Any]) -> str:
         f"{title}\n"
         f"  loss {rules['loss']} | {rules['split']} | {evaluation} over {rules['items']} items\n"
         f"  seed {rules['seed']} | epoch {result['best_epoch']} of {result['epochs_run']} chosen by {rules['selection']}\n"
-        f"{control}{table.draw()}"
+        f"{control}{table.draw()}{_group_lines(result)}"
     )
+
+
+GROUPS = (("items", "tail"), ("items", "head"), ("items", "cold"), ("users", "short"), ("users", "long"))
+
+
+def _group_lines(result: Dict[str, Any]) -> str:
+    """Return the test metrics of groups at the middle cut-off, a line each; nothing where there are none."""
+    groups = (result.get("groups") or {}).get("test") or {}
+    shown = [
+        (what, name, groups[what][name]) for what, name in GROUPS if groups.get(what, {}).get(name, {}).get("cases")
+    ]
+    if not shown:
+        return ""
+    ks = sorted(int(name.partition("@")[2]) for name in shown[0][2] if name.startswith("hit@"))
+    k, limits = ks[len(ks) // 2], groups["limits"]
+    lines = [
+        f"  {name + ' ' + what:12} {row['cases']:>7,} cases   hit@{k} {row[f'hit@{k}']:.4f}   ndcg@{k} {row[f'ndcg@{k}']:.4f}"
+        for what, name, row in shown
+    ]
+    rule = f"  test, by training interactions (tail items < {limits['tail_items']:g}, short users < {limits['short_users']:g})"
+    return "\n".join(["", rule, *lines])

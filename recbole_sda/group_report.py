@@ -1,0 +1,49 @@
+"""Group metrics of a run: from the ranks of its last evaluation and the counts of its training part."""
+
+from pathlib import Path
+from typing import Any, Dict, Optional
+
+import numpy as np
+import pandas as pd
+
+from recbole_sda.datasets import Counts
+from recbole_sda.metrics.groups import item_groups, spread, user_groups
+from recbole_sda.metrics.ranks import Cases
+
+RANKS = "ranks-test.parquet"
+
+
+def group_metrics(collector, counts: Counts, config, cases: Optional[Cases] = None) -> Dict[str, Any]:
+    """Return the metrics of the last evaluation by groups of items and users, and the spread of full-sort recommendations.
+
+    Args:
+        collector: of the trainer.
+        counts: of the training part, see :class:`recbole_sda.datasets.Data`.
+        config: of the run: topk, tail_items, short_users.
+        cases: instead of the collector's.
+    """
+    cases, topk = collector.cases if cases is None else cases, config["topk"]
+    if not len(cases.rank):
+        return {}
+    found: Dict[str, Any] = {
+        "items": item_groups(cases, counts.items, topk, config["tail_items"]),
+        "users": user_groups(cases, counts.users, topk, config["short_users"]),
+        "limits": {"tail_items": config["tail_items"], "short_users": config["short_users"]},
+    }
+    if collector.recommended and config["eval_args"]["mode"]["test"] == "full":
+        found["spread"] = {f"@{k}": spread(times, counts.items) for k, times in collector.recommended.items()}
+    return found
+
+
+def write_ranks(path: Path, cases: Cases, dataset) -> None:
+    """Write the rank of every test case with the external ids of its user and item."""
+    users, items = (np.asarray(dataset.field2id_token[field]) for field in (dataset.uid_field, dataset.iid_field))
+    table = pd.DataFrame(
+        {
+            "row": cases.row.astype(np.int32),
+            "user_id": pd.Categorical(users[cases.user].astype(str)),
+            "item_id": pd.Categorical(items[cases.item].astype(str)),
+            "rank": cases.rank.astype(np.int32),
+        }
+    )
+    table.to_parquet(path, index=False, compression="zstd")

@@ -1,0 +1,92 @@
+"""Ranks of the right items, from which every ranking metric follows without a second pass over the scores."""
+
+from typing import Dict, NamedTuple, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+class Cases(NamedTuple):
+    """Test cases: a user, an item that is right, and its rank among all candidates.
+
+    Attributes:
+        row: which list of the evaluation ranks the item, (n,), int64: one per user, or one per test sample of a sequential
+            data set, where a user may have several.
+        user, item: internal ids, (n,), int64.
+        rank: from 1, (n,), int64; candidates of equal score count as ahead.
+    """
+
+    row: np.ndarray
+    user: np.ndarray
+    item: np.ndarray
+    rank: np.ndarray
+
+    @classmethod
+    def join(cls, parts: Sequence["Cases"]) -> "Cases":
+        """Return the cases of several batches."""
+        if not parts:
+            return cls(*(np.empty(0, dtype=np.int64) for _ in range(4)))
+        return cls(*(np.concatenate(columns) for columns in zip(*parts)))
+
+
+def ranks_of(scores: Tensor, row: Tensor, item: Tensor) -> Tensor:
+    """Return the rank of each given item in its row of scores, from 1, (n,), int64.
+
+    Args:
+        scores: (n_rows, n_items); ``-inf`` for items that are no candidates.
+        row, item: (n,).
+
+    Note:
+        Ties count against the item, so a model that scores all items alike gets the last rank, not the first.
+    """
+    whole = len(row) == len(scores) and torch.equal(row, torch.arange(len(scores), device=row.device))
+    own = scores[row, item].unsqueeze(1)
+    rows = scores if whole else scores[row]
+    return (rows >= own).sum(dim=1)
+
+
+def per_case(cases: Cases, topk: Sequence[int]) -> Dict[str, np.ndarray]:
+    """Return Hit, NDCG and MRR at each k of every case as if it were its user's only one, name -> (n,)."""
+    found = {}
+    for k in topk:
+        inside = cases.rank <= k
+        found[f"hit@{k}"] = inside.astype(float)
+        found[f"ndcg@{k}"] = np.where(inside, 1 / np.log2(cases.rank + 1.0), 0.0)
+        found[f"mrr@{k}"] = np.where(inside, 1 / cases.rank, 0.0)
+    return found
+
+
+def per_row(cases: Cases, topk: Sequence[int]) -> Dict[str, np.ndarray]:
+    """Return Hit, Recall, NDCG and MRR at each k of every list, name -> (n_rows,), in the order of the rows.
+
+    As RecBole defines them: NDCG is divided by that of the best list for the row's number of right items, MRR is of the first
+    hit.
+    """
+    rows, group = np.unique(cases.row, return_inverse=True)
+    n_right = np.bincount(group, minlength=len(rows))
+    best = np.full(len(rows), np.iinfo(np.int64).max)
+    np.minimum.at(best, group, cases.rank)
+    ideal = np.cumsum(1 / np.log2(np.arange(2, max(topk, default=1) + 2)))
+    found = {}
+    for k in topk:
+        inside = cases.rank <= k
+        gains = np.bincount(group, np.where(inside, 1 / np.log2(cases.rank + 1.0), 0.0), len(rows))
+        found[f"hit@{k}"] = (best <= k).astype(float)
+        found[f"recall@{k}"] = np.bincount(group, inside, len(rows)) / n_right
+        found[f"ndcg@{k}"] = gains / ideal[np.minimum(n_right, k) - 1]
+        found[f"mrr@{k}"] = np.where(best <= k, 1 / best, 0.0)
+    return found
+
+
+def users_of(cases: Cases) -> np.ndarray:
+    """Return the user of each row, in the order of :func:`per_row`."""
+    return cases.user[np.unique(cases.row, return_index=True)[1]]
+
+
+def means(values: Dict[str, np.ndarray], chosen: np.ndarray) -> Dict[str, float]:
+    """Return the mean of each metric over some cases or users; ``cases`` says how many."""
+    found: Dict[str, float] = {"cases": int(chosen.sum())}
+    if found["cases"]:
+        found |= {name: float(column[chosen].mean()) for name, column in values.items()}
+    return found

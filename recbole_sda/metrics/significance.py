@@ -1,0 +1,52 @@
+"""How sure the difference between two models is: paired tests over the same test cases, corrected for many comparisons."""
+
+from typing import Dict, List, Sequence, Tuple
+
+import numpy as np
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+
+CORRECTIONS = {"holm": "holm", "benjamini-hochberg": "fdr_bh"}
+RESAMPLES = 2000
+
+
+def paired_tests(ours: np.ndarray, base: np.ndarray, seed: int = 0) -> Dict[str, float]:
+    """Return p-values of the Wilcoxon signed-rank and the t test, and a 95 % bootstrap interval of the mean difference.
+
+    Args:
+        ours, base: a metric of the same users under two models, (n,).
+        seed: of the resampling.
+    """
+    difference = np.asarray(ours, dtype=float) - np.asarray(base, dtype=float)
+    mean = float(difference.mean())
+    if len(difference) < 2 or not difference.any():
+        return {"difference": mean, "wilcoxon": 1.0, "t": 1.0, "low": mean, "high": mean}
+    low, high = bootstrap_interval(difference, seed)
+    return {
+        "difference": mean,
+        "wilcoxon": float(stats.wilcoxon(difference, zero_method="zsplit").pvalue),
+        "t": float(stats.ttest_1samp(difference, 0.0).pvalue),
+        "low": low,
+        "high": high,
+    }
+
+
+def bootstrap_interval(values: np.ndarray, seed: int = 0, level: float = 0.95) -> Tuple[float, float]:
+    """Return the percentile bootstrap interval of a mean."""
+    found = stats.bootstrap(
+        (values,),
+        np.mean,
+        n_resamples=RESAMPLES,
+        batch=50,
+        confidence_level=level,
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    )
+    return float(found.confidence_interval.low), float(found.confidence_interval.high)
+
+
+def corrected(p_values: Sequence[float], method: str = "holm") -> List[float]:
+    """Return p-values corrected for their number by ``holm`` (family-wise) or ``benjamini-hochberg`` (false discoveries)."""
+    if not len(p_values):
+        return []
+    return multipletests(list(p_values), method=CORRECTIONS[method])[1].tolist()

@@ -1,0 +1,42 @@
+import numpy as np
+
+from recbole_sda.metrics.groups import below, fifths, item_groups, spread, user_groups
+from recbole_sda.metrics.ranks import Cases
+
+POPULARITY = np.array([0, 0, 2, 5, 9])  # items 1 to 4; 0 is padding
+CASES = Cases(np.arange(4), np.array([1, 2, 3, 4]), np.array([1, 2, 3, 4]), np.array([1, 30, 2, 1]))
+
+
+def test_items_by_hand():
+    found = item_groups(CASES, POPULARITY, [10], 4)
+    assert found["cold"] == {"cases": 1, "hit@10": 1.0, "ndcg@10": 1.0, "mrr@10": 1.0}
+    assert found["tail"]["cases"] == 2 and found["tail"]["hit@10"] == 0.5
+    assert found["head"]["cases"] == 2 and found["head"]["mrr@10"] == 0.75
+    assert sum(found[f"fifth {k}"]["cases"] for k in range(1, 6)) == 4
+
+
+def test_users_by_hand():
+    history = np.array([0, 3, 9, 8, 20])
+    found = user_groups(CASES, history, [10], 9)
+    assert found["short"]["cases"] == 2 and found["short"]["hit@10"] == 1.0
+    assert found["long"]["cases"] == 2 and found["long"]["recall@10"] == 0.5
+
+
+def test_limits_are_numbers_or_shares():
+    counts = np.array([1, 1, 2, 3, 9])
+    assert below(counts, 2).tolist() == [True, True, False, False, False]
+    assert below(counts, 0.4).tolist() == [True, True, False, False, False]
+    assert below(counts, 0.2).sum() == 0  # both ones or none
+    assert below(np.empty(0), 0.5).tolist() == []
+
+
+def test_fifths_are_of_like_size_and_equal_counts_together():
+    assert np.bincount(fifths(np.arange(50))).tolist() == [10] * 5
+    assert len(set(fifths(np.array([3, 3, 3, 3])))) == 1
+
+
+def test_spread_by_hand():
+    assert spread(np.array([0, 5, 5, 5, 5]), POPULARITY) == {"coverage": 1.0, "gini": 0.0, "average_popularity": 4.0}
+    one = spread(np.array([0, 0, 0, 0, 8]), POPULARITY)
+    assert one == {"coverage": 0.25, "gini": 0.75, "average_popularity": 9.0}
+    assert spread(np.zeros(5), POPULARITY)["coverage"] == 0.0

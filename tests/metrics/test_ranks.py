@@ -1,0 +1,41 @@
+import math
+
+import numpy as np
+import torch
+
+from recbole_sda.metrics.ranks import Cases, means, per_case, per_row, ranks_of
+
+SCORES = torch.tensor([[0.9, 0.1, 0.5, -torch.inf], [0.2, 0.2, 0.7, 0.1]])
+
+
+def test_ranks_by_hand_with_ties_against():
+    row, item = torch.tensor([0, 1, 1]), torch.tensor([2, 0, 3])
+    assert ranks_of(SCORES, row, item).tolist() == [2, 3, 4]
+    assert ranks_of(SCORES, torch.arange(2), torch.tensor([0, 2])).tolist() == [1, 1]
+    assert ranks_of(torch.zeros(1, 9), torch.tensor([0]), torch.tensor([4])).tolist() == [9]
+
+
+def test_users_by_hand():
+    # user 5: right items at ranks 1 and 4; user 7: at rank 3
+    cases = Cases(np.array([0, 1, 0]), np.array([5, 7, 5]), np.array([1, 2, 3]), np.array([4, 3, 1]))
+    found = per_row(cases, [3])
+    assert found["hit@3"].tolist() == [1, 1] and found["recall@3"].tolist() == [0.5, 1]
+    assert found["mrr@3"].tolist() == [1, 1 / 3]
+    assert np.allclose(found["ndcg@3"], [1 / (1 + 1 / math.log2(3)), 0.5])
+
+
+def test_cases_by_hand():
+    cases = Cases(np.array([0, 1]), np.array([1, 2]), np.array([1, 2]), np.array([1, 11]))
+    found = per_case(cases, [10, 20])
+    assert found["hit@10"].tolist() == [1, 0] and found["mrr@20"].tolist() == [1, 1 / 11]
+    assert np.allclose(found["ndcg@20"], [1, 1 / math.log2(12)])
+
+
+def test_means_of_nobody():
+    assert means({"hit@1": np.ones(3)}, np.zeros(3, dtype=bool)) == {"cases": 0}
+    assert means({"hit@1": np.arange(3)}, np.array([True, False, True])) == {"cases": 2, "hit@1": 1.0}
+
+
+def test_join():
+    one = Cases(*(np.array([k]) for k in range(4)))
+    assert Cases.join([one, one]).rank.tolist() == [3, 3] and len(Cases.join([]).rank) == 0

@@ -1,0 +1,26 @@
+import numpy as np
+
+from recbole_sda.metrics.significance import corrected, paired_tests
+
+RNG = np.random.default_rng(0)
+
+
+def test_a_real_difference_and_none():
+    base = RNG.random(500)
+    better = paired_tests(base + 0.05 + 0.1 * RNG.normal(size=500), base)
+    assert (
+        better["wilcoxon"] < 1e-6 and better["t"] < 1e-6 and 0 < better["low"] < better["difference"] < better["high"]
+    )
+    same = paired_tests(base, base)
+    assert same == {"difference": 0.0, "wilcoxon": 1.0, "t": 1.0, "low": 0.0, "high": 0.0}
+
+
+def test_no_difference_is_found_as_often_as_the_level_says():
+    found = [paired_tests(RNG.normal(size=60), RNG.normal(size=60))["t"] < 0.05 for _ in range(60)]
+    assert sum(found) <= 9
+
+
+def test_corrections_by_hand():
+    assert np.allclose(corrected([0.01, 0.04, 0.03]), [0.03, 0.06, 0.06])
+    assert np.allclose(corrected([0.01, 0.04, 0.03], "benjamini-hochberg"), [0.03, 0.04, 0.04])
+    assert corrected([]) == []

@@ -1,0 +1,67 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from recbole_sda import quick_start
+from recbole_sda.group_report import RANKS
+from recbole_sda.metrics.ranks import per_row
+
+RATIO = {"split": {"RS": [0.6, 0.2, 0.2]}, "group_by": "user", "order": "TO", "mode": "full"}
+METRICS = ["Hit", "Recall", "NDCG", "MRR"]
+
+
+@pytest.mark.parametrize(
+    "model, eval_args",
+    [
+        ("SASRec_SDA", {}),
+        ("BPR_SDA", {}),
+        ("BPR_SDA", RATIO),
+        ("SASRec", {"mode": "uni20"}),
+        ("BPR_SDA", {**RATIO, "mode": "uni20"}),
+    ],
+)
+def test_ranks_give_the_metrics_of_recboles_evaluator(tiny_keys, tmp_path, model, eval_args):
+    keys = {**tiny_keys, "runs_path": str(tmp_path), "metrics": METRICS, "eval_args": eval_args}
+    result = quick_start.run(model, "tiny", (), keys)
+    run = quick_start.load(result["run_dir"])
+    run.trainer.evaluate(run.data.test, load_best_model=False)
+    values = per_row(run.trainer.eval_collector.cases, run.config["topk"])
+    for name, value in result["test"].items():
+        assert abs(values[name].mean() - value) < 1e-6, name
+    groups = result["groups"]["test"]
+    n_rows = len(next(iter(values.values())))
+    for name in ("hit@10", "ndcg@5"):
+        both = [groups["users"][g] for g in ("short", "long") if groups["users"][g]["cases"]]
+        mean = sum(row["cases"] * row[name] for row in both) / n_rows
+        assert abs(mean - result["test"][name]) < 1e-6
+    assert ("spread" in groups) == (run.config["eval_args"]["mode"]["test"] == "full")
+
+
+def test_counts_are_of_the_training_part(tiny_keys, tmp_path, data_path):
+    result = quick_start.run("SASRec_SDA", "tiny", (), {**tiny_keys, "runs_path": str(tmp_path), "epochs": 1})
+    run = quick_start.load(result["run_dir"])
+    raw = pd.read_csv(data_path / "tiny/tiny.inter", sep="\t").sort_values(["user_id:token", "timestamp:float"])
+    training = raw[raw.groupby("user_id:token").cumcount(ascending=False) >= 2]
+    for field, column, found in (
+        ("item_id", "item_id:token", run.data.counts.items),
+        ("user_id", "user_id:token", run.data.counts.users),
+    ):
+        tokens = run.data.dataset.field2id_token[field]
+        expected = training[column].value_counts()
+        assert found.tolist() == [expected.get(token, 0) for token in tokens]
+
+
+def test_the_ranks_file_names_users_and_items(tiny_keys, tmp_path, data_path):
+    result = quick_start.run("BPR_SDA", "tiny", (), {**tiny_keys, "runs_path": str(tmp_path), "epochs": 1})
+    table = pd.read_parquet(f"{result['run_dir']}/{RANKS}")
+    raw = pd.read_csv(data_path / "tiny/tiny.inter", sep="\t").sort_values(["user_id:token", "timestamp:float"])
+    last = raw.groupby("user_id:token").tail(1).set_index("user_id:token")["item_id:token"]
+    assert dict(zip(table["user_id"], table["item_id"])) == last.to_dict()
+    assert np.isclose((table["rank"] <= 10).mean(), result["test"]["hit@10"], atol=1e-6)
+
+
+def test_limits_are_settings(tiny_keys, tmp_path):
+    keys = {**tiny_keys, "runs_path": str(tmp_path), "epochs": 1, "tail_items": 0.5, "short_users": 6}
+    found = quick_start.run("BPR", "tiny", (), keys)["groups"]["test"]
+    assert found["limits"] == {"tail_items": 0.5, "short_users": 6}
+    assert found["items"]["tail"]["cases"] + found["items"]["head"]["cases"] == 43
