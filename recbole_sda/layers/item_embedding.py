@@ -40,6 +40,10 @@ class EncodedItemEmbedding(nn.Module):
         present: (n_modalities, n_items), bool; False where an item lacks a modality.
         add_ids: whether ``base`` is kept and added to the encoded features. Without it an item that was never seen in
             training still has a meaningful embedding, and the padding row is zero.
+        trust: factor of each row of ``base``, (n_items,); None: 1. An item with few interactions has an unreliable id
+            embedding, which a small factor holds back in favour of its features.
+        id_dropout: share of items whose row of ``base`` is left out in a training step, in [0, 1); the others are
+            scaled up, as in dropout.
     """
 
     def __init__(
@@ -50,6 +54,8 @@ class EncodedItemEmbedding(nn.Module):
         features: Sequence[Tensor] = (),
         present: Optional[Tensor] = None,
         add_ids: bool = True,
+        trust: Optional[Tensor] = None,
+        id_dropout: float = 0.0,
     ):
         super().__init__()
         self.num_embeddings, self.embedding_dim = base.num_embeddings, base.embedding_dim
@@ -57,6 +63,10 @@ class EncodedItemEmbedding(nn.Module):
         self.encoder = encoder
         keep_ids = add_ids or encoder is None
         self.ids = base if keep_ids else None
+        self.id_dropout = nn.Dropout(id_dropout)
+        if trust is not None:
+            trust = F.pad(trust.float(), (0, self.num_embeddings - n_items), value=1.0).unsqueeze(1)
+        self.register_buffer("trust", trust, persistent=False)
         self.extra = None
         if not keep_ids and self.num_embeddings > n_items:
             self.extra = nn.Parameter(base.weight[n_items:].detach().clone())
@@ -82,15 +92,22 @@ class EncodedItemEmbedding(nn.Module):
         if ids is not None:
             rows = ids[1 : len(ids) - n_extra] - 1
             features, present = [matrix[rows] for matrix in features], present[:, rows]
-        modalities = self.encoder.project(features, present)
-        encoded = self.encoder.fuse(modalities, present)
+        modalities, encoded = self.encoder(features, present)
         if self.ids is not None:
-            own = self.ids.weight if ids is None else self.ids(ids)
-            table = own + F.pad(encoded, (0, 0, 1, n_extra))
+            table = self._own(ids) + F.pad(encoded, (0, 0, 1, n_extra))
         else:
             parts = [encoded.new_zeros(1, self.embedding_dim), encoded]
             table = torch.cat(parts if self.extra is None else [*parts, self.extra])
         return Catalogue(table, F.pad(modalities, (0, 0, 1, 0)), ids)
+
+    def _own(self, ids: Optional[Tensor]) -> Tensor:
+        """Return the rows of the id table as they enter the sum with the encoded features."""
+        own = self.ids.weight if ids is None else self.ids(ids)
+        if self.trust is not None:
+            own = own * (self.trust if ids is None else self.trust[ids])
+        if self.training and self.id_dropout.p > 0:
+            own = own * self.id_dropout(torch.ones_like(own[:, :1]))
+        return own
 
     def catalogue(self) -> Catalogue:
         """Return the encoded catalogue, from the store where one is valid."""

@@ -5,7 +5,7 @@ An encoder answers two calls, so that a loss can look at the modalities before t
 Features are a list with one matrix (n_items, d_m) per modality, ``present`` is (n_modalities, n_items), bool.
 """
 
-from typing import Optional, Sequence
+from typing import Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor, nn
@@ -22,13 +22,32 @@ class ItemEncoder(nn.Module):
         dims: width of each modality's features.
         out_dim: width of the item embedding.
         feature_dropout: probability of dropping a feature of the input while training, in [0, 1).
+        modality_dropout: probability that an item loses a modality in a training step, in [0, 1); one always stays.
     """
 
-    def __init__(self, dims: Sequence[int], out_dim: int, feature_dropout: float = 0.0):
+    def __init__(
+        self, dims: Sequence[int], out_dim: int, feature_dropout: float = 0.0, modality_dropout: float = 0.0
+    ):
         super().__init__()
         self.dims = list(dims)
+        self.modality_dropout = modality_dropout
         self.feature_dropout = nn.Dropout(feature_dropout)
         self.absent = nn.Parameter(torch.zeros(len(self.dims), out_dim))
+
+    def forward(self, features: Sequence[Tensor], present: Tensor) -> Tuple[Tensor, Tensor]:
+        """Return the modality embeddings as :meth:`project` does, and the item embeddings, (n_items, out_dim)."""
+        modalities, kept = self.project(features, present), self.drop_modalities(present)
+        shown = modalities if kept is present else torch.where(kept.unsqueeze(-1), modalities, self.absent.unsqueeze(1))
+        return modalities, self.fuse(shown, kept)
+
+    def drop_modalities(self, present: Tensor) -> Tensor:
+        """Return which modalities of each item take part, (n_modalities, n_items): all that are there, but for dropout."""
+        if not self.training or self.modality_dropout == 0 or len(self.dims) < 2:
+            return present
+        drawn = torch.rand(present.shape, device=present.device)
+        kept = present & (drawn >= self.modality_dropout)
+        best = drawn.masked_fill(~present, -1.0).argmax(dim=0)
+        return kept | (present & (torch.arange(len(present), device=best.device).unsqueeze(1) == best))
 
     def _map(self, x: Tensor, modality: int) -> Tensor:
         raise NotImplementedError
@@ -63,7 +82,7 @@ class MoDAItemEncoder(ItemEncoder):
     the catalogue. A modality narrower than the widest one uses the leading columns of W and A.
 
     Args:
-        dims, out_dim, feature_dropout: see :class:`ItemEncoder`.
+        dims, out_dim, feature_dropout, modality_dropout: see :class:`ItemEncoder`.
         rank: total rank of the experts; 0 leaves the experts out (the shared map alone).
         n_experts, alpha, dropout: see :class:`~recbole_sda.layers.low_rank.ModalityExperts`.
         fusion: ``mean``, ``concat`` or ``gated``.
@@ -79,8 +98,9 @@ class MoDAItemEncoder(ItemEncoder):
         dropout: float = 0.0,
         fusion: str = "mean",
         feature_dropout: float = 0.0,
+        modality_dropout: float = 0.0,
     ):
-        super().__init__(dims, out_dim, feature_dropout)
+        super().__init__(dims, out_dim, feature_dropout, modality_dropout)
         self.shared = nn.Linear(max(dims), out_dim)
         nn.init.normal_(self.shared.weight, std=max(dims) ** -0.5)
         nn.init.zeros_(self.shared.bias)
@@ -115,12 +135,19 @@ class LinearItemEncoder(ItemEncoder):
     and the biases are added by ``fuse``. A missing modality adds its learned stand-in.
 
     Args:
-        dims, out_dim, feature_dropout: see :class:`ItemEncoder`.
+        dims, out_dim, feature_dropout, modality_dropout: see :class:`ItemEncoder`.
         hidden_size: width between the two maps.
     """
 
-    def __init__(self, dims: Sequence[int], out_dim: int, hidden_size: int = 768, feature_dropout: float = 0.0):
-        super().__init__(dims, out_dim, feature_dropout)
+    def __init__(
+        self,
+        dims: Sequence[int],
+        out_dim: int,
+        hidden_size: int = 768,
+        feature_dropout: float = 0.0,
+        modality_dropout: float = 0.0,
+    ):
+        super().__init__(dims, out_dim, feature_dropout, modality_dropout)
         self.first = nn.Linear(sum(dims), hidden_size)
         self.second = nn.Linear(hidden_size, out_dim)
         self.offsets = [sum(self.dims[:m]) for m in range(len(self.dims))]

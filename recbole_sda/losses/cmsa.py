@@ -1,7 +1,7 @@
 """CMSA: cross-modal alignment taught by the structure inside the modalities (arXiv 2512.06883)."""
 
 from itertools import combinations
-from typing import Optional
+from typing import Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor, nn
@@ -58,24 +58,27 @@ class CMSALoss(nn.Module):
     def _tau(self) -> Tensor:
         return self.temperature.float().clamp(min=MIN_TEMPERATURE)
 
+    def _ready(self, x: Tensor) -> Tensor:
+        return F.normalize(x.float(), dim=-1) if self.normalize else x.float()
+
     def targets(self, x: Tensor, y: Tensor) -> Tensor:
         """Return T, (batch, batch), each row a distribution over the batch."""
         scale = self._tau() if self.teacher_scale is None else self.teacher_scale
         targets = (scale * (x @ x.T + y @ y.T) / 2).softmax(dim=-1)
         return targets.detach() if self.detach_teacher else targets
 
-    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+    def forward(self, x: Tensor, y: Tensor, teacher: Optional[Tuple[Tensor, Tensor]] = None) -> Tensor:
         """Return the loss, a float32 scalar, of x and y (batch, dim) whose rows k belong to the same item k.
+
+        ``teacher``: what the targets are made of instead of x and y, each (batch, any width).
 
         Fewer than two rows have nothing to be told apart from: the loss is exactly zero.
         """
         if len(x) < 2:
             return (x.sum() + y.sum()) * 0.0
         with torch.autocast(device_type=x.device.type, enabled=False):
-            x, y = x.float(), y.float()
-            if self.normalize:
-                x, y = F.normalize(x, dim=-1), F.normalize(y, dim=-1)
-            targets = self.targets(x, y)
+            x, y = self._ready(x), self._ready(y)
+            targets = self.targets(x, y) if teacher is None else self.targets(*map(self._ready, teacher))
             logits = x @ y.T / self._tau()
             rows = -(targets * logits.log_softmax(dim=1)).sum(dim=1)
             columns = -(targets * logits.log_softmax(dim=0)).sum(dim=0)
@@ -83,13 +86,16 @@ class CMSALoss(nn.Module):
             return (rows.mean() + columns.mean()) / 2
 
 
-def multimodal_cmsa(loss: CMSALoss, embeddings: Tensor, present: Tensor) -> Tensor:
+def multimodal_cmsa(
+    loss: nn.Module, embeddings: Tensor, present: Tensor, teachers: Optional[Sequence[Tensor]] = None
+) -> Tensor:
     """Return the mean of ``loss`` over all pairs of modalities, each over the items that have both.
 
     Args:
-        loss: the loss of one pair.
+        loss: the loss of one pair: :class:`CMSALoss`, or InfoNCE, which takes no teachers.
         embeddings: (n_modalities, batch, dim).
         present: (n_modalities, batch), bool.
+        teachers: per modality what the targets are made of, (batch, any width); None: the embeddings.
     """
     pairs = list(combinations(range(len(embeddings)), 2))
     if not pairs:
@@ -98,7 +104,8 @@ def multimodal_cmsa(loss: CMSALoss, embeddings: Tensor, present: Tensor) -> Tens
     for a, b in pairs:
         both = present[a] & present[b]
         loss.target_entropy = None
-        losses.append(loss(embeddings[a][both], embeddings[b][both]))
+        teacher = () if teachers is None else ((teachers[a][both], teachers[b][both]),)
+        losses.append(loss(embeddings[a][both], embeddings[b][both], *teacher))
         if loss.target_entropy is not None:
             entropies.append(loss.target_entropy)
     loss.target_entropy = torch.stack(entropies).mean() if entropies else None

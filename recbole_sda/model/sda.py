@@ -10,6 +10,7 @@ from recbole_sda.layers.item_embedding import EncodedItemEmbedding
 from recbole_sda.layers.item_encoder import ItemEncoder, LinearItemEncoder, MoDAItemEncoder
 from recbole_sda.losses.alignment import CollaborativeAlignment
 from recbole_sda.losses.cmsa import CMSALoss, multimodal_cmsa
+from recbole_sda.losses.infonce import InfoNCELoss
 from recbole_sda.model.collaborative import load_item_table
 from recbole_sda.model.item_features import item_tokens, load_item_features
 from recbole_sda.model.settings import SDASettings
@@ -20,7 +21,9 @@ logger = logging.getLogger(__name__)
 def build_encoder(settings: SDASettings, dims, out_dim: int) -> ItemEncoder:
     """Return the item encoder that the settings name, for features of widths ``dims``."""
     if settings.item_encoder == "linear":
-        return LinearItemEncoder(dims, out_dim, settings.encoder_hidden_size, settings.feature_dropout)
+        return LinearItemEncoder(
+            dims, out_dim, settings.encoder_hidden_size, settings.feature_dropout, settings.modality_dropout
+        )
     return MoDAItemEncoder(
         dims,
         out_dim,
@@ -30,6 +33,20 @@ def build_encoder(settings: SDASettings, dims, out_dim: int) -> ItemEncoder:
         dropout=settings.moda_dropout,
         fusion=settings.fusion,
         feature_dropout=settings.feature_dropout,
+        modality_dropout=settings.modality_dropout,
+    )
+
+
+def build_cmsa(settings: SDASettings) -> nn.Module:
+    """Return the loss between two modalities that the settings name."""
+    if settings.cmsa_teacher == "identity":
+        return InfoNCELoss(settings.cmsa_temperature, settings.cmsa_learnable, settings.cmsa_normalize)
+    return CMSALoss(
+        settings.cmsa_temperature,
+        settings.cmsa_learnable,
+        settings.cmsa_teacher_scale,
+        settings.cmsa_normalize,
+        settings.cmsa_detach_teacher,
     )
 
 
@@ -58,7 +75,7 @@ class SDA:
         self.loss_names: Tuple[str, ...] = ("recommendation",)
         self.feature_record: Optional[dict] = None
         self.modality_names: Tuple[str, ...] = ()
-        self.cmsa: Optional[CMSALoss] = None
+        self.cmsa: Optional[nn.Module] = None
         self.alignment: Optional[CollaborativeAlignment] = None
         self._entropies: list = []
         base = getattr(self, self.item_table)
@@ -80,13 +97,25 @@ class SDA:
         self.modality_names = tuple(aligned.modalities)
         matrices = [aligned.matrices[name] for name in aligned.modalities]
         encoder = build_encoder(settings, [matrix.shape[1] for matrix in matrices], base.embedding_dim)
+        trust = None
+        if settings.id_shrinkage > 0:
+            count = torch.from_numpy(dataset.training_counts.items).float()
+            trust = count / (count + settings.id_shrinkage)
         embedding = EncodedItemEmbedding(
-            base, n_items, encoder, matrices, aligned.present, add_ids=settings.id_embedding == "add"
+            base,
+            n_items,
+            encoder,
+            matrices,
+            aligned.present,
+            add_ids=settings.id_embedding == "add",
+            trust=trust,
+            id_dropout=settings.id_dropout,
         )
         with torch.no_grad():
             embedding.eval()
-            start = encoder.fuse(encoder.project(embedding.features, embedding.present), embedding.present)
-            encoder.scale_(float(base.weight[1:n_items].std() / start.std().clamp(min=1e-12)))
+            _, start = encoder(embedding.features, embedding.present)
+            wanted = settings.encoder_scale * base.weight[1:n_items].std()
+            encoder.scale_(float(wanted / start.std().clamp(min=1e-12)))
             embedding.train()
         return embedding
 
@@ -95,13 +124,7 @@ class SDA:
         if settings.cmsa_weight > 0:
             if len(self.modality_names) < 2:
                 logger.warning("cmsa_weight is %g, but with one modality CMSA is zero", settings.cmsa_weight)
-            self.cmsa = CMSALoss(
-                settings.cmsa_temperature,
-                settings.cmsa_learnable,
-                settings.cmsa_teacher_scale,
-                settings.cmsa_normalize,
-                settings.cmsa_detach_teacher,
-            )
+            self.cmsa = build_cmsa(settings)
         if settings.alignment_weight > 0:
             table, known = load_item_table(
                 settings.alignment_run, item_tokens(dataset), self.base_name, self.item_table, self.items.embedding_dim
@@ -138,7 +161,11 @@ class SDA:
 
     def _cmsa(self, items: Tensor) -> Tensor:
         chosen = _at_most(items, self.settings.cmsa_max_items)
-        loss = multimodal_cmsa(self.cmsa, self.items.modalities(chosen), self.items.present[:, chosen - 1])
+        teachers = None
+        if self.settings.cmsa_teacher == "features":
+            teachers = [matrix[chosen - 1] for matrix in self.items.features]
+        present = self.items.present[:, chosen - 1]
+        loss = multimodal_cmsa(self.cmsa, self.items.modalities(chosen), present, teachers)
         if self.cmsa.target_entropy is not None:
             self._entropies.append(self.cmsa.target_entropy)
         return loss

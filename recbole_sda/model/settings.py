@@ -11,10 +11,15 @@ CHOICES = {
     "item_encoder": ("moda", "linear", "identity"),
     "id_embedding": ("add", "none"),
     "fusion": tuple(FUSIONS),
+    "cmsa_teacher": ("embeddings", "features", "identity"),
 }
 # key: (lowest, lowest is allowed, below this)
 RANGES = {
+    "id_shrinkage": (0, True, None),
+    "id_dropout": (0, True, 1),
     "feature_dropout": (0, True, 1),
+    "modality_dropout": (0, True, 1),
+    "encoder_scale": (0, False, None),
     "encoder_hidden_size": (1, True, None),
     "moda_rank": (0, True, None),
     "moda_experts": (1, True, None),
@@ -40,8 +45,12 @@ class SDASettings:
     shuffle_features: bool
     item_encoder: str
     id_embedding: str
+    id_shrinkage: float
+    id_dropout: float
     fusion: str
     feature_dropout: float
+    modality_dropout: float
+    encoder_scale: float
     encoder_hidden_size: int
     moda_rank: int
     moda_experts: int
@@ -50,6 +59,7 @@ class SDASettings:
     cmsa_weight: float
     cmsa_temperature: float
     cmsa_learnable: bool
+    cmsa_teacher: str
     cmsa_teacher_scale: Optional[float]
     cmsa_normalize: bool
     cmsa_detach_teacher: bool

@@ -164,3 +164,35 @@ def test_sparse_ids_get_a_sparse_gradient_in_such_a_step():
         e(torch.tensor([2, 5, 0])).sum().backward()
     gradient = e.ids.weight.grad.coalesce()
     assert gradient.indices().tolist() == [[2, 5]]  # padding has none
+
+
+def test_trust_scales_the_id_rows_of_seldom_seen_items():
+    base = nn.Embedding(6, 4, padding_idx=0)
+    encoder = MoDAItemEncoder([3], 4)
+    features, present = [torch.randn(5, 3)], torch.ones(1, 5, dtype=torch.bool)
+    count = torch.tensor([0.0, 0, 2, 6, 1000])
+    embedding = EncodedItemEmbedding(base, 5, encoder, features, present, trust=count / (count + 2)).eval()
+    with torch.no_grad():
+        encoded = encoder(embedding.features, embedding.present)[1]
+        own = embedding.weight[1:5] - encoded
+        factors = torch.tensor([0.0, 0.5, 0.75, 1000 / 1002]).unsqueeze(1)
+        torch.testing.assert_close(own, base.weight[1:5] * factors)
+        assert torch.equal(embedding.weight[5], base.weight[5])  # a row beyond the items keeps its whole weight
+    embedding.train()
+    with embedding.step():
+        embedding.only(torch.tensor([2, 4]))
+        few = embedding(torch.tensor([2, 4]))
+    torch.testing.assert_close(few, embedding.weight[[2, 4]])
+
+
+def test_id_dropout_leaves_whole_rows_out_in_training_only():
+    torch.manual_seed(0)
+    base = nn.Embedding(401, 4, padding_idx=0)
+    features, present = [torch.zeros(401, 3)], torch.ones(1, 401, dtype=torch.bool)
+    embedding = EncodedItemEmbedding(base, 401, MoDAItemEncoder([3], 4), features, present, id_dropout=0.25)
+    with torch.no_grad():
+        ratio = embedding.weight[1:] / base.weight[1:]
+        assert ((ratio == 0) | ((ratio - 4 / 3).abs() < 1e-5)).all() and ((ratio == 0).any(1) == (ratio == 0).all(1)).all()
+        assert 0.15 < (ratio[:, 0] == 0).float().mean() < 0.35
+        embedding.eval()
+        torch.testing.assert_close(embedding.weight[1:], base.weight[1:])

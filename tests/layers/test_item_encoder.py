@@ -113,3 +113,20 @@ def test_feature_dropout_acts_while_training_only(features, present):
     assert not torch.equal(encoder.project(features, present), encoder.project(features, present))
     encoder.eval()
     assert torch.equal(encoder.project(features, present), encoder.project(features, present))
+
+
+@pytest.mark.parametrize("kind", [MoDAItemEncoder, LinearItemEncoder])
+def test_modality_dropout_takes_a_modality_but_never_the_last_one(kind):
+    torch.manual_seed(0)
+    encoder = kind([3, 5], 4, modality_dropout=0.6)
+    present = torch.rand(2, 400) > 0.3
+    kept = encoder.drop_modalities(present)
+    assert not (kept & ~present).any() and torch.equal(kept.any(0), present.any(0))
+    both = present.all(0)
+    assert 0.4 < 1 - kept[:, both].all(0).float().mean() < 1
+    features = [torch.randn(400, 3), torch.randn(400, 5)]
+    assert torch.equal(encoder.eval().drop_modalities(present), present)
+    modalities, encoded = encoder(features, present)
+    torch.testing.assert_close(encoded, encoder.fuse(modalities, present))
+    loss_side, _ = encoder.train()(features, present)
+    torch.testing.assert_close(loss_side, modalities)  # losses see what dropout hides from the fusion

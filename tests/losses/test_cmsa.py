@@ -172,3 +172,16 @@ def test_one_modality_gives_zero():
     loss = multimodal_cmsa(CMSALoss(), z, torch.ones(1, 5, dtype=torch.bool))
     loss.backward()
     assert loss.item() == 0.0 and not z.grad.any()
+
+
+def test_a_teacher_of_its_own_replaces_the_embeddings_in_the_targets_alone():
+    x, y, u, v = (torch.randn(6, width) for width in (4, 4, 9, 7))
+    loss = CMSALoss(0.5, learnable=False, teacher_scale=3.0, normalize=True)
+    unit = [F.normalize(side, dim=-1) for side in (x, y, u, v)]
+    targets = (3.0 * (unit[2] @ unit[2].T + unit[3] @ unit[3].T) / 2).softmax(dim=1)
+    logits = unit[0] @ unit[1].T / 0.5
+    rows = -(targets * logits.log_softmax(1)).sum(1).mean()
+    columns = -(targets * logits.log_softmax(0)).sum(0).mean()
+    torch.testing.assert_close(loss(x, y, (u, v)), (rows + columns) / 2)
+    present = torch.ones(2, 6, dtype=torch.bool)
+    torch.testing.assert_close(multimodal_cmsa(loss, torch.stack([x, y]), present, [u, v]), loss(x, y, (u, v)))

@@ -53,7 +53,7 @@ def test_cmsa_max_items_bounds_the_batch(build):
     built = build("SASRec_SDA", cmsa_max_items=5)
     seen = []
     forward = built.model.cmsa.forward
-    built.model.cmsa.forward = lambda x, y: seen.append(len(x)) or forward(x, y)
+    built.model.cmsa.forward = lambda x, y, *teacher: seen.append(len(x)) or forward(x, y)
     loss_of(built)
     assert seen and seen[0] <= 5
 
@@ -162,3 +162,18 @@ def test_a_step_of_few_items_gives_the_loss_and_gradients_of_the_whole_catalogue
         found.append((sizes[0], loss, [p.grad for p in model.parameters() if p.grad is not None]))
     assert found[0][0] < found[1][0] == model.n_items - 1
     torch.testing.assert_close(found[0][1:], found[1][1:])
+
+
+@pytest.mark.parametrize("teacher", ["embeddings", "features", "identity"])
+def test_the_teacher_of_cmsa_is_a_setting(build, teacher):
+    built = build("SASRec_SDA", cmsa_teacher=teacher)
+    loss_of(built)
+    assert built.model.loss_names == ("recommendation", "cmsa")
+    assert ("cmsa/target_entropy" in built.model.diagnostics()) == (teacher != "identity")
+
+
+@pytest.mark.parametrize("model", ["SASRec_SDA", "BERT4Rec_SDA", "BPR_SDA"])
+def test_id_embeddings_are_shrunk_by_training_interactions(build, model):
+    built = build(model, id_shrinkage=3.0)
+    count = torch.from_numpy(built.data.counts.items).float()
+    torch.testing.assert_close(built.model.items.trust[: len(count), 0], count / (count + 3))
