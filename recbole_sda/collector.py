@@ -1,6 +1,6 @@
 """RecBole's collector of evaluation results, without a matrix of users by items beside the scores."""
 
-from typing import Dict, List
+from typing import Dict, List, NamedTuple
 
 import numpy as np
 import torch
@@ -9,20 +9,28 @@ from recbole.evaluator.collector import Collector
 from recbole_sda.metrics.ranks import Cases, ranks_of
 
 
-class TopKCollector(Collector):
-    """Collects which of the top k are hits from the k items alone; whatever else metrics need is RecBole's to collect.
-
-    On the way it keeps the rank of every right item and how often each item is recommended, of the last evaluation.
+class Ranking(NamedTuple):
+    """What one evaluation ranked, beside its metrics.
 
     Attributes:
         cases: ranks of the right items.
-        recommended: k -> how often each item stands in a top-k list, (n_items,).
+        recommended: k -> how often each item stands in a top-k list, (n_items,); empty where nothing counted it.
+    """
+
+    cases: Cases
+    recommended: Dict[int, np.ndarray]
+
+
+class TopKCollector(Collector):
+    """Collects which of the top k are hits from the k items alone; whatever else metrics need is RecBole's to collect.
+
+    Attributes:
+        ranking: of the last evaluation.
     """
 
     def __init__(self, config):
         super().__init__(config)
-        self.cases = Cases.join([])
-        self.recommended: Dict[int, np.ndarray] = {}
+        self.ranking = Ranking(Cases.join([]), {})
         self._begin()
 
     def _begin(self) -> None:
@@ -47,8 +55,8 @@ class TopKCollector(Collector):
             self._counts[k] = self._counts[k] + counts if k in self._counts else counts
 
     def get_data_struct(self):
-        self.cases = Cases.join(self._parts)
-        self.recommended = {k: counts.cpu().numpy() for k, counts in self._counts.items()}
+        recommended = {k: counts.cpu().numpy() for k, counts in self._counts.items()}
+        self.ranking = Ranking(Cases.join(self._parts), recommended)
         self._begin()
         return super().get_data_struct()
 

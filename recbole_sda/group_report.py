@@ -1,28 +1,29 @@
 """Group metrics of a run: from the ranks of its last evaluation and the counts of its training part."""
 
 from pathlib import Path
-from typing import Any, Dict, Optional
+from typing import Any, Dict
 
 import numpy as np
 import pandas as pd
 
+from recbole_sda.collector import Ranking
 from recbole_sda.datasets import Counts
 from recbole_sda.metrics.groups import item_groups, spread, user_groups
 from recbole_sda.metrics.ranks import Cases
 
-RANKS = "ranks-test.parquet"
+RANKS = "ranks-{phase}.parquet"
 
 
-def group_metrics(collector, counts: Counts, config, cases: Optional[Cases] = None) -> Dict[str, Any]:
-    """Return the metrics of the last evaluation by groups of items and users, and the spread of full-sort recommendations.
+def group_metrics(ranking: Ranking, counts: Counts, config, phase: str) -> Dict[str, Any]:
+    """Return the metrics of an evaluation by groups of items and users, and the spread of full-sort recommendations.
 
     Args:
-        collector: of the trainer.
+        ranking: of the evaluation.
         counts: of the training part, see :class:`recbole_sda.datasets.Data`.
         config: of the run: topk, tail_items, short_users.
-        cases: instead of the collector's.
+        phase: ``valid`` or ``test``.
     """
-    cases, topk = collector.cases if cases is None else cases, config["topk"]
+    cases, topk = ranking.cases, config["topk"]
     if not len(cases.rank):
         return {}
     found: Dict[str, Any] = {
@@ -30,13 +31,13 @@ def group_metrics(collector, counts: Counts, config, cases: Optional[Cases] = No
         "users": user_groups(cases, counts.users, topk, config["short_users"]),
         "limits": {"tail_items": config["tail_items"], "short_users": config["short_users"]},
     }
-    if collector.recommended and config["eval_args"]["mode"]["test"] == "full":
-        found["spread"] = {f"@{k}": spread(times, counts.items) for k, times in collector.recommended.items()}
+    if ranking.recommended and config["eval_args"]["mode"][phase] == "full":
+        found["spread"] = {f"@{k}": spread(times, counts.items) for k, times in ranking.recommended.items()}
     return found
 
 
 def write_ranks(path: Path, cases: Cases, dataset) -> None:
-    """Write the rank of every test case with the external ids of its user and item."""
+    """Write the rank of every case of an evaluation with the external ids of its user and item."""
     users, items = (np.asarray(dataset.field2id_token[field]) for field in (dataset.uid_field, dataset.iid_field))
     table = pd.DataFrame(
         {

@@ -12,6 +12,7 @@ import torch
 
 from recbole_sda import parallel
 from recbole_sda.checkpoint import BEST, ITEM_IDS, LAST
+from recbole_sda.collector import Ranking
 from recbole_sda.config import RunConfig
 from recbole_sda.datasets import SAMPLE_SUFFIX, Data, choose_dataset, ensure_sample, load_data
 from recbole_sda.errors import InputError
@@ -90,10 +91,17 @@ def _train_and_report(run: Run) -> Dict[str, Any]:
     progress = bool(config["show_progress"])
     _, valid_result = trainer.fit(data.train, data.valid, show_progress=progress)
     trained = time.time()
+    rankings = {"valid": trainer.best_ranking}
+    if rankings["valid"] is None and data.valid is not None:
+        trainer.evaluate(data.valid, show_progress=progress)
+        rankings["valid"] = trainer.eval_collector.ranking
     test_result = trainer.evaluate(data.test, show_progress=progress)
-    result = _result(run, valid_result, test_result)
+    rankings["test"] = trainer.eval_collector.ranking
+    result = _result(run, valid_result, test_result, rankings)
     if parallel.is_main():
-        write_ranks(run.run_dir / RANKS, trainer.eval_collector.cases, data.dataset)
+        for phase, ranking in rankings.items():
+            if ranking is not None:
+                write_ranks(run.run_dir / RANKS.format(phase=phase), ranking.cases, data.dataset)
     result["seconds"] = {
         "training": round(sum(line["seconds"] for line in _epochs(run.run_dir)), 2),
         "training_and_validation_since_start": round(trained - started, 2),
@@ -111,7 +119,7 @@ def _epochs(run_dir: Path) -> List[dict]:
     return [line for line in map(json.loads, lines) if line["phase"] == "train"]
 
 
-def _result(run: Run, valid_result, test_result) -> Dict[str, Any]:
+def _result(run: Run, valid_result, test_result, rankings: Dict[str, Optional[Ranking]]) -> Dict[str, Any]:
     config, model = run.config, run.model
     return {
         "model": config["model"],
@@ -120,7 +128,11 @@ def _result(run: Run, valid_result, test_result) -> Dict[str, Any]:
         "protocol": protocol(config, run.data.dataset.item_num - 1),
         "valid": None if valid_result is None else {k: float(v) for k, v in valid_result.items()},
         "test": {k: float(v) for k, v in test_result.items()},
-        "groups": {"test": group_metrics(run.trainer.eval_collector, run.data.counts, config)},
+        "groups": {
+            phase: group_metrics(ranking, run.data.counts, config, phase)
+            for phase, ranking in rankings.items()
+            if ranking is not None
+        },
         "best_epoch": run.trainer.best_epoch + 1,
         "epochs_run": len(_epochs(run.run_dir)),
         "training_batches": getattr(run.data.train, "kind", "as RecBole's"),
@@ -224,8 +236,11 @@ def evaluate(run_dir, overrides: Optional[Dict[str, Any]] = None) -> Dict[str, A
         What :func:`run` returns.
     """
     run = load(run_dir, overrides)
-    valid, test = (run.trainer.evaluate(part, load_best_model=False) for part in (run.data.valid, run.data.test))
-    result = _result(run, valid, test)
+    results, rankings = {}, {}
+    for phase, part in (("valid", run.data.valid), ("test", run.data.test)):
+        results[phase] = run.trainer.evaluate(part, load_best_model=False)
+        rankings[phase] = run.trainer.eval_collector.ranking
+    result = _result(run, results["valid"], results["test"], rankings)
     if parallel.is_main():
         write_metrics(run.run_dir, result, f"evaluation-{time.strftime('%Y%m%d-%H%M%S')}.json")
     logger.info("%s\n%s", run.run_dir, result_table(result))

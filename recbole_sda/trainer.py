@@ -4,7 +4,7 @@ import json
 import logging
 import random
 from pathlib import Path
-from typing import Dict, List
+from typing import Dict, List, Optional
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from recbole_sda.loaders import trim
 from recbole_sda.model.table import BASES, base_name
 from recbole_sda.optimizers import DenseAndSparse, check_sparse, sparse_tables
 
-from recbole_sda.collector import TopKCollector  # isort: skip
+from recbole_sda.collector import Ranking, TopKCollector  # isort: skip
 
 logger = logging.getLogger(__name__)
 
@@ -58,10 +58,12 @@ class RunTrainer:
     Attributes:
         run_dir: the run folder.
         best_epoch: epoch of the best validation result so far, from 0; -1 before the first.
+        best_ranking: of that epoch's validation; None where it came before a resume.
     """
 
     run_dir: Path
     best_epoch = -1
+    best_ranking: Optional[Ranking] = None
 
     # checkpoints -----------------------------------------------------------------------------------------------------
     def _save_checkpoint(self, epoch, verbose=True, **kwargs):
@@ -166,6 +168,8 @@ class RunTrainer:
     def _valid_epoch(self, valid_data, show_progress=False):
         score, result = super()._valid_epoch(valid_data, show_progress)
         bigger = score >= self.best_valid_score if self.valid_metric_bigger else score <= self.best_valid_score
+        if bigger:
+            self.best_ranking = self.eval_collector.ranking
         logger.info("%s | validation %s %.4f%s", self._line, self.valid_metric, score, " (best)" if bigger else "")
         self._record({"epoch": self._epoch, "phase": "valid", **{k: float(v) for k, v in result.items()}})
         return score, result

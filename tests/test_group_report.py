@@ -25,7 +25,7 @@ def test_ranks_give_the_metrics_of_recboles_evaluator(tiny_keys, tmp_path, model
     result = quick_start.run(model, "tiny", (), keys)
     run = quick_start.load(result["run_dir"])
     run.trainer.evaluate(run.data.test, load_best_model=False)
-    values = per_row(run.trainer.eval_collector.cases, run.config["topk"])
+    values = per_row(run.trainer.eval_collector.ranking.cases, run.config["topk"])
     for name, value in result["test"].items():
         assert abs(values[name].mean() - value) < 1e-6, name
     groups = result["groups"]["test"]
@@ -34,6 +34,10 @@ def test_ranks_give_the_metrics_of_recboles_evaluator(tiny_keys, tmp_path, model
         both = [groups["users"][g] for g in ("short", "long") if groups["users"][g]["cases"]]
         mean = sum(row["cases"] * row[name] for row in both) / n_rows
         assert abs(mean - result["test"][name]) < 1e-6
+    assert set(result["groups"]) == {"valid", "test"}
+    valid = result["groups"]["valid"]["users"]
+    mean = sum(valid[g]["cases"] * valid[g].get("hit@10", 0) for g in ("short", "long")) / n_rows
+    assert abs(mean - result["valid"]["hit@10"]) < 1e-6
     assert ("spread" in groups) == (run.config["eval_args"]["mode"]["test"] == "full")
 
 
@@ -53,7 +57,7 @@ def test_counts_are_of_the_training_part(tiny_keys, tmp_path, data_path):
 
 def test_the_ranks_file_names_users_and_items(tiny_keys, tmp_path, data_path):
     result = quick_start.run("BPR_SDA", "tiny", (), {**tiny_keys, "runs_path": str(tmp_path), "epochs": 1})
-    table = pd.read_parquet(f"{result['run_dir']}/{RANKS}")
+    table = pd.read_parquet(f"{result['run_dir']}/{RANKS.format(phase='test')}")
     raw = pd.read_csv(data_path / "tiny/tiny.inter", sep="\t").sort_values(["user_id:token", "timestamp:float"])
     last = raw.groupby("user_id:token").tail(1).set_index("user_id:token")["item_id:token"]
     assert dict(zip(table["user_id"], table["item_id"])) == last.to_dict()
