@@ -13,6 +13,11 @@ from recbole_sda.errors import InputError
 
 logger = logging.getLogger(__name__)
 
+# Commands over many runs, see recbole_sda.experiments_cli.
+EXPERIMENTS = {
+    "compare": "models x data sets x seeds from one YAML file: a table with gains and paired tests",
+}
+
 
 def _pairs(values: Optional[List[str]], option: str) -> Dict[str, str]:
     """Read ``name=value`` words; a word without `=` is an InputError."""
@@ -85,6 +90,8 @@ def _parser() -> argparse.ArgumentParser:
     run.set_defaults(action=None)
     lvlm = commands.add_parser("lvlm", add_help=False, help="adapt a vision-language model, extract, export")
     lvlm.set_defaults(action=None)
+    for name, text in EXPERIMENTS.items():
+        commands.add_parser(name, add_help=False, help=text)
     features = commands.add_parser("features", help="make and look at feature stores")
     actions = features.add_subparsers(dest="what", required=True, metavar="ACTION")
 
@@ -129,6 +136,10 @@ def main(argv: Optional[List[str]] = None) -> int:
         from recbole_sda.lvlm_cli import main as lvlm_main
 
         return lvlm_main(argv[1:])
+    if argv and argv[0] in EXPERIMENTS:
+        from recbole_sda.experiments_cli import main as experiments_main
+
+        return experiments_main(argv)
     args = _parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     return guarded(lambda: args.action(args))

@@ -175,9 +175,10 @@ class RunConfig(Config):
         if isinstance(values["eval_args"], dict):
             values["eval_args"] = self._evaluation()
         row = BASES.get(base_name(self.model))
-        if values["softmax_negatives"] is not None and (row is None or row.loss == "own"):
-            able = ", ".join(name for name, other in BASES.items() if other.loss != "own")
-            raise InputError(f"softmax_negatives: {self.model} computes its own loss; those that can sample are {able}")
+        for key in ("softmax_negatives", "popularity_adjustment"):
+            if values[key] and (row is None or row.loss == "own"):
+                able = ", ".join(name for name, other in BASES.items() if other.loss != "own")
+                raise InputError(f"{key}: {self.model} computes its own loss; models that read this key are {able}")
         self.resolved = copy.deepcopy({k: v for k, v in values.items() if k != "MODEL_TYPE"})
         self.resolved.update(model=self.model, dataset=self.dataset)
         return values

@@ -1,6 +1,7 @@
 """Which data set a run uses, and RecBole's data set and dataloaders for it."""
 
 import logging
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -68,16 +69,22 @@ def choose_dataset(name: str, data_path) -> str:
             f"Known are {', '.join(known)}.{nearest(name, known)}"
         )
     if name == full:
-        logger.warning(
-            "%s is not prepared: %s does not exist.\n"
-            "  For the real data: %s\n"
-            "  (downloads reviews, metadata and pictures), then item vectors into %s:\n"
-            "  python -m recbole_sda features --help, or lvlm --help.\n"
-            "  THIS RUN USES THE BUILT-IN MINIATURE %s: invented products and users, whose numbers say\n"
-            "  nothing about the real data set.",
-            name, folder / f"{name}.inter", command_for(name, data_path), folder / "features", name + SAMPLE_SUFFIX,
-        )  # fmt: skip
+        _say_miniature(name, str(data_path))
     return full + SAMPLE_SUFFIX
+
+
+@lru_cache(maxsize=None)  # once in a process, however many runs it makes
+def _say_miniature(name: str, data_path: str) -> None:
+    folder = Path(data_path) / name
+    logger.warning(
+        "%s is not prepared: %s does not exist.\n"
+        "  For the real data: %s\n"
+        "  (downloads reviews, metadata and pictures), then item vectors into %s:\n"
+        "  python -m recbole_sda features --help, or lvlm --help.\n"
+        "  THIS RUN USES THE BUILT-IN MINIATURE %s: invented products and users, whose numbers say\n"
+        "  nothing about the real data set.",
+        name, folder / f"{name}.inter", command_for(name, data_path), folder / "features", name + SAMPLE_SUFFIX,
+    )  # fmt: skip
 
 
 def ensure_sample(name: str, data_path) -> None:

@@ -8,8 +8,7 @@ import pandas as pd
 
 from recbole_sda.collector import Ranking
 from recbole_sda.datasets import Counts
-from recbole_sda.metrics.groups import item_groups, spread, user_groups
-from recbole_sda.metrics.ranks import Cases
+from recbole_sda.metrics.groups import item_groups, short_users, spread, tail_items, user_groups
 
 RANKS = "ranks-{phase}.parquet"
 
@@ -36,8 +35,13 @@ def group_metrics(ranking: Ranking, counts: Counts, config, phase: str) -> Dict[
     return found
 
 
-def write_ranks(path: Path, cases: Cases, dataset) -> None:
-    """Write the rank of every case of an evaluation with the external ids of its user and item."""
+def write_ranks(path: Path, ranking: Ranking, counts: Counts, config, dataset) -> None:
+    """Write a line per case of an evaluation.
+
+    Columns: ``row`` (list of the evaluation), ``user_id`` and ``item_id`` (external), ``rank`` (from 1), ``popularity`` and
+    ``history`` (training interactions of the item and the user), ``tail`` and ``short`` (groups under the run's limits).
+    """
+    cases = ranking.cases
     users, items = (np.asarray(dataset.field2id_token[field]) for field in (dataset.uid_field, dataset.iid_field))
     table = pd.DataFrame(
         {
@@ -45,6 +49,10 @@ def write_ranks(path: Path, cases: Cases, dataset) -> None:
             "user_id": pd.Categorical(users[cases.user].astype(str)),
             "item_id": pd.Categorical(items[cases.item].astype(str)),
             "rank": cases.rank.astype(np.int32),
+            "popularity": counts.items[cases.item].astype(np.int32),
+            "history": counts.users[cases.user].astype(np.int32),
+            "tail": tail_items(counts.items, config["tail_items"])[cases.item],
+            "short": short_users(cases, counts.users, config["short_users"]),
         }
     )
     table.to_parquet(path, index=False, compression="zstd")

@@ -101,7 +101,7 @@ def _train_and_report(run: Run) -> Dict[str, Any]:
     if parallel.is_main():
         for phase, ranking in rankings.items():
             if ranking is not None:
-                write_ranks(run.run_dir / RANKS.format(phase=phase), ranking.cases, data.dataset)
+                write_ranks(run.run_dir / RANKS.format(phase=phase), ranking, data.counts, config, data.dataset)
     result["seconds"] = {
         "training": round(sum(line["seconds"] for line in _epochs(run.run_dir)), 2),
         "training_and_validation_since_start": round(trained - started, 2),

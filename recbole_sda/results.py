@@ -75,11 +75,15 @@ def log_to(run_dir: Path) -> Iterator[None]:
         handler.close()
 
 
+def config_text(resolved: Dict[str, Any]) -> str:
+    """Return a resolved configuration as YAML, without the folder of the run."""
+    values = {k: v for k, v in resolved.items() if k != "run_dir"}
+    return yaml.safe_dump(values, sort_keys=True, allow_unicode=True, default_flow_style=None)
+
+
 def write_config(run_dir: Path, resolved: Dict[str, Any]) -> None:
     """Write the resolved configuration, a file that ``--config_files`` takes."""
-    values = {k: v for k, v in resolved.items() if k != "run_dir"}
-    text = yaml.safe_dump(values, sort_keys=True, allow_unicode=True, default_flow_style=None)
-    (run_dir / CONFIG).write_text(text, encoding="utf-8")
+    (run_dir / CONFIG).write_text(config_text(resolved), encoding="utf-8")
 
 
 def describe_split(eval_args: dict) -> str:
@@ -106,6 +110,8 @@ def describe_mode(mode: str) -> str:
 def describe_loss(config) -> str:
     """Say in words what the recommendation loss is."""
     loss = config["loss_type"] or "the model's own"
+    if config["popularity_adjustment"]:
+        loss += f" with popularity adjustment {config['popularity_adjustment']:g}"
     if config["softmax_negatives"] is None:
         return loss
     return f"{loss} against {config['softmax_negatives']} sampled items ({config['softmax_proposal']}), log-Q corrected"

@@ -25,9 +25,7 @@ class ItemEncoder(nn.Module):
         modality_dropout: probability that an item loses a modality in a training step, in [0, 1); one always stays.
     """
 
-    def __init__(
-        self, dims: Sequence[int], out_dim: int, feature_dropout: float = 0.0, modality_dropout: float = 0.0
-    ):
+    def __init__(self, dims: Sequence[int], out_dim: int, feature_dropout: float = 0.0, modality_dropout: float = 0.0):
         super().__init__()
         self.dims = list(dims)
         self.modality_dropout = modality_dropout

@@ -35,6 +35,17 @@ def fifths(counts: np.ndarray) -> np.ndarray:
     return np.searchsorted(edges, counts, side="right")
 
 
+def tail_items(popularity: np.ndarray, limit: float) -> np.ndarray:
+    """Return which items are tail items, (n_items,), bool; never row 0, the padding. See :func:`below`."""
+    return np.append(False, below(popularity[1:], limit))
+
+
+def short_users(cases: Cases, history: np.ndarray, limit: float) -> np.ndarray:
+    """Return which cases are of users with a short history, (n_cases,), bool: :func:`below` among the evaluated lists."""
+    group = np.unique(cases.row, return_inverse=True)[1]
+    return below(history[users_of(cases)], limit)[group]
+
+
 def item_groups(cases: Cases, popularity: np.ndarray, topk: Sequence[int], tail: float) -> Dict[str, Dict[str, float]]:
     """Return the metrics of cases by the popularity of their item: cold, tail, head, and fifths of the items.
 
@@ -45,7 +56,7 @@ def item_groups(cases: Cases, popularity: np.ndarray, topk: Sequence[int], tail:
         tail: see :func:`below`. Cold items (none in training) are tail items too.
     """
     values, of_case = per_case(cases, topk), popularity[cases.item]
-    is_tail = np.append(False, below(popularity[1:], tail))[cases.item]
+    is_tail = tail_items(popularity, tail)[cases.item]
     fifth = np.append(-1, fifths(popularity[1:]))[cases.item]
     found = {"cold": means(values, of_case == 0), "tail": means(values, is_tail), "head": means(values, ~is_tail)}
     return found | {f"fifth {k + 1}": means(values, fifth == k) for k in range(N_GROUPS)}

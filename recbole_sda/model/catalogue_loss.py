@@ -40,6 +40,24 @@ def item_sampler(config, dataset) -> Optional[ItemSampler]:
     return ItemSampler(dataset.item_num, k, counts)
 
 
+def popularity_prior(config, dataset) -> Optional[Tensor]:
+    """Return what ``popularity_adjustment`` adds to the scores in training, (n_items, 1), or None.
+
+    ``tau * log((n + 1) / sum(n + 1))`` for an item with n training interactions: with tau 1 a score need not say how popular an
+    item is, since the prior does, and without the prior in evaluation seldom bought items are no longer outranked for being
+    seldom bought (logit adjustment, Menon et al. 2021).
+    """
+    tau = config["popularity_adjustment"]
+    if not isinstance(tau, (int, float)) or isinstance(tau, bool) or not 0 <= tau <= 1:
+        raise InputError(f"popularity_adjustment={tau!r}: expected a number from 0 to 1")
+    if tau == 0:
+        return None
+    if config["loss_type"] != "CE":
+        raise InputError(f"popularity_adjustment={tau} needs loss_type CE, not {config['loss_type']}")
+    weights = torch.from_numpy(dataset.training_counts.items).double() + 1
+    return (tau * (weights / weights[1:].sum()).log()).float().unsqueeze(1)
+
+
 class CatalogueLoss:
     """Mixin in front of a model whose cross entropy is ``softmax(forward(items, lengths) @ item_embedding.weight.T)``.
 
@@ -59,26 +77,40 @@ class CatalogueLoss:
         self.sampler = item_sampler(config, dataset)
         if self.sampler is not None:
             self.item_embedding.sparse = True
+        self.register_buffer("prior", popularity_prior(config, dataset), persistent=False)
 
     def calculate_loss(self, interaction):
-        if self.loss_type != "CE" or not (self._blocked or self.sampler):
+        if self.loss_type != "CE" or not (self._blocked or self.sampler or self.prior is not None):
             return super().calculate_loss(interaction)
         if self.sampler is None:
-            hidden, targets = self._outputs(interaction)
-            return catalogue_cross_entropy(hidden, self._output_table(), targets)
+            hidden, targets = self._training_outputs(interaction)
+            return catalogue_cross_entropy(hidden, self._training_table(), targets)
         drawn = self.sampler.draw(interaction[self.ITEM_ID].device)
         if hasattr(self.item_embedding, "only"):
             fields = [interaction[getattr(self, name)].flatten() for name in self.item_fields]
             self.item_embedding.only(torch.cat([*fields, drawn]))
-        hidden, targets = self._outputs(interaction)
+        hidden, targets = self._training_outputs(interaction)
         return sampled_cross_entropy(
             hidden,
-            self._output_table(targets),
-            self._output_table(drawn),
+            self._training_table(targets),
+            self._training_table(drawn),
             targets,
             drawn,
             self.sampler.log_expected(drawn),
         )
+
+    def _training_outputs(self, interaction) -> Tuple[Tensor, Tensor]:
+        hidden, targets = self._outputs(interaction)
+        if self.prior is not None:
+            hidden = torch.cat([hidden, hidden.new_ones(len(hidden), 1)], dim=1)
+        return hidden, targets
+
+    def _training_table(self, items: Optional[Tensor] = None) -> Tensor:
+        """Return the output table with the prior as a further column, which meets the outputs' ones."""
+        table = self._output_table(items)
+        if self.prior is None:
+            return table
+        return torch.cat([table, self.prior if items is None else self.prior[items]], dim=1)
 
     def _outputs(self, interaction) -> Tuple[Tensor, Tensor]:
         """Return the outputs at the positions that have a target, (n_targets, dim), and the targets."""

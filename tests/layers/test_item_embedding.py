@@ -192,7 +192,9 @@ def test_id_dropout_leaves_whole_rows_out_in_training_only():
     embedding = EncodedItemEmbedding(base, 401, MoDAItemEncoder([3], 4), features, present, id_dropout=0.25)
     with torch.no_grad():
         ratio = embedding.weight[1:] / base.weight[1:]
-        assert ((ratio == 0) | ((ratio - 4 / 3).abs() < 1e-5)).all() and ((ratio == 0).any(1) == (ratio == 0).all(1)).all()
+        assert ((ratio == 0) | ((ratio - 4 / 3).abs() < 1e-5)).all() and (
+            (ratio == 0).any(1) == (ratio == 0).all(1)
+        ).all()
         assert 0.15 < (ratio[:, 0] == 0).float().mean() < 0.35
         embedding.eval()
         torch.testing.assert_close(embedding.weight[1:], base.weight[1:])

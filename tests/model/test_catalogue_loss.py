@@ -92,8 +92,15 @@ def test_a_sampled_run_trains_and_resumes_exactly(tiny_keys, tmp_path):
         ("GRU4Rec_SDA", {"softmax_negatives": 5, "learner": "sgd"}, "learner=sgd: with softmax_negatives"),
         ("SASRec", {"softmax_negatives": 5, "clip_grad_norm": {"max_norm": 1}}, "clip_grad_norm"),
         ("NARM_SDA", {"softmax_negatives": 5, "loss_type": "BPR"}, "needs loss_type CE"),
-        ("CORE_SDA", {"softmax_negatives": 5}, "CORE_SDA computes its own loss; those that can sample are BERT4Rec"),
+        (
+            "CORE_SDA",
+            {"softmax_negatives": 5},
+            "CORE_SDA computes its own loss; models that read this key are BERT4Rec",
+        ),
         ("BPR", {"softmax_negatives": 5}, "BPR computes its own loss"),
+        ("BPR", {"popularity_adjustment": 0.5}, "popularity_adjustment: BPR computes its own loss"),
+        ("SASRec", {"popularity_adjustment": 1.5}, "number from 0 to 1"),
+        ("NARM_SDA", {"popularity_adjustment": 0.5, "loss_type": "BPR"}, "needs loss_type CE"),
     ],
 )
 def test_what_does_not_go_together_is_refused(build, model, keys, message, tmp_path):
@@ -110,3 +117,26 @@ def test_features_alone_have_no_sparse_table_and_so_no_limits(build, tmp_path):
     )
     trainer = make_trainer(built.config, built.model, tmp_path)
     assert isinstance(trainer.optimizer, torch.optim.Adam)
+
+
+@pytest.mark.parametrize("name", [*COVERED, "SASRec_SDA"])
+@pytest.mark.parametrize("negatives", [None, 200_000])
+def test_popularity_adjustment_adds_the_prior_in_training_alone(build, name, negatives):
+    built = build(
+        name, popularity_adjustment=0.5, softmax_negatives=negatives, **({"cmsa_weight": 0} if "_" in name else {})
+    )
+    count = torch.from_numpy(built.data.counts.items).double() + 1
+    prior = (0.5 * (count / count[1:].sum()).log()).float()
+    model = built.model.eval()
+    hidden, targets = model._outputs(built.batch)
+    scores = hidden @ model._output_table().T + prior
+    if negatives:  # the padding row is never drawn
+        scores[:, 0] = -torch.inf
+    expected = torch.nn.functional.cross_entropy(scores, targets)
+    ours = model.calculate_loss(copy.deepcopy(built.batch))
+    torch.testing.assert_close(ours, expected, rtol=5e-3 if negatives else 1e-5, atol=0)
+    own = build(name, **({"cmsa_weight": 0} if "_" in name else {})).model.eval()
+    own.load_state_dict(model.state_dict())
+    test = next(iter(built.data.test))[0]
+    with torch.no_grad():
+        assert torch.equal(own.full_sort_predict(test), model.full_sort_predict(test))

@@ -1,0 +1,241 @@
+"""The plan of a comparison: models x data sets x seeds from one YAML file, each cell with the folder of its run."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Sequence, Tuple
+
+import yaml
+
+from recbole_sda.config import RunConfig
+from recbole_sda.errors import InputError, nearest
+from recbole_sda.files import properties_dir, read_yaml
+from recbole_sda.metrics.significance import CORRECTIONS
+from recbole_sda.quick_start import configure
+from recbole_sda.results import CONFIG, METRICS, config_text
+
+FOLDER = "experiments"
+KEYS = ("title", "about", "datasets", "seeds", "keys", "dataset_keys", "models", "metrics", "correction")
+ROW_KEYS = ("model", "base", "keys")
+# What a machine needs and a result does not depend on: it may differ between a run and the plan that finds it done.
+MACHINE_KEYS = {"gpu_id", "use_gpu", "threads", "runs_path", "checkpoint_dir", "show_progress", "state", "data_path"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table.
+
+    Attributes:
+        name: what the table calls it.
+        model: a model of the main command.
+        base: name of the row that it is compared with; None for a row that is a base itself.
+        keys: what sets it apart. A value ``{row: NAME}`` stands for the run folder of that row, same data set and seed.
+    """
+
+    name: str
+    model: str
+    base: Optional[str]
+    keys: Dict[str, Any]
+
+    @property
+    def needs(self) -> List[str]:
+        """Names of the rows whose runs come first."""
+        return [value["row"] for value in self.keys.values() if isinstance(value, dict) and set(value) == {"row"}]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of the comparison."""
+
+    row: Row
+    dataset: str
+    seed: int
+    folder: Path
+    keys: Dict[str, Any]
+
+    def __str__(self) -> str:
+        return f"{self.row.name} on {self.dataset}, seed {self.seed}"
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the folder holds the result."""
+        return (self.folder / METRICS).is_file()
+
+    def configuration(self) -> RunConfig:
+        """Return the run's configuration; wrong names, keys and values are InputErrors that name the row."""
+        try:
+            return configure(self.row.model, self.dataset, (), self.keys)
+        except InputError as error:
+            raise InputError(f"models: {self.row.name}: {error}") from error
+
+    def check(self) -> None:
+        """Build the configuration; refuse a folder whose run had another one."""
+        planned = yaml.safe_load(config_text(self.configuration().resolved))
+        if not (self.folder / CONFIG).is_file():
+            return
+        made = read_yaml(self.folder / CONFIG)
+        differing = sorted(
+            key for key in {*planned, *made} - MACHINE_KEYS if planned.get(key) != made.get(key) and key != "run_dir"
+        )
+        if differing:
+            changes = ", ".join(f"{key} {made.get(key)!r} -> {planned.get(key)!r}" for key in differing[:5])
+            raise InputError(
+                f"{self.folder} was run with other settings ({changes}); choose another --out, or remove the folder"
+            )
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one file of properties/experiments/ says.
+
+    Attributes:
+        title, about: what is compared, under which protocol.
+        rows: lines of the table.
+        datasets, seeds: every row is run on each of them.
+        keys: of all runs; ``dataset_keys`` of those on one data set, which win over them; a row's own win over both.
+        metrics: columns of the table.
+        correction: of the p-values, see :func:`recbole_sda.metrics.significance.corrected`.
+        out: folder of the runs and the table.
+    """
+
+    title: str
+    about: str
+    rows: Tuple[Row, ...]
+    datasets: Tuple[str, ...]
+    seeds: Tuple[int, ...]
+    keys: Dict[str, Any]
+    dataset_keys: Dict[str, Dict[str, Any]]
+    metrics: Tuple[str, ...]
+    correction: str
+    out: Path
+
+    def cells(self) -> List[Cell]:
+        """Return all runs, in an order in which each comes after those that it needs."""
+        order = _ordered(self.rows)
+        return [self.cell(row, dataset, seed) for dataset in self.datasets for seed in self.seeds for row in order]
+
+    def cell(self, row: Row, dataset: str, seed: int) -> Cell:
+        """Return one run."""
+        keys = {**self.keys, **self.dataset_keys.get(dataset, {}), **row.keys, "seed": seed}
+        for key, value in row.keys.items():
+            if isinstance(value, dict) and set(value) == {"row"}:
+                keys[key] = str(self._folder(value["row"], dataset, seed))
+        return Cell(row, dataset, seed, self._folder(row.name, dataset, seed), keys)
+
+    def _folder(self, row: str, dataset: str, seed: int) -> Path:
+        return self.out / dataset / slug(row) / f"seed{seed}"
+
+
+def slug(name: str) -> str:
+    """Return a name as a folder is named."""
+    return re.sub(r"[^\w.]+", "-", name).strip("-")
+
+
+def find_plan(name: str) -> Path:
+    """Return the file of a plan: a path, or the name of a file in properties/experiments/."""
+    if Path(name).is_file():
+        return Path(name)
+    folder = properties_dir() / FOLDER
+    known = sorted(path.stem for path in folder.glob("*.yaml"))
+    if name not in known:
+        raise InputError(f"{name!r} is neither a file nor one of {', '.join(known)}.{nearest(name, known)}")
+    return folder / f"{name}.yaml"
+
+
+def read_plan(path, out, changes: Optional[Dict[str, Any]] = None) -> Plan:
+    """Read a plan.
+
+    Args:
+        path: the YAML file.
+        out: folder of the runs.
+        changes: ``datasets``, ``seeds`` or ``metrics`` instead of the file's; any other key is one of all runs.
+
+    Raises:
+        InputError: something in the file is missing, unknown or does not fit.
+    """
+    values = read_yaml(path)
+    given = dict(changes or {})
+    for key in ("datasets", "seeds", "metrics"):
+        if key in given:
+            values[key] = given.pop(key)
+    for key in values:
+        if key not in KEYS:
+            raise InputError(f"{path}: unknown key {key!r}; allowed are {', '.join(KEYS)}.{nearest(key, KEYS)}")
+    for key in ("datasets", "seeds", "models"):
+        if not values.get(key):
+            raise InputError(f"{path}: {key} is missing or empty")
+    datasets, seeds = _names(path, "datasets", values["datasets"]), _seeds(path, values["seeds"])
+    correction = values.get("correction", "holm")
+    if correction not in CORRECTIONS:
+        raise InputError(f"{path}: correction={correction!r}: allowed are {', '.join(CORRECTIONS)}")
+    dataset_keys = values.get("dataset_keys") or {}
+    for name in dataset_keys:
+        if name not in datasets and "datasets" not in (changes or {}):
+            raise InputError(f"{path}: dataset_keys: {name!r} is not in datasets.{nearest(name, datasets)}")
+    return Plan(
+        title=values.get("title") or Path(path).stem,
+        about=" ".join((values.get("about") or "").split()),
+        rows=_rows(path, values["models"]),
+        datasets=datasets,
+        seeds=seeds,
+        keys={**(values.get("keys") or {}), **given},
+        dataset_keys=dataset_keys,
+        metrics=_names(path, "metrics", values.get("metrics", ["hit@10", "ndcg@10"])),
+        correction=correction,
+        out=Path(out),
+    )
+
+
+def _names(path, key: str, value: Any) -> Tuple[str, ...]:
+    value = [value] if isinstance(value, str) else value
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        raise InputError(f"{path}: {key}={value!r}: expected a list of names")
+    return tuple(dict.fromkeys(value))
+
+
+def _seeds(path, value: Any) -> Tuple[int, ...]:
+    value = [value] if isinstance(value, int) else value
+    if not isinstance(value, list) or not all(isinstance(seed, int) and seed >= 0 for seed in value):
+        raise InputError(f"{path}: seeds={value!r}: expected a list of whole numbers of at least 0")
+    return tuple(dict.fromkeys(value))
+
+
+def _rows(path, models: Any) -> Tuple[Row, ...]:
+    if not isinstance(models, dict):
+        raise InputError(f"{path}: models: expected `name: {{model: ..., base: ..., keys: {{...}}}}`")
+    rows = {}
+    for name, row in models.items():
+        row = {} if row is None else row
+        if not isinstance(row, dict) or set(row) - set(ROW_KEYS):
+            unknown = ", ".join(sorted(set(row) - set(ROW_KEYS))) if isinstance(row, dict) else repr(row)
+            raise InputError(
+                f"{path}: models: {name}: {unknown} is not allowed here; allowed are {', '.join(ROW_KEYS)}"
+            )
+        rows[str(name)] = Row(str(name), row.get("model", str(name)), row.get("base"), dict(row.get("keys") or {}))
+    for row in rows.values():
+        for other in [*row.needs, *([row.base] if row.base else [])]:
+            if other not in rows or other == row.name:
+                raise InputError(f"{path}: models: {row.name}: there is no other row {other!r}.{nearest(other, rows)}")
+    _check_slugs(path, rows)
+    return tuple(rows.values())
+
+
+def _check_slugs(path, rows: Sequence[str]) -> None:
+    taken: Dict[str, str] = {}
+    for name in rows:
+        if slug(name).lower() in taken:
+            raise InputError(f"{path}: models: {name!r} and {taken[slug(name).lower()]!r} would share a folder")
+        taken[slug(name).lower()] = name
+
+
+def _ordered(rows: Sequence[Row]) -> List[Row]:
+    """Return the rows, those that others need first."""
+    found: List[Row] = []
+    waiting = list(rows)
+    while waiting:
+        ready = [row for row in waiting if all(any(done.name == name for done in found) for name in row.needs)]
+        if not ready:
+            raise InputError("models: " + ", ".join(row.name for row in waiting) + " need each other's runs")
+        found += ready
+        waiting = [row for row in waiting if row not in ready]
+    return found

@@ -1,0 +1,236 @@
+"""What a comparison found: means over seeds, gains over the base, paired tests over users; as JSON, Markdown and LaTeX."""
+
+import json
+from pathlib import Path
+from typing import Any, Dict, List, Optional
+
+import numpy as np
+import pandas as pd
+
+from recbole_sda import __version__
+from recbole_sda.compare.plan import Cell, Plan, Row
+from recbole_sda.compare.users import SCOPES, user_metrics
+from recbole_sda.errors import InputError
+from recbole_sda.metrics.significance import corrected, paired_tests
+from recbole_sda.results import METRICS
+
+LEVEL = 0.05
+TESTS = ("wilcoxon", "t")
+
+
+def compare_runs(plan: Plan) -> Dict[str, Any]:
+    """Return the comparison of all finished runs of a plan.
+
+    Each row of the result has, per scope (all cases, tail items) and metric, the mean over seeds with its sample deviation, and, where the row has a
+    base, the relative gain and the paired tests of users' metrics, averaged over the seeds. The p-values of the whole
+    comparison are corrected together.
+    """
+    found = {(row.name, dataset): _of_row(plan, row, dataset) for dataset in plan.datasets for row in plan.rows}
+    lines = [line for line in found.values() if line is not None]
+    for line in lines:
+        base = found.get((line["base"], line["dataset"])) if line["base"] else None
+        if base is not None:
+            _against(line, base)
+    tests = [test for line in lines for of_scope in line["tests"].values() for test in of_scope.values()]
+    for kind in TESTS:
+        for test, p in zip(tests, corrected([test[kind] for test in tests], plan.correction)):
+            test[f"{kind}_corrected"] = p
+    for line in lines:
+        del line["users"]
+    return {
+        "recbole_sda": __version__,
+        "title": plan.title,
+        "about": plan.about,
+        "metrics": list(plan.metrics),
+        "correction": plan.correction,
+        "comparisons": len(tests),
+        "seeds": list(plan.seeds),
+        "rows": lines,
+    }
+
+
+def _of_row(plan: Plan, row: Row, dataset: str) -> Optional[Dict[str, Any]]:
+    cells = [cell for cell in (plan.cell(row, dataset, seed) for seed in plan.seeds) if cell.is_done]
+    if not cells:
+        return None
+    results = [json.loads((cell.folder / METRICS).read_text(encoding="utf-8")) for cell in cells]
+    users = {scope: _mean_over_seeds(cells, plan, scope) for scope in SCOPES}
+    last = results[-1]
+    return {
+        "row": row.name,
+        "model": row.model,
+        "base": row.base,
+        "dataset": last["dataset"] if plan.datasets.count(last["dataset"]) else dataset,
+        "ran_on": last["dataset"],
+        "seeds": [cell.seed for cell in cells],
+        "runs": [str(cell.folder) for cell in cells],
+        "protocol": last["protocol"],
+        "cases": {scope: len(table) for scope, table in users.items()},
+        "metrics": {scope: _means(results, plan, cells, scope) for scope in SCOPES},
+        "tests": {},
+        "cost": {
+            "seconds_per_epoch": float(np.mean([r["seconds"]["training"] / max(r["epochs_run"], 1) for r in results])),
+            "epochs": [r["epochs_run"] for r in results],
+            "parameters": last["parameters"],
+        },
+        "users": users,
+    }
+
+
+def _mean_over_seeds(cells: List[Cell], plan: Plan, scope: str) -> pd.DataFrame:
+    tables = [user_metrics(cell.folder, plan.metrics, scope) for cell in cells]
+    for cell, table in zip(cells[1:], tables[1:]):
+        if not table.index.equals(tables[0].index):
+            raise InputError(
+                f"{cell.folder} and {cells[0].folder} have other test users: were the data changed between them?"
+            )
+    return sum(tables[1:], tables[0]) / len(tables)
+
+
+def _means(results: List[dict], plan: Plan, cells: List[Cell], scope: str) -> Dict[str, Dict[str, float]]:
+    found = {}
+    for name in plan.metrics:
+        values = [_value(result, cell, name, scope) for result, cell in zip(results, cells)]
+        spread = float(np.std(values, ddof=1)) if len(values) > 1 else None
+        found[name] = {"mean": float(np.mean(values)), "deviation": spread, "values": values}
+    return found
+
+
+def _value(result: dict, cell: Cell, name: str, scope: str) -> float:
+    if scope == "all" and name in result["test"]:
+        return result["test"][name]
+    table = user_metrics(cell.folder, [name], scope)
+    return float(table[name].mean()) if len(table) else float("nan")
+
+
+def _against(line: Dict[str, Any], base: Dict[str, Any]) -> None:
+    """Add gains and tests of a row against its base, over the seeds that both have."""
+    line["gain"], line["tests"] = {}, {}
+    for scope in SCOPES:
+        ours, theirs = line["users"][scope], base["users"][scope]
+        if not ours.index.equals(theirs.index):
+            raise InputError(
+                f"{line['row']} and {base['row']} on {line['dataset']} have other test users: are the splits equal?"
+            )
+        line["gain"][scope] = {
+            name: _relative(line["metrics"][scope][name]["mean"], base["metrics"][scope][name]["mean"])
+            for name in line["metrics"][scope]
+        }
+        if len(ours):
+            line["tests"][scope] = {name: paired_tests(ours[name].to_numpy(), theirs[name].to_numpy()) for name in ours}
+
+
+def _relative(ours: float, base: float) -> Optional[float]:
+    return ours / base - 1 if base > 0 else None
+
+
+# what people look at --------------------------------------------------------------------------------------------------
+def _title(name: str) -> str:
+    metric, _, k = name.partition("@")
+    return f"{metric.upper() if metric in ('ndcg', 'mrr') else metric.capitalize()}@{k}"
+
+
+def results_frame(found: Dict[str, Any], dataset: str) -> pd.DataFrame:
+    """Return the table of one data set as text: mean ± deviation, gain over the base, * where it is significant."""
+    lines = []
+    for line in found["rows"]:
+        if line["dataset"] != dataset:
+            continue
+        cells = {"model": line["row"]}
+        for scope in SCOPES:
+            for name in found["metrics"]:
+                cells[("" if scope == "all" else f"{scope} ") + _title(name)] = _cell(line, scope, name)
+        lines.append(cells)
+    return pd.DataFrame(lines)
+
+
+def _cell(line: Dict[str, Any], scope: str, name: str) -> str:
+    value = line["metrics"][scope][name]
+    if np.isnan(value["mean"]):
+        return "no cases"
+    text = f"{value['mean']:.4f}" + ("" if value["deviation"] is None else f" ± {value['deviation']:.4f}")
+    gain = (line.get("gain") or {}).get(scope, {}).get(name)
+    if gain is not None:
+        text += f" ({100 * gain:+.1f} %)"
+    test = line["tests"].get(scope, {}).get(name)
+    return text + ("*" if test and test["wilcoxon_corrected"] < LEVEL else "")
+
+
+def tests_frame(found: Dict[str, Any]) -> pd.DataFrame:
+    """Return the paired tests as text, a line each."""
+    lines = []
+    for line in found["rows"]:
+        for scope, tests in line["tests"].items():
+            for name, test in tests.items():
+                lines.append(
+                    {
+                        "data": line["dataset"],
+                        "comparison": f"{line['row']} - {line['base']}",
+                        "metric": ("" if scope == "all" else f"{scope} ") + _title(name),
+                        "users": line["cases"][scope],
+                        "difference": f"{test['difference']:+.4f}",
+                        "95 % interval": f"{test['low']:+.4f} to {test['high']:+.4f}",
+                        "p Wilcoxon": f"{test['wilcoxon_corrected']:.2g}",
+                        "p t": f"{test['t_corrected']:.2g}",
+                    }
+                )
+    return pd.DataFrame(lines)
+
+
+def _protocol_line(found: Dict[str, Any], dataset: str) -> str:
+    line = next(line for line in found["rows"] if line["dataset"] == dataset)
+    rules = line["protocol"]
+    ran_on = "" if line["ran_on"] == dataset else f" THE BUILT-IN MINIATURE {line['ran_on']}, invented data:"
+    losses = sorted({row["protocol"]["loss"] for row in found["rows"] if row["dataset"] == dataset})
+    seeds = ", ".join(map(str, line["seeds"]))
+    return (
+        f"{dataset}:{ran_on} loss {' / '.join(losses)} | {rules['split']} | {rules['evaluation']['test']} over {rules['items']} "
+        f"items | epoch by {rules['selection']} | seeds {seeds} | {line['cases']['all']} users, {line['cases']['tail']} with tail items"
+    )
+
+
+def _notes(found: Dict[str, Any]) -> str:
+    return (
+        f"Mean ± sample deviation over seeds; in brackets the gain over the row's base. *: Wilcoxon signed-rank over users "
+        f"(each user's metric averaged over the seeds), p < {LEVEL:g} after {found['correction']} correction over the "
+        f"{found['comparisons']} comparisons of this file. The intervals are bootstrap intervals over users; they do not hold "
+        "the variation of seeds, which the deviation shows. Tail items: by training interactions."
+    )
+
+
+def to_markdown(found: Dict[str, Any]) -> str:
+    """Return the whole comparison as Markdown."""
+    parts = [f"# {found['title']}", found["about"]] if found["about"] else [f"# {found['title']}"]
+    for dataset in dict.fromkeys(line["dataset"] for line in found["rows"]):
+        parts += [_protocol_line(found, dataset), results_frame(found, dataset).to_markdown(index=False)]
+    parts.append(_notes(found))
+    tests = tests_frame(found)
+    if len(tests):
+        parts += ["## Paired tests", tests.to_markdown(index=False, disable_numparse=True)]
+    return "\n\n".join(parts) + "\n"
+
+
+def to_latex(found: Dict[str, Any]) -> str:
+    """Return the result tables as LaTeX (packages booktabs and caption are enough)."""
+    parts = []
+    for dataset in dict.fromkeys(line["dataset"] for line in found["rows"]):
+        frame = results_frame(found, dataset)
+        table = frame.style.hide(axis="index").format(escape="latex").format_index(escape="latex", axis=1)
+        text = table.to_latex(hrules=True, column_format="l" + "r" * (len(frame.columns) - 1), position="t",
+                              caption=_escaped(_protocol_line(found, dataset)))  # fmt: skip
+        parts.append(text.replace("±", "$\\pm$"))
+    return "% " + _notes(found) + "\n" + "\n".join(parts)
+
+
+def _escaped(text: str) -> str:
+    return "".join({"_": "\\_", "%": "\\%", "&": "\\&", "#": "\\#"}.get(c, c) for c in text)
+
+
+def write_tables(found: Dict[str, Any], out: Path) -> List[Path]:
+    """Write comparison.json, .md and .tex; return their paths."""
+    contents = {"json": json.dumps(found, indent=2), "md": to_markdown(found), "tex": to_latex(found)}
+    paths = []
+    for suffix, text in contents.items():
+        paths.append(out / f"comparison.{suffix}")
+        paths[-1].write_text(text, encoding="utf-8")
+    return paths

@@ -1,0 +1,54 @@
+"""Metrics of each user of a run, read from its file of ranks: what paired tests compare."""
+
+from pathlib import Path
+from typing import Sequence
+
+import numpy as np
+import pandas as pd
+
+from recbole_sda.errors import InputError
+from recbole_sda.group_report import RANKS
+from recbole_sda.metrics.ranks import Cases, per_case, per_row
+
+SCOPES = ("all", "tail")
+
+
+def cutoffs(metrics: Sequence[str]) -> list:
+    """Return the k of names like ``ndcg@10``; another form is an InputError."""
+    try:
+        return sorted({int(name.partition("@")[2]) for name in metrics})
+    except ValueError:
+        raise InputError(f"metrics={list(metrics)}: expected names like hit@10, recall@10, ndcg@10, mrr@10") from None
+
+
+def user_metrics(run_dir, metrics: Sequence[str], scope: str = "all", phase: str = "test") -> pd.DataFrame:
+    """Return metrics by user, a column each, indexed by external user id.
+
+    Args:
+        run_dir: the run folder.
+        metrics: names like ``hit@10``.
+        scope: ``all``: a user's list as RecBole judges it; ``tail``: of right items that are tail items, each judged as if it
+            were the only one.
+        phase: ``valid`` or ``test``.
+    """
+    path = Path(run_dir) / RANKS.format(phase=phase)
+    if not path.is_file():
+        raise InputError(f"{path} is missing: the run did not end, or was made by an older version")
+    table = pd.read_parquet(path)
+    if scope == "tail":
+        table = table[table["tail"]].reset_index(drop=True)
+    cases = Cases(
+        table["row"].to_numpy(np.int64), *(np.zeros(len(table), np.int64),) * 2, table["rank"].to_numpy(np.int64)
+    )
+    if scope == "tail":
+        values, users = per_case(cases, cutoffs(metrics)), table["user_id"].to_numpy()
+        values |= {
+            name.replace("hit@", "recall@"): column for name, column in values.items() if name.startswith("hit@")
+        }
+    else:
+        values = per_row(cases, cutoffs(metrics))
+        users = table["user_id"].to_numpy()[np.unique(cases.row, return_index=True)[1]]
+    unknown = [name for name in metrics if name not in values]
+    if unknown:
+        raise InputError(f"metrics: {unknown[0]!r}: allowed are {', '.join(values)}")
+    return pd.DataFrame({name: values[name] for name in metrics}, index=users).groupby(level=0, observed=True).mean()
