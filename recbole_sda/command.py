@@ -10,16 +10,21 @@ USAGE = """\
 usage: python run_recbole_sda.py --model=MODEL --dataset=DATASET [--config_files="a.yaml b.yaml"] [--key=value ...]
        python run_recbole_sda.py --resume=RUN_FOLDER [--key=value ...]
        python run_recbole_sda.py --load=RUN_FOLDER [--key=value ...]
+       python run_recbole_sda.py --tune=SPACE --model=MODEL --dataset=DATASET [--samples=N ...] [--key=value ...]
 
   --model=MODEL           a *_SDA model or one of RecBole's own (below)
   --dataset=DATASET       a folder of data_path (dataset/) with RecBole atomic files
   --config_files=FILES    YAML files, separated by spaces; later ones win, --key=value wins over all
   --resume=RUN_FOLDER     go on with an interrupted run; --epochs=N may train it longer
   --load=RUN_FOLDER       evaluate a run's best epoch again, perhaps with another --eval_args
+  --tune=SPACE            search for settings on validation data: a file (YAML, or RecBole's .test), or a name of properties/search/;
+                          with --samples=N (or grid) --grace_epochs=N --reduction=N --search_seed=N for the space's own,
+                          --parallel=N --gpus=SHARE --address=CLUSTER --out=FOLDER
   --key=value             any key of RecBole, of the model, or below; values are YAML: --topk=[5,10] --learning_rate=1e-3
   --help                  this text; with --model=MODEL also that model's keys
 """
 COMMANDS = ("resume", "load")
+TUNE_KEYS = ("samples", "grace_epochs", "reduction", "search_seed", "parallel", "gpus", "address", "out")
 
 
 class Arguments(NamedTuple):
@@ -30,6 +35,7 @@ class Arguments(NamedTuple):
     config_files: List[str]
     resume: Optional[str]
     load: Optional[str]
+    tune: Optional[str]
     help: bool
     keys: Dict[str, Any]
 
@@ -65,7 +71,7 @@ def parse(argv: List[str]) -> Arguments:
     from recbole_sda.files import parse_value
 
     given = split_arguments(argv)
-    fixed = {name: given.pop(name, None) for name in ("model", "dataset", "resume", "load")}
+    fixed = {name: given.pop(name, None) for name in ("model", "dataset", "resume", "load", "tune")}
     files = given.pop("config_files", "").split()
     wants_help = given.pop("help", None) is not None
     keys = {key: parse_value(key, value) for key, value in given.items()}
@@ -126,13 +132,34 @@ def _start(given: Arguments) -> None:
     for name in COMMANDS:
         folder = getattr(given, name)
         if folder:
-            if given.model or given.dataset or given.config_files:
+            if given.model or given.dataset or given.config_files or given.tune:
                 raise InputError(f"--{name} takes model, data set and files from the run folder; leave them out")
             action = quick_start.resume if name == "resume" else quick_start.evaluate
             action(folder, given.keys)
             return
     model, dataset = _model_and_dataset(given)
+    if given.tune:
+        _tune(given, model, dataset)
+        return
     quick_start.run(model, dataset, given.config_files, given.keys)
+
+
+def _tune(given: Arguments, model: str, dataset: str) -> None:
+    from recbole_sda.tune.search import tune_settings
+    from recbole_sda.tune.space import find_space, read_space
+
+    keys, options = dict(given.keys), {}
+    for name in TUNE_KEYS:
+        if name in keys:
+            options["seed" if name == "search_seed" else name] = keys.pop(name)
+    path = find_space(given.tune)
+    own = {name: options.pop(name) for name in ("samples", "grace_epochs", "reduction", "seed") if name in options}
+    space = read_space(path).changed(own, "command line")
+    options.setdefault("out", f"runs/tune/{model}-{dataset}-{path.stem}")
+    try:
+        tune_settings(model, dataset, space, given.config_files, keys, **options)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("the same command goes on with the search") from None
 
 
 def guarded(action: Callable[[], None]) -> int:

@@ -3,7 +3,7 @@
 import logging
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 import numpy as np
 
@@ -39,7 +39,7 @@ class Data(NamedTuple):
     dataset: object
     train: object
     valid: object
-    test: object
+    test: Optional[object]
     counts: Counts
 
 
@@ -99,8 +99,12 @@ def ensure_sample(name: str, data_path) -> None:
         extract_light(folder / "items.jsonl", store, SAMPLE_DIM)
 
 
-def load_data(config: RunConfig) -> Data:
-    """Return RecBole's data set, split and wrapped in dataloaders as the base model needs them."""
+def load_data(config: RunConfig, with_test: bool = True) -> Data:
+    """Return RecBole's data set, split and wrapped in dataloaders as the base model needs them.
+
+    With ``with_test`` False no interaction of the test part is left in it: ``test`` is None, ``dataset`` knows users and items
+    alone.
+    """
     from recbole.data import create_dataset
 
     for key in ("save_dataloaders", "dataloaders_save_path"):
@@ -123,6 +127,8 @@ def load_data(config: RunConfig) -> Data:
     held = [_counts(part.dataset) for part in (valid, test) if part is not None]
     counts = Counts(*(all_of - sum(parts) for all_of, *parts in zip(total, *held)))
     train._dataset.training_counts = counts  # for models, which RecBole gives the training part alone
+    if not with_test:
+        dataset.inter_feat, test = None, None
     return Data(dataset, train, valid, test, counts)
 
 

@@ -6,7 +6,7 @@ import shutil
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import torch
 
@@ -38,6 +38,9 @@ from recbole.utils import init_seed  # isort: skip  (after recbole_sda.config, w
 logger = logging.getLogger(__name__)
 
 
+Rankings = Dict[str, Optional[Ranking]]
+
+
 class Run(NamedTuple):
     """A run that can go on: its configuration, data, model and trainer."""
 
@@ -62,8 +65,8 @@ def configure(
     return RunConfig(model, chosen, config_files, overrides)
 
 
-def build(config: RunConfig, run_dir: Path) -> Run:
-    """Load data, model and trainer of a configuration."""
+def build(config: RunConfig, run_dir: Path, with_test: bool = True) -> Run:
+    """Load data, model and trainer of a configuration; ``with_test`` False leaves the test part out of what is kept."""
     if config["threads"]:
         torch.set_num_threads(int(config["threads"]))
     if config.ignored_keys:
@@ -71,7 +74,7 @@ def build(config: RunConfig, run_dir: Path) -> Run:
     init_seed(config["seed"], config["reproducibility"])
     (run_dir / BEST).parent.mkdir(parents=True, exist_ok=True)  # RecBole's way fails when two processes are at it
     config["checkpoint_dir"] = str(run_dir / BEST.parent)
-    data = load_data(config)
+    data = load_data(config, with_test)
     init_seed(config["seed"] + config["local_rank"], config["reproducibility"])
     model = model_class(config["model"])(config, data.train._dataset).to(config["device"])
     use_fused_gelu(model)
@@ -91,25 +94,31 @@ def _train_and_report(run: Run) -> Dict[str, Any]:
     progress = bool(config["show_progress"])
     _, valid_result = trainer.fit(data.train, data.valid, show_progress=progress)
     trained = time.time()
-    rankings = {"valid": trainer.best_ranking}
+    rankings: Rankings = {"valid": trainer.best_ranking}
     if rankings["valid"] is None and data.valid is not None:
         trainer.evaluate(data.valid, show_progress=progress)
         rankings["valid"] = trainer.eval_collector.ranking
     test_result = trainer.evaluate(data.test, show_progress=progress)
     rankings["test"] = trainer.eval_collector.ranking
     result = _result(run, valid_result, test_result, rankings)
+    result["seconds_since_start"] = round(trained - started, 2)
+    _write(run, result, rankings, time.time() - trained)
+    return result
+
+
+def _write(run: Run, result: Dict[str, Any], rankings: Rankings, seconds: float) -> None:
+    """Write metrics.json and the files of ranks."""
+    result["seconds"] = {
+        "training": round(sum(line["seconds"] for line in _epochs(run.run_dir)), 2),
+        "training_and_validation_since_start": result.pop("seconds_since_start", None),
+        "test_evaluation": round(seconds, 2),
+    }
     if parallel.is_main():
         for phase, ranking in rankings.items():
             if ranking is not None:
-                write_ranks(run.run_dir / RANKS.format(phase=phase), ranking, data.counts, config, data.dataset)
-    result["seconds"] = {
-        "training": round(sum(line["seconds"] for line in _epochs(run.run_dir)), 2),
-        "training_and_validation_since_start": round(trained - started, 2),
-        "test_evaluation": round(time.time() - trained, 2),
-    }
-    if parallel.is_main():
+                path = run.run_dir / RANKS.format(phase=phase)
+                write_ranks(path, ranking, run.data.counts, run.config, run.data.dataset)
         write_metrics(run.run_dir, result)
-    return result
 
 
 def _epochs(run_dir: Path) -> List[dict]:
@@ -119,7 +128,7 @@ def _epochs(run_dir: Path) -> List[dict]:
     return [line for line in map(json.loads, lines) if line["phase"] == "train"]
 
 
-def _result(run: Run, valid_result, test_result, rankings: Dict[str, Optional[Ranking]]) -> Dict[str, Any]:
+def _result(run: Run, valid_result, test_result, rankings: Rankings) -> Dict[str, Any]:
     config, model = run.config, run.model
     return {
         "model": config["model"],
@@ -236,15 +245,33 @@ def evaluate(run_dir, overrides: Optional[Dict[str, Any]] = None) -> Dict[str, A
         What :func:`run` returns.
     """
     run = load(run_dir, overrides)
-    results, rankings = {}, {}
-    for phase, part in (("valid", run.data.valid), ("test", run.data.test)):
-        results[phase] = run.trainer.evaluate(part, load_best_model=False)
-        rankings[phase] = run.trainer.eval_collector.ranking
-    result = _result(run, results["valid"], results["test"], rankings)
+    result, _ = _evaluate(run)
     if parallel.is_main():
         write_metrics(run.run_dir, result, f"evaluation-{time.strftime('%Y%m%d-%H%M%S')}.json")
     logger.info("%s\n%s", run.run_dir, result_table(result))
     return result
+
+
+def finish(run_dir) -> Dict[str, Any]:
+    """Write the result of a run that was trained without its test part: metrics and ranks of its best epoch.
+
+    Returns:
+        What :func:`run` returns.
+    """
+    run = load(run_dir)
+    started = time.time()
+    result, rankings = _evaluate(run)
+    _write(run, result, rankings, time.time() - started)
+    return result
+
+
+def _evaluate(run: Run) -> Tuple[Dict[str, Any], Rankings]:
+    """Evaluate the weights at hand on validation and test data."""
+    results, rankings = {}, {}
+    for phase, part in (("valid", run.data.valid), ("test", run.data.test)):
+        results[phase] = run.trainer.evaluate(part, load_best_model=False)
+        rankings[phase] = run.trainer.eval_collector.ranking
+    return _result(run, results["valid"], results["test"], rankings), rankings
 
 
 def resume(run_dir, overrides: Optional[Dict[str, Any]] = None) -> Dict[str, Any]:

@@ -131,13 +131,22 @@ class RunTrainer:
     def _build_optimizer(self, **kwargs):
         tables = sparse_tables(self.model)
         if not tables:
-            return super()._build_optimizer(**kwargs)
+            return super()._build_optimizer(**{**kwargs, "params": self._groups(self.model.parameters())})
         check_sparse(self.config)
         if parallel.world_size() > 1:
             raise InputError("softmax_negatives with an id embedding runs in one process; id_embedding=none in several")
         dense = [p for p in self.model.parameters() if all(p is not table for table in tables)]
-        adam = super()._build_optimizer(**{**kwargs, "params": dense})
+        adam = super()._build_optimizer(**{**kwargs, "params": self._groups(dense)})
         return DenseAndSparse(adam, torch.optim.SparseAdam(tables, lr=self.learning_rate))
+
+    def _groups(self, parameters) -> list:
+        """Return parameters for an optimizer, the maps of an item encoder with a learning rate of their own."""
+        factor = getattr(getattr(self.model, "settings", None), "encoder_lr_factor", 1.0)
+        encoder = [] if factor == 1.0 else list(self.model.items.encoder_weights())
+        if not encoder:
+            return list(parameters)
+        others = [p for p in parameters if all(p is not weight for weight in encoder)]
+        return [{"params": others}, {"params": encoder, "lr": factor * self.learning_rate}]
 
     def fit(self, train_data, valid_data=None, verbose=True, saved=True, show_progress=False, callback_fn=None):
         self._train_data, self._valid_data = train_data, valid_data

@@ -54,6 +54,12 @@ def write_tiny(data_path: Path, name: str = "tiny", seed: int = 0) -> Path:
     return folder
 
 
+@pytest.fixture(name="write_tiny")
+def write_tiny_fixture():
+    """The function that writes a tiny data set below a folder."""
+    return write_tiny
+
+
 @pytest.fixture(scope="session")
 def data_path(tmp_path_factory) -> Path:
     """A folder of data sets that holds ``tiny``."""

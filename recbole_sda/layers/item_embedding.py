@@ -1,7 +1,7 @@
 """An item encoder behind the two ways in which RecBole models use ``nn.Embedding``: a call with ids, and ``.weight``."""
 
 from contextlib import contextmanager
-from typing import Iterator, NamedTuple, Optional, Sequence
+from typing import Iterator, List, NamedTuple, Optional, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -130,6 +130,10 @@ class EncodedItemEmbedding(nn.Module):
         finally:
             self._in_step = False
             self.forget()
+
+    def encoder_weights(self) -> List[nn.Parameter]:
+        """Return the matrices of the encoder: a step of Adam changes their product with features by many times its size."""
+        return [] if self.encoder is None else [p for p in self.encoder.parameters() if p.dim() == 2]
 
     def only(self, ids: Tensor) -> None:
         """Encode the item ids (...), and no others, for what is left of this step; any other id is then an IndexError.

@@ -20,6 +20,7 @@ RANGES = {
     "feature_dropout": (0, True, 1),
     "modality_dropout": (0, True, 1),
     "encoder_scale": (0, False, None),
+    "encoder_lr_factor": (0, False, None),
     "encoder_hidden_size": (1, True, None),
     "moda_rank": (0, True, None),
     "moda_experts": (1, True, None),
@@ -51,6 +52,7 @@ class SDASettings:
     feature_dropout: float
     modality_dropout: float
     encoder_scale: float
+    encoder_lr_factor: float
     encoder_hidden_size: int
     moda_rank: int
     moda_experts: int

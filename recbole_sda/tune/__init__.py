@@ -1,0 +1,1 @@
+"""Search for settings with Ray Tune: on validation data alone."""

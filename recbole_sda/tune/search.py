@@ -1,0 +1,207 @@
+"""The search: Ray Tune draws settings and stops the weak ones; the best one meets the test data once, at the end."""
+
+import json
+import logging
+import os
+import shutil
+import time
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Sequence
+
+import yaml
+from ray import tune
+from ray.tune import Callback
+from ray.tune.schedulers import ASHAScheduler
+from ray.tune.search import BasicVariantGenerator
+
+from recbole_sda import quick_start
+from recbole_sda.config import check_keys
+from recbole_sda.errors import InputError
+from recbole_sda.files import read_yaml
+from recbole_sda.ray_session import check_room, on_this_worker, ray_session
+from recbole_sda.results import METRICS, result_table
+from recbole_sda.tune.space import Space
+from recbole_sda.tune.trial import Trial, outcome, train_trial, trial_folder
+
+logger = logging.getLogger(__name__)
+
+SEARCH, BEST = "search.json", "best.yaml"
+
+
+class Search:
+    """A search for the settings of one model on one data set.
+
+    Args:
+        model, dataset: as in :func:`recbole_sda.quick_start.run`.
+        space: what is tried.
+        config_files, keys: what is fixed.
+        out: folder of the trials and the result; the same one goes on with an interrupted search.
+        parallel: trials at once, where there is room.
+        gpus: share of a GPU for each trial.
+        address: of a Ray cluster (``auto``: this machine's); its machines share ``out`` and the data.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        dataset: str,
+        space: Space,
+        config_files: Sequence[str] = (),
+        keys: Optional[Dict[str, Any]] = None,
+        out="runs/tune",
+        parallel: int = 1,
+        gpus: float = 0.0,
+        address: Optional[str] = None,
+    ):
+        self.model, self.dataset, self.space = model, dataset, space
+        self.files = tuple(str(Path(path).resolve()) for path in config_files)
+        self.keys, self.out = dict(keys or {}), Path(out).resolve()
+        self.parallel, self.gpus, self.address = parallel, gpus, address
+        if parallel < 1:
+            raise InputError(f"parallel={parallel}: expected a whole number of at least 1")
+        check_keys(list(space.domains), model, "search space", strict=True)
+        for key in space.domains:
+            if key in self.keys or key == "run_dir":
+                raise InputError(f"{key} is given and searched for as well; leave one of the two out")
+        config = quick_start.configure(model, dataset, config_files, self.keys)
+        self.dataset = config["dataset"]  # the miniature where the data set is not prepared
+        self.keys["data_path"] = str(Path(config.resolved["data_path"]).resolve())
+        self.epochs, self.metric = config["epochs"], config["valid_metric"]
+        self.bigger = bool(config["valid_metric_bigger"])
+
+    def trial(self, drawn: Dict[str, Any]) -> Trial:
+        """Return the trial of drawn settings."""
+        keys = {**self.keys, **drawn}
+        folder = trial_folder(self.out, self.model, self.dataset, self.files, keys)
+        return Trial(self.model, self.dataset, self.files, keys, folder)
+
+    def run(self) -> Dict[str, Any]:
+        """Search, write ``search.json`` and ``best.yaml``, test the best trial; return what ``search.json`` holds.
+
+        Raises:
+            InputError: no trial could be evaluated.
+        """
+        started = time.time()
+        self.out.mkdir(parents=True, exist_ok=True)
+        with ray_session(self.address):
+            check_room(self.gpus)
+            trials = self._search()
+        found = [trial for trial in trials if trial["score"] is not None]
+        if not found:
+            errors = sorted({trial["error"] for trial in trials if trial["error"]})
+            raise InputError(f"no trial came to an evaluation: {'; '.join(errors[:3]) or 'see ' + str(self.out)}")
+        found.sort(key=lambda trial: trial["score"], reverse=self.bigger)
+        result = {
+            "model": self.model,
+            "dataset": self.dataset,
+            "selection": f"{self.metric} on validation data",
+            "seconds": round(time.time() - started, 1),
+            "trials": found + [trial for trial in trials if trial["score"] is None],
+            "best": found[0],
+        }
+        (self.out / SEARCH).write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        self._write_best(found[0]["settings"])
+        return result
+
+    def test(self, found: Dict[str, Any]) -> Dict[str, Any]:
+        """Return the result of the best trial with its test metrics, made once and kept in its folder."""
+        folder = self.out / found["best"]["folder"]
+        if (folder / METRICS).is_file():
+            result = json.loads((folder / METRICS).read_text(encoding="utf-8"))
+        else:
+            result = quick_start.finish(folder)
+        logger.info("best of %d trials, %s\n%s", len(found["trials"]), self.out / BEST, result_table(result))
+        return result
+
+    def _write_best(self, drawn: Dict[str, Any]) -> None:
+        """Write the best settings as a file that the main command takes; later keys win as they did in the trial."""
+        values: Dict[str, Any] = {"model": self.model, "dataset": self.dataset}
+        for path in self.files:
+            values.update(read_yaml(path))
+        values.update({**self.keys, **drawn, "model": self.model, "dataset": self.dataset})
+        text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+        (self.out / BEST).write_text(text, encoding="utf-8")
+
+    def _search(self) -> List[Dict[str, Any]]:
+        def trainable(drawn: Dict[str, Any]) -> None:
+            logging.disable(logging.CRITICAL)  # the trial's folder has its log
+            train_trial(self.trial(drawn), _report, on_this_worker({}))
+
+        n = self.space.samples
+        scheduler = ASHAScheduler(
+            time_attr="epoch",
+            max_t=max(self.epochs, self.space.grace_epochs),
+            grace_period=min(self.space.grace_epochs, self.epochs),
+            reduction_factor=self.space.reduction,
+        )
+        folder = self.out / "ray"
+        shutil.rmtree(folder, ignore_errors=True)
+        tuner = tune.Tuner(
+            tune.with_resources(trainable, {"cpu": 1, "gpu": self.gpus}),
+            param_space=self.space.for_ray(),
+            tune_config=tune.TuneConfig(
+                metric="best",
+                mode="max" if self.bigger else "min",
+                num_samples=n or 1,
+                scheduler=scheduler,
+                search_alg=BasicVariantGenerator(random_state=self.space.seed, max_concurrent=self.parallel),
+            ),
+            run_config=tune.RunConfig(
+                storage_path=str(folder), name="search", verbose=0, callbacks=[_Progress(self.metric)]
+            ),
+        )
+        results = tuner.fit()
+        trials = {}
+        for result in results:
+            trial = self.trial(result.config)
+            known = outcome(trial.folder, self.metric, self.bigger)
+            trials[trial.folder.name] = {
+                "settings": result.config,
+                "score": known.score if known else None,
+                "epoch": known.epoch if known else None,
+                "epochs": known.epochs if known else 0,
+                "folder": str(trial.folder.relative_to(self.out)),
+                "error": _last_line(result.error) if result.error else None,
+            }
+        shutil.rmtree(folder, ignore_errors=True)
+        return list(trials.values())
+
+
+def _report(epoch: int, score: float, best: float) -> None:
+    tune.report({"epoch": epoch, "score": score, "best": best})
+
+
+def _last_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[-1]
+
+
+class _Progress(Callback):
+    """A line per trial that ended."""
+
+    def __init__(self, metric: str):
+        self.metric, self.ended = metric, 0
+
+    def _tell(self, trial, how: str) -> None:
+        self.ended += 1
+        last = trial.last_result or {}
+        drawn = ", ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in trial.config.items())
+        best = f"{self.metric} {last['best']:.4f}" if "best" in last else "no evaluation"
+        logger.info("trial %d %s: %s after %s epochs | %s", self.ended, how, best, last.get("epoch", 0), drawn)
+
+    def on_trial_complete(self, iteration, trials, trial, **info):
+        self._tell(trial, "ended")
+
+    def on_trial_error(self, iteration, trials, trial, **info):
+        self._tell(trial, "failed")
+
+
+def tune_settings(
+    model: str, dataset: str, space: Space, config_files: Sequence[str], keys: Dict[str, Any], **options
+) -> Dict[str, Any]:
+    """Search, then test the best; return the best run's result, see :class:`Search`."""
+    os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"
+    os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # Ctrl-C ends the command, which goes on when it is given again
+    os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
+    os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # Tune's own table of its configuration
+    search = Search(model, dataset, space, config_files, keys, **options)
+    return search.test(search.run())
