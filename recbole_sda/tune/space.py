@@ -70,7 +70,9 @@ class Space:
         if found.samples is None:
             other = [key for key, domain in found.domains.items() if domain.kind != "choice"]
             if other:
-                raise InputError(f"{source}: samples=grid needs choices alone; {other[0]} is {found.domains[other[0]].kind}")
+                raise InputError(
+                    f"{source}: samples=grid needs choices alone; {other[0]} is {found.domains[other[0]].kind}"
+                )
         return found
 
     def for_ray(self) -> Dict[str, Any]:

@@ -70,7 +70,9 @@ def test_a_killed_search_goes_on_to_the_same_result(tmp_path, data_path):
     assert abs(results[0]["valid"]["ndcg@10"] - best["score"]) < 1e-6
     values = yaml.safe_load((tmp_path / "cut" / "best.yaml").read_text())
     assert values["model"] == "SASRec_SDA" and values["id_shrinkage"] == best["settings"]["id_shrinkage"]
-    rerun = quick_start.run("SASRec_SDA", "tiny", [tmp_path / "cut" / "best.yaml"], {"runs_path": str(tmp_path / "runs")})
+    rerun = quick_start.run(
+        "SASRec_SDA", "tiny", [tmp_path / "cut" / "best.yaml"], {"runs_path": str(tmp_path / "runs")}
+    )
     assert rerun["test"] == results[0]["test"]  # the main command makes the same model of it
 
 

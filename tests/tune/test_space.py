@@ -10,7 +10,9 @@ from recbole_sda.tune.space import Domain, find_space, read_space
 
 def test_a_yaml_space(tmp_path):
     path = tmp_path / "a.yaml"
-    path.write_text("samples: 7\nspace:\n  dropout: {uniform: [0, 0.5]}\n  n_layers: [1, 2]\n  lr: {loguniform: [1e-4, 1e-2]}\n")
+    path.write_text(
+        "samples: 7\nspace:\n  dropout: {uniform: [0, 0.5]}\n  n_layers: [1, 2]\n  lr: {loguniform: [1e-4, 1e-2]}\n"
+    )
     space = read_space(path)
     assert space.samples == 7 and space.grace_epochs == 5
     assert space.domains["n_layers"] == Domain("choice", [1, 2])
@@ -19,7 +21,9 @@ def test_a_yaml_space(tmp_path):
 
 def test_recboles_own_file(tmp_path):
     path = tmp_path / "hyper.test"
-    path.write_text("learning_rate loguniform -8, -4\n# a comment\n\nembedding_size choice [64, 128]\ntype choice ['a','b']\nx quniform 1,9,2\n")
+    path.write_text(
+        "learning_rate loguniform -8, -4\n# a comment\n\nembedding_size choice [64, 128]\ntype choice ['a','b']\nx quniform 1,9,2\n"
+    )
     domains = read_space(path).domains
     assert domains["learning_rate"].values == pytest.approx([math.exp(-8), math.exp(-4)])
     assert domains["embedding_size"] == Domain("choice", [64, 128]) and domains["type"].values == ["a", "b"]
@@ -63,4 +67,9 @@ def test_every_shipped_space_is_read_and_its_keys_are_known():
     paths = sorted((properties_dir() / "search").glob("*.yaml"))
     assert paths
     for path in paths:
-        check_keys(list(read_space(path).domains), "SASRec_SDA" if "base" not in path.stem else "SASRec", str(path), strict=True)
+        check_keys(
+            list(read_space(path).domains),
+            "SASRec_SDA" if "base" not in path.stem else "SASRec",
+            str(path),
+            strict=True,
+        )
