@@ -17,7 +17,7 @@ usage: python run_recbole_sda.py --model=MODEL --dataset=DATASET [--config_files
   --config_files=FILES    YAML files, separated by spaces; later ones win, --key=value wins over all
   --resume=RUN_FOLDER     go on with an interrupted run; --epochs=N may train it longer
   --load=RUN_FOLDER       evaluate a run's best epoch again, perhaps with another --eval_args
-  --tune=SPACE            search for settings on validation data: a file (YAML, or RecBole's .test), or a name of properties/search/;
+  --tune=SPACE            search for settings on validation data: a file (YAML, or RecBole's .test) or a name of properties/search/;
                           with --samples=N (or grid) --grace_epochs=N --reduction=N --search_seed=N for the space's own,
                           --parallel=N --gpus=SHARE --address=CLUSTER --out=FOLDER
   --key=value             any key of RecBole, of the model, or below; values are YAML: --topk=[5,10] --learning_rate=1e-3

@@ -2,7 +2,8 @@
 
 import argparse
 import logging
-from typing import Any, Dict, List
+from pathlib import Path
+from typing import Any, Dict, List, Optional
 
 from recbole_sda.command import guarded, split_arguments
 from recbole_sda.errors import InputError
@@ -61,6 +62,48 @@ def _compare(args: argparse.Namespace, keys: Dict[str, Any]) -> None:
         raise InputError(f"{plan.out} holds no finished run of this comparison")
 
 
+def _recommend(args: argparse.Namespace, keys: Dict[str, Any]) -> None:
+    from recbole_sda.recommend.catalogue import read_titles
+    from recbole_sda.recommend.recommender import Recommender
+    from recbole_sda.recommend.write import MAX_SHOWN, check_out, with_titles, write_page, write_table
+
+    if keys:
+        raise InputError(f"--{next(iter(keys))} is not an option of recommend; see --help")
+    if args.new_titles and not args.new_items:
+        raise InputError("--new-titles belongs to --new-items, the feature store of the same items")
+    out = Path(args.out)
+    check_out(out)
+    users = _users(args.users)
+    recommender = Recommender(args.run, args.new_items, args.repeat)
+    config = recommender.run.config
+    items = read_titles(Path(config["data_path"]), config["dataset"], args.items)
+    if args.new_titles:
+        items |= read_titles(Path(args.new_titles).parent, "", args.new_titles)
+    if out.suffix == ".html":
+        if users is None:
+            users = list(recommender.users)[:MAX_SHOWN]
+        title = f"{config['model']} on {config['dataset']}: the first {args.k} for each user"
+        again = "may be" if args.repeat else "is not"
+        about = f"Run {args.run}. All interactions known of a user count; what a user has {again} recommended again."
+        n = write_page(recommender.top(users, args.k), out, items, recommender.history, title, about)
+        logger.info("%s: %d users%s", out, n, "" if n == len(users) else f" of {len(users)}; a page shows no more")
+        return
+    n = write_table((with_titles(block, items) for block in recommender.top(users, args.k)), out)
+    logger.info("%s: %d lines", out, n)
+
+
+def _users(text: Optional[str]) -> Optional[List[str]]:
+    """Return the users that were asked for: ids with commas between them, or a file with one per line; None: all."""
+    if text is None:
+        return None
+    path = Path(text)
+    words = path.read_text(encoding="utf-8").splitlines() if path.is_file() else text.split(",")
+    users = list(dict.fromkeys(word.strip() for word in words if word.strip()))
+    if not users:
+        raise InputError(f"--users={text}: holds no user")
+    return users
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="recbole-sda", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -77,6 +120,21 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("--list", action="store_true", help="say which runs are done, run nothing")
     compare.add_argument("--table", action="store_true", help="make the table of what is done, run nothing")
     compare.set_defaults(action=_compare)
+
+    recommend = commands.add_parser(
+        "recommend",
+        help="the best items of each user, from a run",
+        description="Scores the catalogue for users of a run's data set, judged by all their interactions.",
+    )
+    recommend.add_argument("run", help="run folder")
+    recommend.add_argument("--out", required=True, help="a file: .parquet, .csv, or .html (pictures and titles)")
+    recommend.add_argument("--users", help="ids with commas between them, or a file with one per line (default: all)")
+    recommend.add_argument("--k", type=int, default=10, help="items per user (default: 10)")
+    recommend.add_argument("--repeat", action="store_true", help="also what a user has already")
+    recommend.add_argument("--items", help="items.jsonl with titles and pictures (default: the data set's)")
+    recommend.add_argument("--new-items", metavar="STORE", help="feature store with items that came after training")
+    recommend.add_argument("--new-titles", metavar="FILE", help="items.jsonl of the new items")
+    recommend.set_defaults(action=_recommend)
     return parser
 
 

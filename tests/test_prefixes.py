@@ -77,5 +77,5 @@ def test_a_run_never_makes_all_histories_at_once(build, model, tmp_path):
     built = build(model)
     trainer = make_trainer(built.config, built.model, tmp_path)
     trainer.fit(built.data.train, built.data.valid, saved=False)
-    for loader in built.data[1:]:
+    for loader in (built.data.train, built.data.valid, built.data.test):
         assert "item_id_list" in loader._dataset.inter_feat._histories

@@ -21,9 +21,9 @@ TESTS = ("wilcoxon", "t")
 def compare_runs(plan: Plan) -> Dict[str, Any]:
     """Return the comparison of all finished runs of a plan.
 
-    Each row of the result has, per scope (all cases, tail items) and metric, the mean over seeds with its sample deviation, and, where the row has a
-    base, the relative gain and the paired tests of users' metrics, averaged over the seeds. The p-values of the whole
-    comparison are corrected together.
+    Each row of the result has, per scope (all cases, tail items) and metric, the mean over seeds with its sample deviation,
+    and, where the row has a base, the relative gain and the paired tests of users' metrics, averaged over the seeds. The
+    p-values of the whole comparison are corrected together.
     """
     found = {(row.name, dataset): _of_row(plan, row, dataset) for dataset in plan.datasets for row in plan.rows}
     lines = [line for line in found.values() if line is not None]
@@ -184,8 +184,9 @@ def _protocol_line(found: Dict[str, Any], dataset: str) -> str:
     losses = sorted({row["protocol"]["loss"] for row in found["rows"] if row["dataset"] == dataset})
     seeds = ", ".join(map(str, line["seeds"]))
     return (
-        f"{dataset}:{ran_on} loss {' / '.join(losses)} | {rules['split']} | {rules['evaluation']['test']} over {rules['items']} "
-        f"items | epoch by {rules['selection']} | seeds {seeds} | {line['cases']['all']} users, {line['cases']['tail']} with tail items"
+        f"{dataset}:{ran_on} loss {' / '.join(losses)} | {rules['split']} | {rules['evaluation']['test']} over "
+        f"{rules['items']} items | epoch by {rules['selection']} | seeds {seeds} | {line['cases']['all']} users, "
+        f"{line['cases']['tail']} with tail items"
     )
 
 

@@ -16,7 +16,7 @@ import json
 import logging
 import os
 import uuid
-from typing import List, Sequence, Tuple
+from typing import Callable, List, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -50,16 +50,22 @@ def parse_steps(steps: Sequence[str]) -> List[Tuple[str, int]]:
     return parsed
 
 
-def _apply(name: str, size: int, x: np.ndarray, where: str) -> np.ndarray:
+Step = Callable[[np.ndarray], np.ndarray]
+
+
+def _fit(name: str, size: int, x: np.ndarray, where: str) -> Tuple[np.ndarray, Step]:
+    """Return a step's result on the catalogue, and the step for further rows."""
     if name == "center":
-        return x - x.mean(axis=0)
+        mean = x.mean(axis=0)
+        return x - mean, lambda rows: rows - mean
     if name == "l2":
-        return normalize(x)
+        return normalize(x), normalize
     if size > min(x.shape):
         raise InputError(
             f"{where}: {name}:{size} asks for more components than {x.shape[0]} items x {x.shape[1]} values give"
         )
-    return PCA(size, whiten=name == "whiten", svd_solver="full").fit_transform(x)
+    pca = PCA(size, whiten=name == "whiten", svd_solver="full")
+    return pca.fit_transform(x), pca.transform
 
 
 def view(store: FeatureStore, modality: str, steps: Sequence[str], cache: bool = True) -> Tensor:
@@ -90,7 +96,7 @@ def view(store: FeatureStore, modality: str, steps: Sequence[str], cache: bool =
     present = store.present(modality)
     x = store.matrix(modality)[present].numpy().astype(np.float64)
     for name, size in parsed:
-        x = _apply(name, size, x, f"{store.path}, modality {modality!r}")
+        x, _ = _fit(name, size, x, f"{store.path}, modality {modality!r}")
     result = torch.zeros(len(present), x.shape[1])
     result[present] = torch.from_numpy(np.ascontiguousarray(x)).float()
     if cache:
@@ -101,4 +107,25 @@ def view(store: FeatureStore, modality: str, steps: Sequence[str], cache: bool =
             os.replace(draft, path)
         except OSError as error:
             logger.warning("the view %s of %s is not cached: %s", steps, store.path, error)
+    return result
+
+
+def view_of_others(store: FeatureStore, others: FeatureStore, modality: str, steps: Sequence[str]) -> Tensor:
+    """Return the view of another store's items, fitted on ``store``, (n_other_items, dim), float32; missing rows are zero.
+
+    So items that came later lie in the space of those that a model was trained on.
+
+    Raises:
+        InputError: the two stores' vectors have different widths.
+    """
+    x, y = store.matrix(modality), others.matrix(modality)
+    if x.shape[1] != y.shape[1]:
+        raise InputError(f"{others.path}: {modality} has {y.shape[1]} values, but {x.shape[1]} in {store.path}")
+    there, present = store.present(modality), others.present(modality)
+    fitted, rows = x[there].numpy().astype(np.float64), y[present].numpy().astype(np.float64)
+    for name, size in parse_steps(steps):
+        fitted, step = _fit(name, size, fitted, f"{store.path}, modality {modality!r}")
+        rows = step(rows) if len(rows) else np.zeros((0, fitted.shape[1]))
+    result = torch.zeros(len(present), fitted.shape[1])
+    result[present] = torch.from_numpy(np.ascontiguousarray(rows)).float()
     return result

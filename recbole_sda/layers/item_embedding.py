@@ -131,6 +131,19 @@ class EncodedItemEmbedding(nn.Module):
             self._in_step = False
             self.forget()
 
+    @contextmanager
+    def with_more_rows(self, rows: Tensor) -> Iterator[None]:
+        """Inside, in evaluation, the table ends with ``rows`` (n, dim): embeddings of items that it was not made for."""
+        if self.training:
+            raise RuntimeError("with_more_rows() is for evaluation")
+        with torch.no_grad():
+            table = torch.cat([self._encode().table, rows])
+        self._cache = Catalogue(table, None)
+        try:
+            yield
+        finally:
+            self.forget()
+
     def encoder_weights(self) -> List[nn.Parameter]:
         """Return the matrices of the encoder: a step of Adam changes their product with features by many times its size."""
         return [] if self.encoder is None else [p for p in self.encoder.parameters() if p.dim() == 2]

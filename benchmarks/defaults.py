@@ -1,0 +1,100 @@
+"""One setting at a time, on validation data alone: how the defaults of properties/sda.yaml were found.
+
+Reads benchmarks/defaults.yaml: keys of every run, of a data set, of a model, and variants with the keys that they change. The
+test part is never loaded. A run whose line is there is not repeated.
+
+    python benchmarks/defaults.py --data_path=dataset [--models=[SASRec_SDA]] [--datasets=[Amazon_Sports]] [--variants=[...]]
+"""
+
+import json
+import logging
+import sys
+import tempfile
+from pathlib import Path
+
+import pandas as pd
+import yaml
+
+from recbole_sda.command import guarded, parse
+from recbole_sda.errors import InputError
+from recbole_sda.group_report import group_metrics
+from recbole_sda.quick_start import build, configure
+from recbole_sda.results import start_logging
+
+PLAN = Path(__file__).with_suffix(".yaml")
+logger = logging.getLogger("defaults")
+
+
+def validate(model: str, dataset: str, keys: dict) -> dict:
+    """Train without the test part; return the best epoch's validation metrics, those on tail items, and the cost."""
+    config = configure(model, dataset, (), keys)
+    with tempfile.TemporaryDirectory() as folder:
+        run = build(config, Path(folder), with_test=False)
+        run.trainer.fit(run.data.train, run.data.valid)
+        lines = [json.loads(line) for line in (Path(folder) / "history.jsonl").read_text().splitlines()]
+    seconds = [line["seconds"] for line in lines if line["phase"] == "train"]
+    groups = group_metrics(run.trainer.best_ranking, run.data.counts, config, "valid")
+    tail = {name: value for name, value in groups["items"]["tail"].items() if name.endswith("@10") or name == "cases"}
+    return {
+        "valid": {name: float(value) for name, value in run.trainer.best_valid_result.items()},
+        "tail": tail,
+        "best_epoch": run.trainer.best_epoch + 1,
+        "epochs": len(seconds),
+        "seconds": round(sum(seconds), 1),
+    }
+
+
+def chosen(plan: dict, what: str, names) -> list:
+    """Return the given names of a part of the plan, or all of them."""
+    for name in names or ():
+        if name not in plan[what]:
+            raise InputError(f"--{what}: {name!r} is not in {PLAN.name}; there are {', '.join(plan[what])}")
+    return list(names or plan[what])
+
+
+def table(lines: list, first: str) -> str:
+    """Return the mean over seeds of each variant, with the gain over the first one."""
+    frame = pd.DataFrame([{"variant": line["variant"], "seed": line["seed"], **_shown(line)} for line in lines])
+    means = frame.drop(columns="seed").groupby("variant", sort=False).mean()
+    means.insert(
+        1, "gain, %", 100 * (means["NDCG@10"] / means.loc[first, "NDCG@10"] - 1) if first in means.index else None
+    )
+    return means.round({"gain, %": 1, "epochs": 1, "seconds": 0}).to_markdown(floatfmt=".4f")
+
+
+def _shown(line: dict) -> dict:
+    valid, tail = line["valid"], line["tail"]
+    found = {"NDCG@10": valid["ndcg@10"], "Hit@10": valid["hit@10"]}
+    found |= {"tail NDCG@10": tail.get("ndcg@10", 0.0), "tail Hit@10": tail.get("hit@10", 0.0)}
+    return found | {"epochs": line["epochs"], "seconds": line["seconds"]}
+
+
+def search() -> None:
+    """Run what is asked for and print a table per model and data set."""
+    keys = dict(parse(sys.argv[1:]).keys)
+    plan = yaml.safe_load(PLAN.read_text(encoding="utf-8"))
+    out, seeds = Path(keys.pop("out", "runs/defaults")), keys.pop("seeds", [1])
+    names = {what: chosen(plan, what, keys.pop(what, None)) for what in ("models", "datasets", "variants")}
+    start_logging("error")
+    logger.setLevel(logging.INFO)
+    out.mkdir(parents=True, exist_ok=True)
+    for dataset in names["datasets"]:
+        for model in names["models"]:
+            path = out / f"{dataset}-{model}.jsonl"
+            lines = [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+            for seed in seeds:
+                for variant in names["variants"]:
+                    if any((line["variant"], line["seed"]) == (variant, seed) for line in lines):
+                        continue
+                    parts = (plan["keys"], plan["datasets"][dataset], plan["models"][model], plan["variants"][variant])
+                    given = {key: value for part in parts for key, value in (part or {}).items()}
+                    made = validate(model, dataset, {**given, **keys, "seed": seed})
+                    lines.append({"variant": variant, "seed": seed, **made})
+                    with open(path, "a", encoding="utf-8") as file:
+                        file.write(json.dumps(lines[-1]) + "\n")
+                    logger.info("%s on %s, %s, seed %d: %s", model, dataset, variant, seed, _shown(lines[-1]))
+            print(f"\n{model} on {dataset}, validation data\n\n{table(lines, names['variants'][0])}\n")
+
+
+if __name__ == "__main__":
+    sys.exit(guarded(search))

@@ -1,0 +1,138 @@
+"""Recommendations against the evaluation's scores, and items that came after training."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from recbole_sda import quick_start
+from recbole_sda.errors import InputError
+from recbole_sda.features.store import FeatureStore, write_store
+from recbole_sda.recommend.recommender import Recommender
+
+
+@pytest.fixture(scope="module")
+def trained(data_path, tmp_path_factory):
+    """Return a function that trains a model on the tiny data set once."""
+    made = {}
+    keys = {
+        "data_path": str(data_path),
+        "epochs": 2,
+        "train_batch_size": 64,
+        "MAX_ITEM_LIST_LENGTH": 8,
+        "use_gpu": False,
+    }
+
+    def train(model, **more):
+        name = (model, *sorted(more.items()))
+        if name not in made:
+            folder = tmp_path_factory.mktemp("runs") / "run"
+            quick_start.run(model, "tiny", (), {**keys, **more, "topk": [5, 10], "threads": 1, "run_dir": str(folder)})
+            made[name] = folder
+        return made[name]
+
+    return train
+
+
+def tiny_histories(data_path) -> dict:
+    raw = pd.read_csv(data_path / "tiny/tiny.inter", sep="\t").sort_values(["user_id:token", "timestamp:float"])
+    return raw.groupby("user_id:token")["item_id:token"].apply(list).to_dict()
+
+
+@pytest.mark.parametrize("model", ["SASRec_SDA", "BERT4Rec_SDA", "GRU4Rec", "BPR_SDA", "LightGCN_SDA"])
+def test_the_best_items_are_those_of_the_model(trained, data_path, model):
+    recommender = Recommender(trained(model))
+    table = pd.concat(recommender.top(k=5))
+    histories = tiny_histories(data_path)
+    assert set(table["user_id"]) == set(histories) and (table.groupby("user_id").size() == 5).all()
+    assert (table["rank"] == table.groupby("user_id").cumcount() + 1).all()
+    for user, rows in table.groupby("user_id"):
+        assert recommender.history(user) == histories[user]
+        assert not set(rows["item_id"]) & set(histories[user]) and rows["score"].is_monotonic_decreasing
+    # by hand for one user: the model's own scores of the whole history
+    user, model_ = "u7", recommender.model
+    ids = torch.tensor([[recommender.items.tolist().index(item) for item in histories[user]][-8:]])
+    fields = {recommender.dataset.uid_field: torch.tensor([recommender.users[user]])}
+    if hasattr(model_, "ITEM_SEQ"):
+        fields |= {model_.ITEM_SEQ: torch.nn.functional.pad(ids, (0, 8 - ids.shape[1]))}
+        fields |= {model_.ITEM_SEQ_LEN: torch.tensor([ids.shape[1]])}
+    from recbole.data.interaction import Interaction
+
+    with torch.no_grad():
+        scores = model_.full_sort_predict(Interaction(fields)).flatten()
+    allowed = [k for k, item in enumerate(recommender.items) if k and item not in histories[user]]
+    best = sorted(allowed, key=lambda k: -scores[k])[:5]
+    assert table[table["user_id"] == user]["item_id"].tolist() == recommender.items[best].tolist()
+
+
+def test_blocks_do_not_change_what_is_recommended(trained, monkeypatch):
+    whole = pd.concat(Recommender(trained("SASRec_SDA")).top(k=4), ignore_index=True)
+    monkeypatch.setattr("recbole_sda.recommend.recommender.BLOCK_SCORES", 40 * 3)
+    blocks = list(Recommender(trained("SASRec_SDA")).top(k=4))
+    assert len(blocks) > 10
+    parts = pd.concat(blocks, ignore_index=True)
+    assert parts.drop(columns="score").equals(whole.drop(columns="score"))
+    assert np.allclose(parts["score"], whole["score"], atol=1e-5)
+
+
+def test_repeats_are_a_choice(trained, data_path):
+    some = pd.concat(Recommender(trained("SASRec_SDA"), repeat=True).top(["u1", "u2"], k=37 - 1))
+    assert set(tiny_histories(data_path)["u1"]) <= set(some[some["user_id"] == "u1"]["item_id"])
+    with pytest.raises(InputError, match="user 'u99' is not in tiny"):
+        next(Recommender(trained("SASRec_SDA")).top(["u99"]))
+    with pytest.raises(InputError, match="k=38: expected"):
+        next(Recommender(trained("SASRec_SDA")).top(k=38))
+
+
+def new_store(data_path, tmp_path, encoder=None):
+    """Write a store with three new items, of which the first is a copy of i3 and the second of i5, and one known item."""
+    old = FeatureStore(data_path / "tiny/features/random")
+    rows = [old.item_ids.index(item) for item in ("i3", "i5", "i8", "i9")]
+    features = {name: old.matrix(name)[rows].numpy() for name in old.modalities}
+    present = {name: old.present(name)[rows].numpy() for name in old.modalities}
+    record = {"encoder": encoder or old.manifest["encoder"]}
+    return write_store(tmp_path / "new", ["new3", "new5", "new8", "i9"], features, present, record)
+
+
+@pytest.mark.parametrize("model", ["SASRec_SDA", "BERT4Rec_SDA", "GRU4Rec_SDA", "BPR_SDA"])
+@pytest.mark.parametrize("views", ["[center,l2]", "[whiten:4]"])
+def test_a_new_item_with_the_features_of_a_known_one_gets_its_score(trained, data_path, tmp_path, model, views):
+    """Where features alone make the embedding."""
+    import yaml
+
+    run = trained(model, id_embedding="none", feature_views=tuple(yaml.safe_load(views)))
+    recommender = Recommender(run, new_items=str(new_store(data_path, tmp_path)), repeat=True)
+    assert recommender.new.ids == ["new3", "new5", "new8"]
+    table = pd.concat(recommender.top(k=39))
+    scores = table.pivot(index="user_id", columns="item_id", values="score")
+    bias = dict.fromkeys(("i3", "i5", "i8"), 0.0)
+    if model.startswith("BERT4Rec"):  # a new item has the median bias, not its twin's
+        values = recommender.model.output_bias.detach()
+        bias = {item: float(values[recommender.items.tolist().index(item)] - values.median()) for item in bias}
+    for new, twin in (("new3", "i3"), ("new5", "i5"), ("new8", "i8")):
+        both = scores[[new, twin]].dropna()
+        assert len(both) > 10
+        assert np.allclose(both[new], both[twin] - bias[twin], atol=1e-4), new
+    assert table.groupby("item_id")["new"].first()[["new3", "i3"]].tolist() == [True, False]
+    plain = pd.concat(Recommender(run, repeat=True).top(k=36)).pivot(index="user_id", columns="item_id", values="score")
+    shared = plain.stack().index.intersection(scores.stack().index)
+    assert np.allclose(plain.stack()[shared], scores.stack()[shared], atol=1e-5)  # the others keep their scores
+
+
+@pytest.mark.parametrize(
+    "model, message",
+    [
+        ("SASRec", "embeds items by their features; SASRec does not"),
+        ("LightGCN_SDA", "cannot score items that it was not trained on"),
+    ],
+)
+def test_models_that_cannot_say_so(trained, data_path, tmp_path, model, message):
+    with pytest.raises(InputError, match=message):
+        next(Recommender(trained(model), new_items=str(new_store(data_path, tmp_path))).top(k=3))
+
+
+def test_stores_of_another_encoder_are_refused(trained, data_path, tmp_path):
+    with pytest.raises(InputError, match="their vectors do not compare"):
+        Recommender(trained("SASRec_SDA"), new_items=str(new_store(data_path, tmp_path, {"model": "other"})))
+    with pytest.raises(InputError, match="holds no item that the run's data set lacks"):
+        Recommender(trained("SASRec_SDA"), new_items=str(data_path / "tiny/features/random"))
