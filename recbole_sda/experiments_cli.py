@@ -50,7 +50,12 @@ def _compare(args: argparse.Namespace, keys: Dict[str, Any]) -> None:
         for cell in cells:
             print(f"{'done' if cell.is_done else 'to do':6} {cell}  ({cell.folder})")
         return
-    failed = run_cells(cells, args.parallel, args.gpus, args.address) if not args.table else {}
+    failed = {}
+    if not args.table:
+        try:
+            failed = run_cells(cells, args.parallel, args.gpus, args.address)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt("the same command goes on with the comparison") from None
     found = compare_runs(plan)
     if found["rows"]:
         print(to_markdown(found))

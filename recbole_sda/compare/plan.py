@@ -7,6 +7,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import yaml
 
+from recbole_sda.compare.users import cutoffs
 from recbole_sda.config import RunConfig
 from recbole_sda.errors import InputError, nearest
 from recbole_sda.files import properties_dir, read_yaml
@@ -168,6 +169,8 @@ def read_plan(path, out, changes: Optional[Dict[str, Any]] = None) -> Plan:
     correction = values.get("correction", "holm")
     if correction not in CORRECTIONS:
         raise InputError(f"{path}: correction={correction!r}: allowed are {', '.join(CORRECTIONS)}")
+    metrics = _names(path, "metrics", values.get("metrics", ["hit@10", "ndcg@10"]))
+    cutoffs(metrics)
     dataset_keys = values.get("dataset_keys") or {}
     for name in dataset_keys:
         if name not in datasets and "datasets" not in (changes or {}):
@@ -180,7 +183,7 @@ def read_plan(path, out, changes: Optional[Dict[str, Any]] = None) -> Plan:
         seeds=seeds,
         keys={**(values.get("keys") or {}), **given},
         dataset_keys=dataset_keys,
-        metrics=_names(path, "metrics", values.get("metrics", ["hit@10", "ndcg@10"])),
+        metrics=metrics,
         correction=correction,
         out=Path(out),
     )

@@ -54,7 +54,7 @@ def _of_row(plan: Plan, row: Row, dataset: str) -> Optional[Dict[str, Any]]:
     if not cells:
         return None
     results = [json.loads((cell.folder / METRICS).read_text(encoding="utf-8")) for cell in cells]
-    users = {scope: _mean_over_seeds(cells, plan, scope) for scope in SCOPES}
+    users = {scope: _by_seed(cells, plan, scope) for scope in SCOPES}
     last = results[-1]
     return {
         "row": row.name,
@@ -65,7 +65,7 @@ def _of_row(plan: Plan, row: Row, dataset: str) -> Optional[Dict[str, Any]]:
         "seeds": [cell.seed for cell in cells],
         "runs": [str(cell.folder) for cell in cells],
         "protocol": last["protocol"],
-        "cases": {scope: len(table) for scope, table in users.items()},
+        "cases": {scope: len(tables[cells[0].seed]) for scope, tables in users.items()},
         "metrics": {scope: _means(results, plan, cells, scope) for scope in SCOPES},
         "tests": {},
         "cost": {
@@ -77,14 +77,15 @@ def _of_row(plan: Plan, row: Row, dataset: str) -> Optional[Dict[str, Any]]:
     }
 
 
-def _mean_over_seeds(cells: List[Cell], plan: Plan, scope: str) -> pd.DataFrame:
-    tables = [user_metrics(cell.folder, plan.metrics, scope) for cell in cells]
-    for cell, table in zip(cells[1:], tables[1:]):
-        if not table.index.equals(tables[0].index):
+def _by_seed(cells: List[Cell], plan: Plan, scope: str) -> Dict[int, pd.DataFrame]:
+    """Return each seed's table of users' metrics."""
+    tables = {cell.seed: user_metrics(cell.folder, plan.metrics, scope) for cell in cells}
+    for cell in cells[1:]:
+        if not tables[cell.seed].index.equals(tables[cells[0].seed].index):
             raise InputError(
                 f"{cell.folder} and {cells[0].folder} have other test users: were the data changed between them?"
             )
-    return sum(tables[1:], tables[0]) / len(tables)
+    return tables
 
 
 def _means(results: List[dict], plan: Plan, cells: List[Cell], scope: str) -> Dict[str, Dict[str, float]]:
@@ -105,19 +106,26 @@ def _value(result: dict, cell: Cell, name: str, scope: str) -> float:
 
 def _against(line: Dict[str, Any], base: Dict[str, Any]) -> None:
     """Add gains and tests of a row against its base, over the seeds that both have."""
+    seeds = [seed for seed in line["seeds"] if seed in base["seeds"]]
+    if not seeds:
+        return
     line["gain"], line["tests"] = {}, {}
     for scope in SCOPES:
-        ours, theirs = line["users"][scope], base["users"][scope]
+        ours, theirs = (sum(of["users"][scope][seed] for seed in seeds) / len(seeds) for of in (line, base))
         if not ours.index.equals(theirs.index):
             raise InputError(
                 f"{line['row']} and {base['row']} on {line['dataset']} have other test users: are the splits equal?"
             )
         line["gain"][scope] = {
-            name: _relative(line["metrics"][scope][name]["mean"], base["metrics"][scope][name]["mean"])
-            for name in line["metrics"][scope]
+            name: _relative(*(_mean_of(of, scope, name, seeds) for of in (line, base))) for name in ours
         }
         if len(ours):
             line["tests"][scope] = {name: paired_tests(ours[name].to_numpy(), theirs[name].to_numpy()) for name in ours}
+
+
+def _mean_of(line: Dict[str, Any], scope: str, name: str, seeds: List[int]) -> float:
+    values = dict(zip(line["seeds"], line["metrics"][scope][name]["values"]))
+    return float(np.mean([values[seed] for seed in seeds]))
 
 
 def _relative(ours: float, base: float) -> Optional[float]:
@@ -182,11 +190,26 @@ def _protocol_line(found: Dict[str, Any], dataset: str) -> str:
     rules = line["protocol"]
     ran_on = "" if line["ran_on"] == dataset else f" THE BUILT-IN MINIATURE {line['ran_on']}, invented data:"
     losses = sorted({row["protocol"]["loss"] for row in found["rows"] if row["dataset"] == dataset})
-    seeds = ", ".join(map(str, line["seeds"]))
+    seeds = ", ".join(map(str, found["seeds"]))
     return (
         f"{dataset}:{ran_on} loss {' / '.join(losses)} | {rules['split']} | {rules['evaluation']['test']} over "
         f"{rules['items']} items | epoch by {rules['selection']} | seeds {seeds} | {line['cases']['all']} users, "
         f"{line['cases']['tail']} with tail items"
+    )
+
+
+def _unfinished(found: Dict[str, Any], dataset: str) -> List[str]:
+    """Return a line that says of which rows not all seeds are done; nothing where all are."""
+    wanted = found["seeds"]
+    short = [
+        f"{line['row']}: seeds {', '.join(map(str, line['seeds']))} of {', '.join(map(str, wanted))}"
+        for line in found["rows"]
+        if line["dataset"] == dataset and line["seeds"] != wanted
+    ]
+    return (
+        [f"Not all runs are done; gains and tests are over the seeds that both have. {'; '.join(short)}."]
+        if short
+        else []
     )
 
 
@@ -204,6 +227,7 @@ def to_markdown(found: Dict[str, Any]) -> str:
     parts = [f"# {found['title']}", found["about"]] if found["about"] else [f"# {found['title']}"]
     for dataset in dict.fromkeys(line["dataset"] for line in found["rows"]):
         parts += [_protocol_line(found, dataset), results_frame(found, dataset).to_markdown(index=False)]
+        parts += _unfinished(found, dataset)
     parts.append(_notes(found))
     tests = tests_frame(found)
     if len(tests):
@@ -220,7 +244,7 @@ def to_latex(found: Dict[str, Any]) -> str:
         text = table.to_latex(hrules=True, column_format="l" + "r" * (len(frame.columns) - 1), position="t",
                               caption=_escaped(_protocol_line(found, dataset)))  # fmt: skip
         parts.append(text.replace("±", "$\\pm$"))
-    return "% " + _notes(found) + "\n" + "\n".join(parts)
+    return "% " + _notes(found).replace("±", "+-") + "\n" + "\n".join(parts)
 
 
 def _escaped(text: str) -> str:

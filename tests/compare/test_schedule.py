@@ -1,0 +1,111 @@
+"""Running a plan: nothing twice, on after an interruption with the same result, one broken run alone."""
+
+import json
+import shutil
+
+import pytest
+
+from recbole_sda import quick_start
+from recbole_sda.compare.plan import Plan, Row
+from recbole_sda.compare.schedule import run_cells
+from recbole_sda.errors import InputError
+from recbole_sda.experiments_cli import main
+from recbole_sda.trainer import RunTrainer
+
+BASE, OURS = Row("BPR", "BPR", None, {}), Row("ours", "BPR_SDA", "BPR", {"id_shrinkage": 2.0})
+
+
+@pytest.fixture
+def plan_of(tiny_keys, tmp_path):
+    """Return a function that makes a plan of rows on the tiny data set."""
+
+    def make(*rows, seeds=(1,), out="out") -> Plan:
+        return Plan("t", "", rows, ("tiny",), seeds, tiny_keys, {}, ("hit@10", "ndcg@10"), "holm", tmp_path / out)
+
+    return make
+
+
+def results_of(plan: Plan) -> dict:
+    return {str(cell): json.loads((cell.folder / "metrics.json").read_text())["test"] for cell in plan.cells()}
+
+
+def test_an_interrupted_comparison_goes_on_to_the_same_result(plan_of, monkeypatch):
+    whole, cut = plan_of(BASE, OURS, seeds=(1, 2)), plan_of(BASE, OURS, seeds=(1, 2), out="cut")
+    assert run_cells(whole.cells()) == {}
+    trained, epochs = RunTrainer._save_last, []
+
+    def save_then_stop(self, epoch):
+        trained(self, epoch)
+        epochs.append(epoch)
+        if len(epochs) == 3:  # after the first of two epochs of the second run
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunTrainer, "_save_last", save_then_stop)
+        with pytest.raises(KeyboardInterrupt):
+            run_cells(cut.cells())
+    assert [cell.is_done for cell in cut.cells()] == [True, False, False, False]
+    made = []
+    for name in ("run", "resume"):
+        own = getattr(quick_start, name)
+        monkeypatch.setattr(quick_start, name, lambda *a, own=own, name=name: made.append(name) or own(*a))
+    assert run_cells(cut.cells()) == {}
+    assert made == ["resume", "run", "run"]
+    assert results_of(cut) == results_of(whole)
+    assert run_cells(cut.cells()) == {} and len(made) == 3  # nothing is left to do
+
+
+def test_a_broken_run_takes_only_those_along_that_need_it(plan_of, monkeypatch):
+    broken = Row("broken", "BPR", None, {"learning_rate": 0.5})
+    needs = Row("needs", "BPR_SDA", None, {"alignment_run": {"row": "broken"}, "alignment_weight": 0.1})
+    plan, own = plan_of(broken, needs, BASE), quick_start.run
+
+    def run(model, dataset, files, keys):
+        if keys.get("learning_rate") == 0.5:
+            raise RuntimeError("diverged")
+        return own(model, dataset, files, keys)
+
+    monkeypatch.setattr(quick_start, "run", run)
+    failed = run_cells(plan.cells())
+    assert list(failed) == ["broken on tiny, seed 1", "needs on tiny, seed 1"]
+    assert "RuntimeError: diverged" in failed["broken on tiny, seed 1"]
+    assert failed["needs on tiny, seed 1"] == "needs broken on tiny, seed 1, which failed"
+    monkeypatch.undo()
+    assert run_cells(plan.cells()) == {}  # tries again what failed
+    assert all(cell.is_done for cell in plan.cells())
+
+
+@pytest.mark.slow
+def test_several_at_once_give_the_same(plan_of):
+    one, many = plan_of(BASE, OURS), plan_of(BASE, OURS, out="many")
+    assert run_cells(one.cells()) == run_cells(many.cells(), parallel=2) == {}
+    assert results_of(one) == results_of(many)
+
+
+def test_folders_of_other_settings_are_refused(plan_of):
+    plan = plan_of(BASE)
+    run_cells(plan.cells())
+    plan.cells()[0].check()
+    other = plan_of(Row("BPR", "BPR", None, {"learning_rate": 0.5}))
+    with pytest.raises(InputError, match="run with other settings .learning_rate 0.001 -> 0.5"):
+        other.cells()[0].check()
+
+
+def test_the_command_writes_tables_and_says_how_to_go_on(tiny_keys, tmp_path, capsys, monkeypatch):
+    path = tmp_path / "mine.yaml"
+    path.write_text("datasets: [tiny]\nseeds: [1, 2]\nmodels: {BPR: , BPR_SDA: {base: BPR}}\nmetrics: [hit@5]\n")
+    keys = {key: value for key, value in tiny_keys.items() if key != "metrics"}
+    words = ["compare", str(path), f"--out={tmp_path / 'out'}", *(f"--{k}={v}" for k, v in keys.items())]
+    assert main([*words, "--table"]) == 2 and "no finished run" in capsys.readouterr().err
+    assert main([*words, "--list"]) == 0 and capsys.readouterr().out.count("to do") == 4
+    with monkeypatch.context() as patch:
+        patch.setattr(quick_start, "run", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
+        assert main(words) == 130 and "the same command goes on" in capsys.readouterr().err
+    assert main(words) == 0
+    assert "| BPR_SDA |" in capsys.readouterr().out
+    assert sorted(p.name for p in (tmp_path / "out").glob("comparison.*")) == [
+        "comparison.json", "comparison.md", "comparison.tex"
+    ]  # fmt: skip
+    shutil.rmtree(tmp_path / "out/tiny/BPR/seed2")
+    assert main([*words, "--list"]) == 0 and capsys.readouterr().out.count("to do") == 1
+    assert main(["compare", str(path), "--parallel=0"]) == 2 and "--parallel=0" in capsys.readouterr().err
