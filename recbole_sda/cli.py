@@ -16,6 +16,7 @@ logger = logging.getLogger(__name__)
 # Commands over many runs, see recbole_sda.experiments_cli.
 EXPERIMENTS = {
     "recommend": "the best items of each user, from a run; also items that came after training",
+    "report": "one page, tables and pictures from folders of comparisons, runs and adaptations",
     "compare": "models x data sets x seeds from one YAML file: a table with gains and paired tests",
 }
 

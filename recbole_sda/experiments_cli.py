@@ -72,8 +72,7 @@ def _recommend(args: argparse.Namespace, keys: Dict[str, Any]) -> None:
     from recbole_sda.recommend.recommender import Recommender
     from recbole_sda.recommend.write import MAX_SHOWN, check_out, with_titles, write_page, write_table
 
-    if keys:
-        raise InputError(f"--{next(iter(keys))} is not an option of recommend; see --help")
+    _no_keys("recommend", keys)
     if args.new_titles and not args.new_items:
         raise InputError("--new-titles belongs to --new-items, the feature store of the same items")
     out = Path(args.out)
@@ -95,6 +94,23 @@ def _recommend(args: argparse.Namespace, keys: Dict[str, Any]) -> None:
         return
     n = write_table((with_titles(block, items) for block in recommender.top(users, args.k)), out)
     logger.info("%s: %d lines", out, n)
+
+
+def _report(args: argparse.Namespace, keys: Dict[str, Any]) -> None:
+    _no_keys("report", keys)
+    try:
+        from recbole_sda.report.report import write_report
+    except ModuleNotFoundError as error:
+        if error.name != "matplotlib":
+            raise
+        raise InputError("reports need matplotlib: pip install -e '.[report]'") from None
+
+    print(write_report(args.folders, args.out, args.title))
+
+
+def _no_keys(command: str, keys: Dict[str, Any]) -> None:
+    if keys:
+        raise InputError(f"--{next(iter(keys))} is not an option of {command}; see --help")
 
 
 def _users(text: Optional[str]) -> Optional[List[str]]:
@@ -125,6 +141,17 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("--list", action="store_true", help="say which runs are done, run nothing")
     compare.add_argument("--table", action="store_true", help="make the table of what is done, run nothing")
     compare.set_defaults(action=_compare)
+
+    report = commands.add_parser(
+        "report",
+        help="one page, Markdown and LaTeX tables, and pictures from run folders",
+        description="Reads folders of comparisons, of runs, of adaptations (lvlm adapt) and of gradient measures (lvlm "
+        "gradients), in any number and order.",
+    )
+    report.add_argument("folders", nargs="+", metavar="FOLDER", help="what the report is about")
+    report.add_argument("--out", default="report", help="folder of index.html and the rest (default: report)")
+    report.add_argument("--title", help="of the page")
+    report.set_defaults(action=_report)
 
     recommend = commands.add_parser(
         "recommend",

@@ -18,6 +18,7 @@ from recbole_sda.datasets import SAMPLE_SUFFIX, Data, choose_dataset, ensure_sam
 from recbole_sda.errors import InputError
 from recbole_sda.files import read_yaml
 from recbole_sda.group_report import RANKS, group_metrics, write_ranks
+from recbole_sda.memory import peak, reset_peak
 from recbole_sda.model.activation import use_fused_gelu
 from recbole_sda.model.item_features import item_tokens
 from recbole_sda.model.table import model_class
@@ -71,6 +72,7 @@ def build(config: RunConfig, run_dir: Path, with_test: bool = True) -> Run:
         torch.set_num_threads(int(config["threads"]))
     if config.ignored_keys:
         logger.warning("not read by %s: %s", config["model"], ", ".join(sorted(set(config.ignored_keys))))
+    reset_peak(config["device"])
     init_seed(config["seed"], config["reproducibility"])
     (run_dir / BEST).parent.mkdir(parents=True, exist_ok=True)  # RecBole's way fails when two processes are at it
     config["checkpoint_dir"] = str(run_dir / BEST.parent)
@@ -146,6 +148,7 @@ def _result(run: Run, valid_result, test_result, rankings: Rankings) -> Dict[str
         "epochs_run": len(_epochs(run.run_dir)),
         "training_batches": getattr(run.data.train, "kind", "as RecBole's"),
         "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
+        "peak_memory_gib": peak(config["device"]),
         "features": getattr(model, "feature_record", None),
         "environment": environment(config["device"]),
         "run_dir": str(run.run_dir),

@@ -1,7 +1,7 @@
 """The plan of a comparison: models x data sets x seeds from one YAML file, each cell with the folder of its run."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
@@ -19,7 +19,9 @@ FOLDER = "experiments"
 KEYS = ("title", "about", "datasets", "seeds", "keys", "dataset_keys", "models", "metrics", "correction")
 ROW_KEYS = ("model", "base", "keys")
 # What a machine needs and a result does not depend on: it may differ between a run and the plan that finds it done.
-MACHINE_KEYS = {"gpu_id", "use_gpu", "threads", "runs_path", "checkpoint_dir", "show_progress", "state", "data_path"}
+MACHINE_KEYS = {
+    "gpu_id", "use_gpu", "threads", "runs_path", "run_dir", "checkpoint_dir", "show_progress", "state", "data_path"
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -75,9 +77,7 @@ class Cell:
         if not (self.folder / CONFIG).is_file():
             return
         made = read_yaml(self.folder / CONFIG)
-        differing = sorted(
-            key for key in {*planned, *made} - MACHINE_KEYS if planned.get(key) != made.get(key) and key != "run_dir"
-        )
+        differing = sorted(key for key in {*planned, *made} - MACHINE_KEYS if planned.get(key) != made.get(key))
         if differing:
             changes = ", ".join(f"{key} {made.get(key)!r} -> {planned.get(key)!r}" for key in differing[:5])
             raise InputError(
@@ -97,6 +97,7 @@ class Plan:
         metrics: columns of the table.
         correction: of the p-values, see :func:`recbole_sda.metrics.significance.corrected`.
         out: folder of the runs and the table.
+        folders: (row, data set, seed) -> folder, of runs that were made elsewhere.
     """
 
     title: str
@@ -109,6 +110,7 @@ class Plan:
     metrics: Tuple[str, ...]
     correction: str
     out: Path
+    folders: Dict[Tuple[str, str, int], Path] = field(default_factory=dict)
 
     def cells(self) -> List[Cell]:
         """Return all runs, in an order in which each comes after those that it needs."""
@@ -124,7 +126,7 @@ class Plan:
         return Cell(row, dataset, seed, self._folder(row.name, dataset, seed), keys)
 
     def _folder(self, row: str, dataset: str, seed: int) -> Path:
-        return self.out / dataset / slug(row) / f"seed{seed}"
+        return self.folders.get((row, dataset, seed), self.out / dataset / slug(row) / f"seed{seed}")
 
 
 def slug(name: str) -> str:

@@ -14,6 +14,7 @@ from recbole_sda.errors import InputError
 from recbole_sda.metrics.significance import corrected, paired_tests
 from recbole_sda.results import METRICS
 
+COMPARISON = "comparison.json"
 LEVEL = 0.05
 TESTS = ("wilcoxon", "t")
 
@@ -133,7 +134,8 @@ def _relative(ours: float, base: float) -> Optional[float]:
 
 
 # what people look at --------------------------------------------------------------------------------------------------
-def _title(name: str) -> str:
+def metric_title(name: str) -> str:
+    """Return a metric as it is printed: ``NDCG@10`` for ``ndcg@10``."""
     metric, _, k = name.partition("@")
     return f"{metric.upper() if metric in ('ndcg', 'mrr') else metric.capitalize()}@{k}"
 
@@ -147,7 +149,7 @@ def results_frame(found: Dict[str, Any], dataset: str) -> pd.DataFrame:
         cells = {"model": line["row"]}
         for scope in SCOPES:
             for name in found["metrics"]:
-                cells[("" if scope == "all" else f"{scope} ") + _title(name)] = _cell(line, scope, name)
+                cells[("" if scope == "all" else f"{scope} ") + metric_title(name)] = _cell(line, scope, name)
         lines.append(cells)
     return pd.DataFrame(lines)
 
@@ -174,7 +176,7 @@ def tests_frame(found: Dict[str, Any]) -> pd.DataFrame:
                     {
                         "data": line["dataset"],
                         "comparison": f"{line['row']} - {line['base']}",
-                        "metric": ("" if scope == "all" else f"{scope} ") + _title(name),
+                        "metric": ("" if scope == "all" else f"{scope} ") + metric_title(name),
                         "users": line["cases"][scope],
                         "difference": f"{test['difference']:+.4f}",
                         "95 % interval": f"{test['low']:+.4f} to {test['high']:+.4f}",
@@ -185,7 +187,8 @@ def tests_frame(found: Dict[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-def _protocol_line(found: Dict[str, Any], dataset: str) -> str:
+def protocol_line(found: Dict[str, Any], dataset: str) -> str:
+    """Say under which protocol the numbers of a data set were made."""
     line = next(line for line in found["rows"] if line["dataset"] == dataset)
     rules = line["protocol"]
     ran_on = "" if line["ran_on"] == dataset else f" THE BUILT-IN MINIATURE {line['ran_on']}, invented data:"
@@ -198,7 +201,7 @@ def _protocol_line(found: Dict[str, Any], dataset: str) -> str:
     )
 
 
-def _unfinished(found: Dict[str, Any], dataset: str) -> List[str]:
+def unfinished(found: Dict[str, Any], dataset: str) -> List[str]:
     """Return a line that says of which rows not all seeds are done; nothing where all are."""
     wanted = found["seeds"]
     short = [
@@ -213,7 +216,8 @@ def _unfinished(found: Dict[str, Any], dataset: str) -> List[str]:
     )
 
 
-def _notes(found: Dict[str, Any]) -> str:
+def notes(found: Dict[str, Any]) -> str:
+    """Say how the tables are to be read."""
     return (
         f"Mean ± sample deviation over seeds; in brackets the gain over the row's base. *: Wilcoxon signed-rank over users "
         f"(each user's metric averaged over the seeds), p < {LEVEL:g} after {found['correction']} correction over the "
@@ -226,9 +230,9 @@ def to_markdown(found: Dict[str, Any]) -> str:
     """Return the whole comparison as Markdown."""
     parts = [f"# {found['title']}", found["about"]] if found["about"] else [f"# {found['title']}"]
     for dataset in dict.fromkeys(line["dataset"] for line in found["rows"]):
-        parts += [_protocol_line(found, dataset), results_frame(found, dataset).to_markdown(index=False)]
-        parts += _unfinished(found, dataset)
-    parts.append(_notes(found))
+        parts += [protocol_line(found, dataset), results_frame(found, dataset).to_markdown(index=False)]
+        parts += unfinished(found, dataset)
+    parts.append(notes(found))
     tests = tests_frame(found)
     if len(tests):
         parts += ["## Paired tests", tests.to_markdown(index=False, disable_numparse=True)]
@@ -242,9 +246,9 @@ def to_latex(found: Dict[str, Any]) -> str:
         frame = results_frame(found, dataset)
         table = frame.style.hide(axis="index").format(escape="latex").format_index(escape="latex", axis=1)
         text = table.to_latex(hrules=True, column_format="l" + "r" * (len(frame.columns) - 1), position="t",
-                              caption=_escaped(_protocol_line(found, dataset)))  # fmt: skip
+                              caption=_escaped(protocol_line(found, dataset)))  # fmt: skip
         parts.append(text.replace("±", "$\\pm$"))
-    return "% " + _notes(found).replace("±", "+-") + "\n" + "\n".join(parts)
+    return "% " + notes(found).replace("±", "+-") + "\n" + "\n".join(parts)
 
 
 def _escaped(text: str) -> str:
@@ -253,9 +257,8 @@ def _escaped(text: str) -> str:
 
 def write_tables(found: Dict[str, Any], out: Path) -> List[Path]:
     """Write comparison.json, .md and .tex; return their paths."""
-    contents = {"json": json.dumps(found, indent=2), "md": to_markdown(found), "tex": to_latex(found)}
-    paths = []
-    for suffix, text in contents.items():
-        paths.append(out / f"comparison.{suffix}")
-        paths[-1].write_text(text, encoding="utf-8")
+    contents = {".json": json.dumps(found, indent=2), ".md": to_markdown(found), ".tex": to_latex(found)}
+    paths = [(out / COMPARISON).with_suffix(suffix) for suffix in contents]
+    for path, text in zip(paths, contents.values()):
+        path.write_text(text, encoding="utf-8")
     return paths

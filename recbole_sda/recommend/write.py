@@ -4,48 +4,18 @@ import os
 from pathlib import Path
 from typing import Callable, Dict, Iterable, List
 
-import jinja2
 import pandas as pd
 import pyarrow
 import pyarrow.parquet
 
 from recbole_sda.errors import InputError
+from recbole_sda.pages import write_html
 from recbole_sda.recommend.catalogue import Item, thumbnail
 
 FORMATS = (".parquet", ".csv", ".html")
 MAX_SHOWN = 50  # users of a page
 HISTORY_SHOWN = 6
-
-PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{{ title }}</title>
-<style>
-  body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 76rem; padding: 0 1rem; color: #111; }
-  h2 { font-size: 1.05rem; margin: 2rem 0 .4rem; border-top: 1px solid #999; padding-top: 1rem; }
-  .row { display: flex; gap: .7rem; overflow-x: auto; padding: .3rem 0 .6rem; }
-  figure { margin: 0; width: 7.4rem; flex: none; font-size: .8rem; }
-  .frame { width: 7.4rem; height: 7.4rem; display: grid; place-items: center; background: #eee; color: #666; }
-  .frame img { max-width: 100%; max-height: 100%; }
-  figcaption { margin-top: .25rem; overflow-wrap: anywhere; }
-  .label { color: #444; font-size: .8rem; }
-  .new { font-weight: 700; border: 1px solid #111; padding: 0 .25rem; }
-</style></head><body>
-<h1>{{ title }}</h1>
-<p>{{ about }}</p>
-{% macro show(item) %}<figure>
-<div class="frame">{% if item.image %}<img src="{{ item.image }}" alt="">{% else %}no picture{% endif %}</div>
-<figcaption>{% if item.place %}<span class="label">{{ item.place }}</span> {% endif %}
-{% if item.new %}<span class="new">new</span> {% endif %}{{ item.title }}</figcaption>
-</figure>{% endmacro %}
-{% for user in users %}
-<h2>User {{ user.id }}</h2>
-<div class="label">last {{ user.history | length }} of {{ user.n_history }}</div>
-<div class="row">{% for item in user.history %}{{ show(item) }}{% endfor %}</div>
-<div class="label">recommended</div>
-<div class="row">{% for item in user.items %}{{ show(item) }}{% endfor %}</div>
-{% endfor %}
-</body></html>
-"""
+PAGE = Path(__file__).with_name("page.html")
 
 
 def check_out(path: Path) -> None:
@@ -117,7 +87,5 @@ def write_page(
                 break
         if len(users) == MAX_SHOWN:
             break
-    text = jinja2.Environment(autoescape=True).from_string(PAGE).render(users=users, title=title, about=about)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(text, encoding="utf-8")
+    write_html(PAGE, out, users=users, title=title, about=about)
     return len(users)

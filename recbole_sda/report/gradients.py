@@ -3,30 +3,21 @@
 import json
 from pathlib import Path
 
-import matplotlib
+from recbole_sda.report.style import Figure, plt, style
 
-matplotlib.use("Agg")
-from matplotlib import pyplot as plt  # noqa: E402
-
-# Distinct in grey and to colour-blind eyes: Okabe and Ito's palette, with markers and lines of their own.
-STYLES = {
-    "lora": ("LoRA", "#0072B2", "o", "-"),
-    "two_lora": ("two LoRAs", "#555555", "s", ":"),
-    "moda": ("MoDA", "#D55E00", "^", "--"),
-}
+NAMES = {"lora": "LoRA", "two_lora": "two LoRAs", "moda": "MoDA"}
 
 
-def draw(result, out) -> Path:
-    """Draw the file that :func:`recbole_sda.lvlm.gradients.write` made; return the picture's path."""
+def conflict_figure(result) -> Figure:
+    """Return the picture of the file that :func:`recbole_sda.lvlm.gradients.write` made."""
     found = json.loads(Path(result).read_text(encoding="utf-8"))
     figure, (by_layer, over_time) = plt.subplots(
         1, 2, figsize=(11, 4), gridspec_kw={"width_ratios": [2, 1]}, layout="constrained"
     )
-    for method, points in found["methods"].items():
-        label, colour, marker, line = STYLES[method]
-        style = {"label": label, "color": colour, "marker": marker, "linestyle": line, "markersize": 5}
-        by_layer.plot(list(points[-1]["layers"].values()), **style)
-        over_time.plot([p["step"] for p in points], [p["mean"] for p in points], **style)
+    for k, (method, points) in enumerate(found["methods"].items()):
+        shape = style(k, label=NAMES[method])
+        by_layer.plot(list(points[-1]["layers"].values()), **shape)
+        over_time.plot([p["step"] for p in points], [p["mean"] for p in points], **shape)
     last = next(iter(found["methods"].values()))[-1]["step"]
     for axes in (by_layer, over_time):
         axes.axhline(0, color="black", linewidth=0.8)
@@ -38,6 +29,12 @@ def draw(result, out) -> Path:
     over_time.set(xlabel="step", title="mean over layers", ylim=(low, high))
     by_layer.legend(frameon=False)
     figure.suptitle(f"Gradient conflict, {found['backbone']['model']}")
+    return figure
+
+
+def draw(result, out) -> Path:
+    """Draw the file of a measurement; return the picture's path."""
+    figure = conflict_figure(result)
     figure.savefig(out, dpi=150)
     plt.close(figure)
     return Path(out)

@@ -1,0 +1,145 @@
+"""What a report is about: comparisons, runs, adaptations and measures of gradient conflict, found by what their folders hold."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Dict, List, Sequence
+
+import numpy as np
+
+from recbole_sda.compare.plan import MACHINE_KEYS, Plan, Row
+from recbole_sda.compare.tables import COMPARISON, compare_runs
+from recbole_sda.errors import InputError
+from recbole_sda.files import read_yaml
+from recbole_sda.model.table import SUFFIX, base_name
+from recbole_sda.results import CONFIG, METRICS
+from recbole_sda.trainer import HISTORY
+
+ADAPTATION, GRADIENTS = "adapt.yaml", "gradients.json"
+
+
+@dataclass
+class Line:
+    """The runs of one row of a comparison on one data set, one per seed.
+
+    Attributes:
+        row, dataset: what the table calls them.
+        folders: of the runs.
+        results: what each run's ``metrics.json`` says.
+        histories: the lines of each run's ``history.jsonl``.
+    """
+
+    row: str
+    dataset: str
+    folders: List[Path]
+    results: List[Dict[str, Any]]
+    histories: List[List[Dict[str, Any]]]
+
+    def group(self, what: str, name: str, metric: str) -> float:
+        """Return a group's metric on test data, mean over seeds; nan without cases."""
+        values = [result["groups"]["test"][what][name].get(metric, np.nan) for result in self.results]
+        return float(np.mean(values))
+
+    def cases(self, what: str, name: str) -> int:
+        """Return how many cases a group has."""
+        return self.results[0]["groups"]["test"][what][name]["cases"]
+
+    def curve(self, phase: str, key: str) -> List[tuple]:
+        """Return per seed the epochs (from 1) and values of a figure of the history; seeds without it are left out."""
+        found = []
+        for history in self.histories:
+            points = [(line["epoch"] + 1, line[key]) for line in history if line["phase"] == phase and key in line]
+            if points:
+                found.append(tuple(zip(*points)))
+        return found
+
+
+@dataclass
+class Material:
+    """All that a report shows.
+
+    Attributes:
+        comparisons: what :func:`recbole_sda.compare.tables.compare_runs` returned.
+        lines: of these comparisons, in their order.
+        adaptations: folder -> record of an adaptation of an LVLM.
+        gradients: files with a measure of gradient conflict.
+    """
+
+    comparisons: List[Dict[str, Any]] = field(default_factory=list)
+    lines: List[Line] = field(default_factory=list)
+    adaptations: Dict[str, Dict[str, Any]] = field(default_factory=dict)
+    gradients: List[Path] = field(default_factory=list)
+
+
+def collect(folders: Sequence[str]) -> Material:
+    """Read folders of comparisons, runs, adaptations and gradient measures, in any order.
+
+    Raises:
+        InputError: a folder is none of these.
+    """
+    found, runs = Material(), []
+    for path in map(Path, folders):
+        if (path / COMPARISON).is_file():
+            found.comparisons.append(json.loads((path / COMPARISON).read_text(encoding="utf-8")))
+        elif (path / METRICS).is_file():
+            runs.append(path)
+        elif (path / ADAPTATION).is_file():
+            found.adaptations[str(path)] = read_yaml(path / ADAPTATION)
+        elif (path / GRADIENTS).is_file():
+            found.gradients.append(path / GRADIENTS)
+        else:
+            raise InputError(
+                f"{path} holds nothing to report on: expected {COMPARISON} (compare), {METRICS} (a run that ended), "
+                f"{ADAPTATION} (lvlm adapt) or {GRADIENTS} (lvlm gradients)"
+            )
+    if runs:
+        found.comparisons.append(compare_runs(plan_of_runs(runs)))
+    found.lines = [_line(row) for comparison in found.comparisons for row in comparison["rows"]]
+    return found
+
+
+def _line(row: Dict[str, Any]) -> Line:
+    folders = [Path(folder) for folder in row["runs"]]
+    for folder in folders:
+        if not (folder / METRICS).is_file():
+            raise InputError(f"{folder} is gone, and {row['row']} on {row['dataset']} was compared by it")
+    results = [json.loads((folder / METRICS).read_text(encoding="utf-8")) for folder in folders]
+    texts = [(folder / HISTORY) for folder in folders]
+    histories = [
+        [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else [] for path in texts
+    ]
+    return Line(row["row"], row["dataset"], folders, results, histories)
+
+
+def plan_of_runs(folders: Sequence[Path]) -> Plan:
+    """Return a comparison of runs that were made one by one.
+
+    A row is a model, with the keys in which its runs differ; an SDA version is compared with the runs of its base, where
+    there is one row of them. Runs that share all of this, data set and seed are an InputError.
+    """
+    configs = [read_yaml(folder / CONFIG) for folder in folders]
+    rows: Dict[str, Row] = {}
+    places: Dict[tuple, Path] = {}
+    for folder, config in zip(folders, configs):
+        name = _row_name(config, configs)
+        rows.setdefault(name, Row(name, config["model"], None, {}))
+        place = (name, config["dataset"], config["seed"])
+        if place in places:
+            raise InputError(f"{folder} and {places[place]} are the same run twice: {name}, seed {config['seed']}")
+        places[place] = folder
+    models = [row.model for row in rows.values()]
+    for name, row in rows.items():
+        base = base_name(row.model)
+        if row.model.endswith(SUFFIX) and models.count(base) == 1:
+            other = next(row.name for row in rows.values() if row.model == base)
+            rows[name] = Row(name, row.model, other, {})
+    datasets, seeds = ({place[k]: None for place in places} for k in (1, 2))
+    metrics = ("hit@10", "ndcg@10")
+    return Plan("Runs", "", tuple(rows.values()), tuple(datasets), tuple(seeds), {}, {}, metrics, "holm", Path(), places)
+
+
+def _row_name(config: Dict[str, Any], others: List[Dict[str, Any]]) -> str:
+    same = [other for other in others if all(other[key] == config[key] for key in ("model", "dataset"))]
+    keys = sorted({key for other in same for key in other} - MACHINE_KEYS - {"seed"})
+    differing = [key for key in keys if any(other.get(key) != config.get(key) for other in same)]
+    return ", ".join([config["model"], *(f"{key}={config.get(key)}" for key in differing)])
