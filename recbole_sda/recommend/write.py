@@ -80,7 +80,7 @@ def write_page(
                     "id": user,
                     "n_history": len(known),
                     "history": [shown(token) for token in known[-HISTORY_SHOWN:]],
-                    "items": [shown(row.item_id, row.rank, row.new) for row in rows.itertuples()],
+                    "top": [shown(row.item_id, row.rank, row.new) for row in rows.itertuples()],
                 }
             )
             if len(users) == MAX_SHOWN:
