@@ -125,7 +125,7 @@ def view_of_others(store: FeatureStore, others: FeatureStore, modality: str, ste
     fitted, rows = x[there].numpy().astype(np.float64), y[present].numpy().astype(np.float64)
     for name, size in parse_steps(steps):
         fitted, step = _fit(name, size, fitted, f"{store.path}, modality {modality!r}")
-        rows = step(rows) if len(rows) else np.zeros((0, fitted.shape[1]))
+        rows = step(rows)
     result = torch.zeros(len(present), fitted.shape[1])
     result[present] = torch.from_numpy(np.ascontiguousarray(rows)).float()
     return result

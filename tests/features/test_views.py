@@ -6,7 +6,7 @@ import torch
 
 from recbole_sda.errors import InputError
 from recbole_sda.features.store import FeatureStore, write_store
-from recbole_sda.features.views import parse_steps, view
+from recbole_sda.features.views import parse_steps, view, view_of_others
 
 
 @pytest.fixture
@@ -83,3 +83,19 @@ def test_malformed_steps(step):
 def test_more_components_than_there_are(wide):
     with pytest.raises(InputError, match="pca:7 asks for more components than 36 items x 6 values give"):
         view(wide, "text", ["pca:7"])
+
+
+@pytest.mark.parametrize("steps", [[], ["center", "l2"], ["pca:3"], ["whiten:3", "l2"]])
+def test_later_items_go_through_the_view_of_the_catalogue(wide, tmp_path, steps):
+    rows = [7, 3, 12]  # 3 has no vector
+    x, present = wide.matrix("text")[rows].numpy(), wide.present("text")[rows].numpy()
+    later = FeatureStore(write_store(tmp_path / "later", ["x", "y", "z"], {"text": x}, {"text": present}))
+    found = view_of_others(wide, later, "text", steps)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, view(wide, "text", steps)[rows], rtol=1e-4, atol=1e-5)
+
+
+def test_later_items_of_another_width_are_refused(wide, tmp_path):
+    narrow = write_store(tmp_path / "narrow", ["x"], {"text": np.ones((1, 4), np.float32)}, {})
+    with pytest.raises(InputError, match="narrow: text has 4 values, but 6 in .*wide"):
+        view_of_others(wide, FeatureStore(narrow), "text", [])

@@ -198,3 +198,14 @@ def test_id_dropout_leaves_whole_rows_out_in_training_only():
         assert 0.15 < (ratio[:, 0] == 0).float().mean() < 0.35
         embedding.eval()
         torch.testing.assert_close(embedding.weight[1:], base.weight[1:])
+
+
+def test_more_rows_are_there_inside_alone():
+    e, rows = embedding(extra=1).eval(), torch.randn(2, DIM)
+    with torch.no_grad():
+        before = e.weight.clone()
+        with e.with_more_rows(rows):
+            assert torch.equal(e.weight, torch.cat([before, rows])) and torch.equal(e(torch.tensor([N + 2])), rows[1:])
+        assert torch.equal(e.weight, before)
+    with pytest.raises(RuntimeError, match="for evaluation"), e.train().with_more_rows(rows):
+        pass
