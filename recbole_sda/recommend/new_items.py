@@ -58,8 +58,8 @@ def embed_new_items(run, store: FeatureStore) -> NewItems:
 
 
 @contextmanager
-def extended(model, new: NewItems) -> Iterator[int]:
-    """Inside, the model's item table ends with the new items, so that it scores them too; gives their first column.
+def extended(model, new: NewItems) -> Iterator[None]:
+    """Inside, the model's item table ends with the new items, so that it scores them too.
 
     A model with a bias per item (BERT4Rec) gives new items the median bias.
     """
@@ -72,7 +72,7 @@ def extended(model, new: NewItems) -> Iterator[int]:
                 model.n_items = first + n_new
                 more = bias.new_full((first + n_new - len(bias),), float(bias.median()))
                 model.output_bias = nn.Parameter(torch.cat([bias.detach(), more]), requires_grad=False)
-            yield first
+            yield
         finally:
             if bias is not None:
                 model.n_items, model.output_bias = n_items, bias

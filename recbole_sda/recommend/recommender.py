@@ -1,5 +1,6 @@
 """The k best items of each user, block by block."""
 
+from contextlib import nullcontext
 from typing import Iterator, List, Optional, Sequence
 
 import numpy as np
@@ -36,8 +37,11 @@ class Recommender:
         if new_items is not None:
             self.new = embed_new_items(self.run, FeatureStore(new_items))
         self.histories = histories(self.run.config)
-        self.users = {str(token): k for k, token in enumerate(self.dataset.field2id_token[self.dataset.uid_field]) if k}
-        self.items = np.asarray(self.dataset.field2id_token[self.dataset.iid_field]).astype(str)
+        tokens = self.dataset.field2id_token
+        self.user_tokens, self.items = (
+            np.asarray(tokens[field]).astype(str) for field in (self.dataset.uid_field, self.dataset.iid_field)
+        )
+        self.users = {token: k for k, token in enumerate(self.user_tokens.tolist()) if k}
 
     def ids_of(self, users: Optional[Sequence[str]]) -> List[int]:
         """Return the internal ids of users; None takes all of them. An unknown user is an InputError."""
@@ -66,16 +70,17 @@ class Recommender:
             Columns ``user_id``, ``rank`` (from 1), ``item_id``, ``score``, ``new`` (the item came after training).
         """
         ids = self.ids_of(users)
-        n = len(self.items) + (len(self.new.ids) if self.new else 0)
-        if not 1 <= k < n:
-            raise InputError(f"k={k}: expected a whole number from 1 to {n - 1}")
+        names = self.items if self.new is None else np.concatenate([self.items, self.new.ids])
+        if not 1 <= k < len(names):
+            raise InputError(f"k={k}: expected a whole number from 1 to {len(names) - 1}")
         self.model.eval()
-        step = max(1, BLOCK_SCORES // n)
-        for start in range(0, len(ids), step):
-            yield self._top(np.asarray(ids[start : start + step]), k)
+        step = max(1, BLOCK_SCORES // len(names))
+        with nullcontext() if self.new is None else extended(self.model, self.new):
+            for start in range(0, len(ids), step):
+                yield self._top(np.asarray(ids[start : start + step]), k, names)
 
-    def _top(self, users: np.ndarray, k: int) -> pd.DataFrame:
-        scores, names = self._scores(users)
+    def _top(self, users: np.ndarray, k: int, names: np.ndarray) -> pd.DataFrame:
+        scores = self._scores(users)
         scores[:, 0] = -torch.inf
         if not self.repeat:
             seen = [self.histories.of(user) for user in users]
@@ -83,11 +88,10 @@ class Recommender:
             scores[torch.from_numpy(row), torch.from_numpy(np.concatenate(seen))] = -torch.inf
         values, places = scores.topk(k, dim=1)
         keep = torch.isfinite(values).numpy()
-        tokens = {user: token for token, user in self.users.items()}
         place = places.numpy()[keep]
         return pd.DataFrame(
             {
-                "user_id": np.repeat([tokens[user] for user in users], keep.sum(axis=1)),
+                "user_id": np.repeat(self.user_tokens[users], keep.sum(axis=1)),
                 "rank": np.broadcast_to(np.arange(1, k + 1), keep.shape)[keep].astype(np.int32),
                 "item_id": names[place],
                 "score": values.numpy()[keep],
@@ -95,18 +99,12 @@ class Recommender:
             }
         )
 
-    def _scores(self, users: np.ndarray) -> tuple:
-        """Return scores of (users, items and new items) on the CPU, and the external id of each column."""
+    def _scores(self, users: np.ndarray) -> Tensor:
+        """Return the scores of items, then new items, (n_users, n_columns), on the CPU."""
         interaction = question(self.run.config, users, self.histories).to(self.device)
-        if self.new is None:
-            return self._predict(interaction, len(self.items)), self.items
-        with extended(self.model, self.new) as first:
-            scores = self._predict(interaction, first + len(self.new.ids))
-        scores = torch.cat([scores[:, : len(self.items)], scores[:, first:]], dim=1)
-        return scores, np.concatenate([self.items, self.new.ids])
-
-    def _predict(self, interaction, n_columns: int) -> Tensor:
-        name = self.run.config["model"]
+        name, n_items = self.run.config["model"], len(self.items)
+        first = n_items if self.new is None else self.model.items.num_embeddings  # column of the first new item
+        n_columns = first + (0 if self.new is None else len(self.new.ids))
         try:
             scores = self.model.full_sort_predict(interaction)
         except NotImplementedError:
@@ -116,4 +114,4 @@ class Recommender:
             raise InputError(
                 f"{name} cannot score items that it was not trained on: they are no part of its graph or its layers"
             )
-        return scores
+        return scores if first == n_items else torch.cat([scores[:, :n_items], scores[:, first:]], dim=1)
