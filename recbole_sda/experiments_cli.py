@@ -117,8 +117,8 @@ def _users(text: Optional[str]) -> Optional[List[str]]:
     """Return the users that were asked for: ids with commas between them, or a file with one per line; None: all."""
     if text is None:
         return None
-    path = Path(text)
-    words = path.read_text(encoding="utf-8").splitlines() if path.is_file() else text.split(",")
+    is_file = "," not in text and Path(text).is_file()
+    words = Path(text).read_text(encoding="utf-8").splitlines() if is_file else text.split(",")
     users = list(dict.fromkeys(word.strip() for word in words if word.strip()))
     if not users:
         raise InputError(f"--users={text}: holds no user")

@@ -19,9 +19,10 @@ FOLDER = "experiments"
 KEYS = ("title", "about", "datasets", "seeds", "keys", "dataset_keys", "models", "metrics", "correction")
 ROW_KEYS = ("model", "base", "keys")
 # What a machine needs and a result does not depend on: it may differ between a run and the plan that finds it done.
-MACHINE_KEYS = {
-    "gpu_id", "use_gpu", "threads", "runs_path", "run_dir", "checkpoint_dir", "show_progress", "state", "data_path"
-}  # fmt: skip
+FOLDER_KEYS = {"runs_path", "run_dir", "checkpoint_dir"}
+MACHINE_KEYS = {"gpu_id", "use_gpu", "threads", "show_progress", "state", *FOLDER_KEYS}
+# What the plan itself gives to each run.
+OWN_KEYS = {"seed": "seeds", "dataset": "datasets", "model": "models"}
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,8 @@ class Cell:
         if not (self.folder / CONFIG).is_file():
             return
         made = read_yaml(self.folder / CONFIG)
+        for values in (planned, made):
+            values["data_path"] = str(Path(values["data_path"]).resolve())
         differing = sorted(key for key in {*planned, *made} - MACHINE_KEYS if planned.get(key) != made.get(key))
         if differing:
             changes = ", ".join(f"{key} {made.get(key)!r} -> {planned.get(key)!r}" for key in differing[:5])
@@ -161,6 +164,8 @@ def read_plan(path, out, changes: Optional[Dict[str, Any]] = None) -> Plan:
     for key in ("datasets", "seeds", "metrics"):
         if key in given:
             values[key] = given.pop(key)
+    for source in (given, values.get("keys") or {}, *(values.get("dataset_keys") or {}).values()):
+        _refuse_own_keys(path, source)
     for key in values:
         if key not in KEYS:
             raise InputError(f"{path}: unknown key {key!r}; allowed are {', '.join(KEYS)}.{nearest(key, KEYS)}")
@@ -191,6 +196,14 @@ def read_plan(path, out, changes: Optional[Dict[str, Any]] = None) -> Plan:
     )
 
 
+def _refuse_own_keys(path, keys: Dict[str, Any]) -> None:
+    for key in keys or {}:
+        if key in OWN_KEYS:
+            raise InputError(f"{path}: {key} is set by the plan for each run; give {OWN_KEYS[key]} instead")
+        if key in FOLDER_KEYS:
+            raise InputError(f"{path}: {key} is set by the plan for each run; give --out instead")
+
+
 def _names(path, key: str, value: Any) -> Tuple[str, ...]:
     value = [value] if isinstance(value, str) else value
     if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
@@ -216,6 +229,7 @@ def _rows(path, models: Any) -> Tuple[Row, ...]:
             raise InputError(
                 f"{path}: models: {name}: {unknown} is not allowed here; allowed are {', '.join(ROW_KEYS)}"
             )
+        _refuse_own_keys(path, row.get("keys"))
         rows[str(name)] = Row(str(name), row.get("model", str(name)), row.get("base"), dict(row.get("keys") or {}))
     for row in rows.values():
         for other in [*row.needs, *([row.base] if row.base else [])]:

@@ -4,28 +4,51 @@ import logging
 import shutil
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Callable, Dict, List, Optional
+
+from filelock import FileLock, Timeout
 
 from recbole_sda import quick_start
 from recbole_sda.checkpoint import LAST
-from recbole_sda.compare.plan import Cell
+from recbole_sda.compare.plan import FOLDER_KEYS, MACHINE_KEYS, Cell
 from recbole_sda.errors import InputError
 from recbole_sda.ray_session import check_room, on_this_worker, ray_session
-from recbole_sda.results import LOG, start_logging
+from recbole_sda.results import CONFIG, LOG, start_logging
 
 logger = logging.getLogger(__name__)
 
 
 def run_cell(cell: Cell) -> None:
-    """Make the run of a cell: go on with an interrupted one, leave a finished one alone."""
+    """Make the run of a cell: go on with an interrupted one, leave a finished one alone.
+
+    Raises:
+        InputError: another process is at this run, or the folder holds something else than a run.
+    """
+    cell.folder.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(cell.folder.with_name(f"{cell.folder.name}.lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise InputError(f"{cell.folder}: another process is at this run") from None
+    try:
+        _run(cell)
+    finally:
+        lock.release()
+
+
+def _run(cell: Cell) -> None:
     if cell.is_done:
         return
-    machine = {"run_dir": str(cell.folder)}
     if (cell.folder / LAST).is_file():
-        quick_start.resume(cell.folder)
+        machine = {key: value for key, value in cell.keys.items() if key in MACHINE_KEYS and key not in FOLDER_KEYS}
+        quick_start.resume(cell.folder, machine)
         return
-    shutil.rmtree(cell.folder, ignore_errors=True)
-    quick_start.run(cell.row.model, cell.dataset, (), {**cell.keys, **machine})
+    if cell.folder.is_dir() and any(cell.folder.iterdir()):  # a run that ended before its first epoch
+        if not (cell.folder / CONFIG).is_file():
+            raise InputError(f"{cell.folder} exists and is not a run folder; choose another --out, or remove it")
+        shutil.rmtree(cell.folder)
+    quick_start.run(cell.row.model, cell.dataset, (), {**cell.keys, "run_dir": str(cell.folder)})
 
 
 def run_cells(cells: List[Cell], parallel: int = 1, gpus: float = 0.0, address: Optional[str] = None) -> Dict[str, str]:
@@ -100,6 +123,12 @@ def _one_by_one(todo: List[Cell], progress: _Progress) -> Dict[str, str]:
     return failed
 
 
+def _for_any_machine(cell: Cell) -> Cell:
+    """Return a cell whose folders do not depend on where its process starts."""
+    data_path = cell.configuration().resolved["data_path"]
+    return replace(cell, folder=cell.folder.resolve(), keys={**cell.keys, "data_path": str(Path(data_path).resolve())})
+
+
 def _remote(cell: Cell) -> Optional[str]:
     start_logging("error")
     try:
@@ -129,7 +158,7 @@ def _by_ray(
                     progress.tell(cell, error)
                 elif len(running) < parallel and not _needs_any(cell, unfinished, todo):
                     waiting.remove(cell)
-                    running[task.remote(cell)] = cell
+                    running[task.remote(_for_any_machine(cell))] = cell
             if not running:
                 continue
             ready, _ = ray.wait(list(running), num_returns=1)

@@ -17,6 +17,7 @@ from recbole_sda.results import METRICS
 COMPARISON = "comparison.json"
 LEVEL = 0.05
 TESTS = ("wilcoxon", "t")
+SAME_RULES = ("split", "evaluation", "items", "repeatable")  # of the protocol; without them a gain means nothing
 
 
 def compare_runs(plan: Plan) -> Dict[str, Any]:
@@ -55,7 +56,7 @@ def _of_row(plan: Plan, row: Row, dataset: str) -> Optional[Dict[str, Any]]:
     if not cells:
         return None
     results = [json.loads((cell.folder / METRICS).read_text(encoding="utf-8")) for cell in cells]
-    users = {scope: _by_seed(cells, plan, scope) for scope in SCOPES}
+    users = {scope: {cell.seed: user_metrics(cell.folder, plan.metrics, scope) for cell in cells} for scope in SCOPES}
     last = results[-1]
     return {
         "row": row.name,
@@ -76,17 +77,6 @@ def _of_row(plan: Plan, row: Row, dataset: str) -> Optional[Dict[str, Any]]:
         },
         "users": users,
     }
-
-
-def _by_seed(cells: List[Cell], plan: Plan, scope: str) -> Dict[int, pd.DataFrame]:
-    """Return each seed's table of users' metrics."""
-    tables = {cell.seed: user_metrics(cell.folder, plan.metrics, scope) for cell in cells}
-    for cell in cells[1:]:
-        if not tables[cell.seed].index.equals(tables[cells[0].seed].index):
-            raise InputError(
-                f"{cell.folder} and {cells[0].folder} have other test users: were the data changed between them?"
-            )
-    return tables
 
 
 def _means(results: List[dict], plan: Plan, cells: List[Cell], scope: str) -> Dict[str, Dict[str, float]]:
@@ -110,13 +100,25 @@ def _against(line: Dict[str, Any], base: Dict[str, Any]) -> None:
     seeds = [seed for seed in line["seeds"] if seed in base["seeds"]]
     if not seeds:
         return
+    for key in SAME_RULES:
+        values = [of["protocol"].get(key) for of in (line, base)]
+        if values[0] != values[1]:
+            raise InputError(
+                f"{line['row']} and {base['row']} on {line['dataset']} cannot be compared: {key} is {values[0]!r} and "
+                f"{values[1]!r}"
+            )
     line["gain"], line["tests"] = {}, {}
     for scope in SCOPES:
-        ours, theirs = (sum(of["users"][scope][seed] for seed in seeds) / len(seeds) for of in (line, base))
-        if not ours.index.equals(theirs.index):
-            raise InputError(
-                f"{line['row']} and {base['row']} on {line['dataset']} have other test users: are the splits equal?"
-            )
+        for seed in seeds:
+            if not line["users"][scope][seed].index.equals(base["users"][scope][seed].index):
+                raise InputError(
+                    f"{line['row']} and {base['row']} on {line['dataset']} have other test users with seed {seed}: were the "
+                    "data changed between them?"
+                )
+        # A random split gives each seed its own test cases: a user's mean is over the seeds that have the user.
+        ours, theirs = (
+            pd.concat([of["users"][scope][seed] for seed in seeds]).groupby(level=0).mean() for of in (line, base)
+        )
         line["gain"][scope] = {
             name: _relative(*(_mean_of(of, scope, name, seeds) for of in (line, base))) for name in ours
         }

@@ -20,6 +20,7 @@ from recbole_sda.features.store import library_versions
 
 logger = logging.getLogger(__name__)
 
+LIGHT = "light"  # what a store says of its encoder; fitted on the store's own items, so two stores' vectors do not compare
 IMAGE_SIZE = 64  # pixels; pictures are resized to IMAGE_SIZE x IMAGE_SIZE
 HUE_BINS, SATURATION_BINS, VALUE_BINS = 12, 4, 4
 
@@ -103,7 +104,7 @@ def provenance(text_dim: int, image_dim: int, fields: Sequence[str]) -> dict:
     """Return what a store of light features records about its encoder."""
     return {
         "encoder": {
-            "model": "light",
+            "model": LIGHT,
             "text": f"TF-IDF (1-2 grams) + SVD {text_dim} over {', '.join(fields) or 'no fields'}",
             "image": f"HSV histogram + HOG + LBP, standardised, PCA {image_dim}",
         },

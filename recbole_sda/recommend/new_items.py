@@ -1,12 +1,13 @@
 """Items that came after training: embedded from their features alone, and scored beside the others."""
 
 from contextlib import contextmanager
-from typing import Iterator, List, NamedTuple
+from typing import Iterator, List, NamedTuple, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from recbole_sda.errors import InputError
+from recbole_sda.features.light import LIGHT
 from recbole_sda.features.store import FeatureStore
 from recbole_sda.features.views import view_of_others
 from recbole_sda.model.item_features import item_tokens
@@ -38,12 +39,8 @@ def embed_new_items(run, store: FeatureStore) -> NewItems:
     if getattr(model, "feature_record", None) is None:
         raise InputError(f"new items need a model that embeds items by their features; {run.config['model']} does not")
     trained_on = FeatureStore(model.feature_record["store"])
-    ours, theirs = trained_on.manifest.get("encoder"), store.manifest.get("encoder")
-    if ours != theirs:
-        raise InputError(
-            f"{store.path} was made by {theirs}, the run's features by {ours}: their vectors do not compare"
-        )
     store.check_modalities(model.modality_names)
+    check_same_space(trained_on, store, model.modality_names)
     known = set(item_tokens(run.data.dataset))
     rows = [row for row, token in enumerate(store.item_ids) if token not in known]
     if not rows:
@@ -55,6 +52,40 @@ def embed_new_items(run, store: FeatureStore) -> NewItems:
     with torch.no_grad():
         _, embeddings = model.items.encoder.eval()(features, present)
     return NewItems([store.item_ids[row] for row in rows], embeddings)
+
+
+def check_same_space(ours: FeatureStore, others: FeatureStore, modalities: Sequence[str]) -> None:
+    """Refuse a store whose vectors are not of the same encoder as ours: they would be embedded, and mean nothing.
+
+    The record of the encoder must be the same. Where it tells too little (none is recorded, or it is one that is fitted on its
+    own catalogue, as the light one), the stores must share items, and these must have the same vectors.
+    """
+    for key in ("encoder", "pooling", "prompt"):
+        values = [store.manifest.get(key) for store in (ours, others)]
+        if values[0] != values[1]:
+            raise InputError(
+                f"{others.path} was made with {key} {values[1]}, the run's features with {values[0]}: their vectors do not compare"
+            )
+    place = {token: row for row, token in enumerate(ours.item_ids)}
+    shared = [(place[token], row) for row, token in enumerate(others.item_ids) if token in place]
+    compared = 0
+    for name in modalities if shared else ():
+        a, b = (torch.tensor(rows) for rows in zip(*shared))
+        both = ours.present(name)[a] & others.present(name)[b]
+        x, y = ours.matrix(name)[a[both]].float(), others.matrix(name)[b[both]].float()
+        if x.shape != y.shape or not torch.allclose(
+            x, y, rtol=1e-2, atol=1e-2 * float(x.abs().mean() if len(x) else 1)
+        ):
+            raise InputError(f"{others.path}: items that {ours.path} has too have other {name} vectors there")
+        compared += len(x)
+    encoder = (others.manifest.get("encoder") or {}).get("model")
+    if not compared and encoder in (None, LIGHT):
+        way = "record it in both with `features import --encoder`" if encoder is None else ""
+        way = way or "extract one store of old and new items, train on it, and give it here too"
+        why = (
+            "its encoder is not recorded" if encoder is None else "the light encoders are fitted on each catalogue anew"
+        )
+        raise InputError(f"{others.path}: {why}, so its vectors may not be those of {ours.path}; {way}")
 
 
 @contextmanager

@@ -15,6 +15,9 @@ from recbole_sda.recommend.catalogue import Item, thumbnail
 FORMATS = (".parquet", ".csv", ".html")
 MAX_SHOWN = 50  # users of a page
 HISTORY_SHOWN = 6
+TEXT = pyarrow.string()
+TYPES = {"user_id": TEXT, "rank": pyarrow.int32(), "item_id": TEXT, "score": pyarrow.float32(), "new": pyarrow.bool_(),
+         "title": TEXT, "image": TEXT}  # fmt: skip
 PAGE = Path(__file__).with_name("page.html")
 
 
@@ -45,9 +48,10 @@ def write_table(blocks: Iterable[pd.DataFrame], out: Path) -> int:
             if out.suffix == ".csv":
                 block.to_csv(draft, mode="a" if n else "w", header=not n, index=False)
             else:
-                table = pyarrow.Table.from_pandas(block, preserve_index=False, schema=writer.schema if writer else None)
-                writer = writer or pyarrow.parquet.ParquetWriter(draft, table.schema, compression="zstd")
-                writer.write_table(table)
+                # named types: a first block without any title would make the column one of nulls
+                schema = pyarrow.schema([(name, TYPES[name]) for name in block.columns])
+                writer = writer or pyarrow.parquet.ParquetWriter(draft, schema, compression="zstd")
+                writer.write_table(pyarrow.Table.from_pandas(block, schema, preserve_index=False))
             n += len(block)
         if writer:
             writer.close()

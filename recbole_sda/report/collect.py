@@ -8,7 +8,7 @@ from typing import Any, Dict, List, Sequence
 import numpy as np
 
 from recbole_sda.compare.plan import MACHINE_KEYS, Plan, Row
-from recbole_sda.compare.tables import COMPARISON, compare_runs
+from recbole_sda.compare.tables import COMPARISON, SAME_RULES, compare_runs
 from recbole_sda.errors import InputError
 from recbole_sda.files import read_yaml
 from recbole_sda.model.table import SUFFIX, base_name
@@ -115,7 +115,8 @@ def plan_of_runs(folders: Sequence[Path]) -> Plan:
     """Return a comparison of runs that were made one by one.
 
     A row is a model, with the keys in which its runs differ; an SDA version is compared with the runs of its base, where
-    there is one row of them. Runs that share all of this, data set and seed are an InputError.
+    there is one row of them and both were evaluated under the same rules with the same loss. Runs that share all of this, data
+    set and seed are an InputError.
     """
     configs = [read_yaml(folder / CONFIG) for folder in folders]
     rows: Dict[str, Row] = {}
@@ -127,15 +128,27 @@ def plan_of_runs(folders: Sequence[Path]) -> Plan:
         if place in places:
             raise InputError(f"{folder} and {places[place]} are the same run twice: {name}, seed {config['seed']}")
         places[place] = folder
-    models = [row.model for row in rows.values()]
     for name, row in rows.items():
-        base = base_name(row.model)
-        if row.model.endswith(SUFFIX) and models.count(base) == 1:
-            other = next(row.name for row in rows.values() if row.model == base)
-            rows[name] = Row(name, row.model, other, {})
+        bases = [other.name for other in rows.values() if other.model == base_name(row.model)]
+        if row.model.endswith(SUFFIX) and len(bases) == 1 and _same_rules(name, bases[0], places):
+            rows[name] = Row(name, row.model, bases[0], {})
     datasets, seeds = ({place[k]: None for place in places} for k in (1, 2))
     metrics = ("hit@10", "ndcg@10")
-    return Plan("Runs", "", tuple(rows.values()), tuple(datasets), tuple(seeds), {}, {}, metrics, "holm", Path(), places)
+    return Plan(
+        "Runs", "", tuple(rows.values()), tuple(datasets), tuple(seeds), {}, {}, metrics, "holm", Path(), places
+    )
+
+
+def _same_rules(one: str, other: str, places: Dict[tuple, Path]) -> bool:
+    """Return whether two rows were judged alike on each data set that both have."""
+    rules: Dict[tuple, Any] = {}
+    for (name, dataset, _), folder in places.items():
+        told = json.loads((folder / METRICS).read_text(encoding="utf-8"))["protocol"]
+        rules[name, dataset] = [told.get(key) for key in (*SAME_RULES, "loss")]
+    datasets = {dataset for name, dataset in rules if name == one} & {
+        dataset for name, dataset in rules if name == other
+    }
+    return all(rules[one, dataset] == rules[other, dataset] for dataset in datasets)
 
 
 def _row_name(config: Dict[str, Any], others: List[Dict[str, Any]]) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence
 
 import yaml
+from filelock import FileLock, Timeout
 from ray import tune
 from ray.tune import Callback
 from ray.tune.schedulers import ASHAScheduler
@@ -19,13 +20,13 @@ from recbole_sda.config import check_keys
 from recbole_sda.errors import InputError
 from recbole_sda.files import read_yaml
 from recbole_sda.ray_session import check_room, on_this_worker, ray_session
-from recbole_sda.results import METRICS, result_table
+from recbole_sda.results import METRICS, result_table, start_logging
 from recbole_sda.tune.space import Space
 from recbole_sda.tune.trial import Trial, outcome, train_trial, trial_folder
 
 logger = logging.getLogger(__name__)
 
-SEARCH, BEST = "search.json", "best.yaml"
+SEARCH, BEST, SCRATCH = "search.json", "best.yaml", ".ray-tune"
 
 
 class Search:
@@ -59,7 +60,9 @@ class Search:
         self.parallel, self.gpus, self.address = parallel, gpus, address
         if parallel < 1:
             raise InputError(f"parallel={parallel}: expected a whole number of at least 1")
-        check_keys(list(space.domains), model, "search space", strict=True)
+        dead = check_keys(list(space.domains), model, "search space", strict=True)
+        if dead:
+            raise InputError(f"search space: {model} does not read {', '.join(dead)}")
         for key in space.domains:
             if key in self.keys or key == "run_dir":
                 raise InputError(f"{key} is given and searched for as well; leave one of the two out")
@@ -83,9 +86,12 @@ class Search:
         """
         started = time.time()
         self.out.mkdir(parents=True, exist_ok=True)
-        with ray_session(self.address):
-            check_room(self.gpus)
-            trials = self._search()
+        try:
+            with FileLock(self.out / ".lock", timeout=0), ray_session(self.address):
+                check_room(self.gpus)
+                trials = self._search()
+        except Timeout:
+            raise InputError(f"{self.out}: another search is at work in this folder") from None
         found = [trial for trial in trials if trial["score"] is not None]
         if not found:
             errors = sorted({trial["error"] for trial in trials if trial["error"]})
@@ -106,9 +112,8 @@ class Search:
     def test(self, found: Dict[str, Any]) -> Dict[str, Any]:
         """Return the result of the best trial with its test metrics, made once and kept in its folder."""
         folder = self.out / found["best"]["folder"]
-        if (folder / METRICS).is_file():
-            result = json.loads((folder / METRICS).read_text(encoding="utf-8"))
-        else:
+        result = json.loads((folder / METRICS).read_text(encoding="utf-8")) if (folder / METRICS).is_file() else None
+        if result is None or result["best_epoch"] != found["best"]["epoch"]:  # a longer search may have trained it on
             result = quick_start.finish(folder)
         logger.info("best of %d trials, %s\n%s", len(found["trials"]), self.out / BEST, result_table(result))
         return result
@@ -123,28 +128,26 @@ class Search:
         (self.out / BEST).write_text(text, encoding="utf-8")
 
     def _search(self) -> List[Dict[str, Any]]:
-        def trainable(drawn: Dict[str, Any]) -> None:
-            logging.disable(logging.CRITICAL)  # the trial's folder has its log
-            train_trial(self.trial(drawn), _report, on_this_worker({}))
+        def trainable(config: Dict[str, Any]) -> None:
+            start_logging("error")  # the trial's folder has its log
+            train_trial(self.trial(config["drawn"]), _report, on_this_worker({}))
 
-        n = self.space.samples
         scheduler = ASHAScheduler(
             time_attr="epoch",
             max_t=max(self.epochs, self.space.grace_epochs),
             grace_period=min(self.space.grace_epochs, self.epochs),
             reduction_factor=self.space.reduction,
         )
-        folder = self.out / "ray"
+        folder = self.out / SCRATCH
         shutil.rmtree(folder, ignore_errors=True)
         tuner = tune.Tuner(
             tune.with_resources(trainable, {"cpu": 1, "gpu": self.gpus}),
-            param_space=self.space.for_ray(),
+            param_space={"drawn": tune.grid_search(self.space.settings())},
             tune_config=tune.TuneConfig(
                 metric="best",
                 mode="max" if self.bigger else "min",
-                num_samples=n or 1,
                 scheduler=scheduler,
-                search_alg=BasicVariantGenerator(random_state=self.space.seed, max_concurrent=self.parallel),
+                search_alg=BasicVariantGenerator(max_concurrent=self.parallel),
             ),
             run_config=tune.RunConfig(
                 storage_path=str(folder), name="search", verbose=0, callbacks=[_Progress(self.metric)]
@@ -153,10 +156,10 @@ class Search:
         results = tuner.fit()
         trials = {}
         for result in results:
-            trial = self.trial(result.config)
+            trial = self.trial(result.config["drawn"])
             known = outcome(trial.folder, self.metric, self.bigger)
             trials[trial.folder.name] = {
-                "settings": result.config,
+                "settings": result.config["drawn"],
                 "score": known.score if known else None,
                 "epoch": known.epoch if known else None,
                 "epochs": known.epochs if known else 0,
@@ -184,7 +187,8 @@ class _Progress(Callback):
     def _tell(self, trial, how: str) -> None:
         self.ended += 1
         last = trial.last_result or {}
-        drawn = ", ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in trial.config.items())
+        settings = trial.config["drawn"].items()
+        drawn = ", ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in settings)
         best = f"{self.metric} {last['best']:.4f}" if "best" in last else "no evaluation"
         logger.info("trial %d %s: %s after %s epochs | %s", self.ended, how, best, last.get("epoch", 0), drawn)
 

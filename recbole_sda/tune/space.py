@@ -2,14 +2,18 @@
 
 import math
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any, Dict, List, Optional
+
+import numpy as np
 
 from recbole_sda.errors import InputError, nearest
 from recbole_sda.files import parse_value, properties_dir, read_yaml
 
 FOLDER = "search"
 SETTINGS = ("samples", "grace_epochs", "reduction", "seed", "space")
+DRAWS = 50  # tries per setting to find one that was not drawn yet
 # kind -> number of values; None: any
 KINDS = {"choice": None, "uniform": 2, "loguniform": 2, "quniform": 3, "randint": 2}
 
@@ -27,13 +31,13 @@ class Domain:
     kind: str
     values: List[Any]
 
-    def for_ray(self, grid: bool = False) -> Any:
-        """Return the domain as Ray Tune takes it."""
+    def draw(self, generator: np.random.RandomState) -> Any:
+        """Return a value drawn by Ray Tune's own distribution, as plain data."""
         from ray import tune
 
-        if self.kind == "choice":
-            return tune.grid_search(self.values) if grid else tune.choice(self.values)
-        return getattr(tune, self.kind)(*self.values)
+        found = getattr(tune, self.kind)(*([self.values] if self.kind == "choice" else self.values))
+        value = found.sample(random_state=generator)
+        return value.item() if isinstance(value, np.generic) else value
 
 
 @dataclass(frozen=True)
@@ -75,9 +79,24 @@ class Space:
                 )
         return found
 
-    def for_ray(self) -> Dict[str, Any]:
-        """Return the space as Ray Tune takes it."""
-        return {key: domain.for_ray(self.samples is None) for key, domain in self.domains.items()}
+    def settings(self) -> List[Dict[str, Any]]:
+        """Return the settings to try, no two alike: every combination, or ``samples`` drawn ones.
+
+        Where there are no more combinations than samples, each is tried once.
+        """
+        names = list(self.domains)
+        if all(domain.kind == "choice" for domain in self.domains.values()):
+            sizes = math.prod(len(domain.values) for domain in self.domains.values())
+            if self.samples is None or sizes <= self.samples:
+                return [dict(zip(names, values)) for values in product(*(self.domains[name].values for name in names))]
+        generator, found = np.random.RandomState(self.seed), []
+        for _ in range(DRAWS * self.samples):  # a space of few whole numbers may not hold that many
+            drawn = {name: domain.draw(generator) for name, domain in self.domains.items()}
+            if drawn not in found:
+                found.append(drawn)
+            if len(found) == self.samples:
+                break
+        return found
 
 
 def find_space(name: str) -> Path:

@@ -22,9 +22,10 @@ def block(user: str, new: bool = False) -> pd.DataFrame:
 @pytest.mark.parametrize("suffix, read", [(".csv", pd.read_csv), (".parquet", pd.read_parquet)])
 def test_tables_are_whole_or_not_there(tmp_path, suffix, read):
     out = tmp_path / "deep" / f"top{suffix}"
-    assert write.write_table((write.with_titles(block(u), ITEMS) for u in "xy"), out) == 4
+    titles = [{"other": Item("t", None)}, ITEMS]  # the first block has none
+    assert write.write_table((write.with_titles(block(u), t) for u, t in zip("xy", titles)), out) == 4
     table = read(out)
-    assert table["user_id"].tolist() == list("xxyy") and table["title"].isna().tolist() == [False, True] * 2
+    assert table["user_id"].tolist() == list("xxyy") and table["title"].isna().tolist() == [True, True, False, True]
 
     def broken():
         yield block("x")
@@ -88,6 +89,7 @@ def test_the_command(run_dir, tmp_path, items_file):
         (["--out=a.txt"], "--out=a.txt: expected a file that ends with .parquet, .csv, .html"),
         (["--out=a.csv", "--users=u1,u99"], "user 'u99' is not in tiny"),
         (["--out=a.csv", "--users= ,"], "holds no user"),
+        (["--out=a.csv", "--users=" + ",".join(f"u{k}" for k in range(100))], "user 'u43' is not in tiny"),
         (["--out=a.csv", "--k=0"], "k=0: expected a whole number from 1 to 37"),
         (["--out=a.csv", "--new-titles=x.jsonl"], "--new-titles belongs to --new-items"),
         (["--out=a.csv", "--new-items=nowhere"], "nowhere"),

@@ -35,7 +35,9 @@ def test_a_search_tests_its_best_trial_alone(tmp_path, tiny_keys):
     assert found["best"] == max(found["trials"], key=lambda trial: trial["score"])
     assert [path.parent for path in tmp_path.glob("trials/*/metrics.json")] == [tmp_path / found["best"]["folder"]]
     assert abs(result["valid"]["ndcg@10"] - found["best"]["score"]) < 1e-6 and result["test"]
-    assert not (tmp_path / "ray").exists()
+    assert not (tmp_path / ".ray-tune").exists()
+    log = (tmp_path / found["best"]["folder"] / "run.log").read_text()
+    assert "validation NDCG@10" in log or "validation ndcg@10" in log
 
 
 @pytest.mark.slow
@@ -88,5 +90,7 @@ def test_wrong_searches_are_refused_before_anything_starts(tiny_keys, tmp_path, 
     space = Space({"learning_rate": Domain("choice", [0.1, 0.2])})
     with pytest.raises(InputError, match=message):
         Search("SASRec_SDA", "tiny", space, (), {**tiny_keys, **keys}, tmp_path, **options)
+    with pytest.raises(InputError, match="search space: SASRec does not read id_shrinkage"):
+        Search("SASRec", "tiny", Space({"id_shrinkage": Domain("choice", [1])}), (), tiny_keys, tmp_path)
     with pytest.raises(InputError, match="search space: 'learning_rat'"):
         Search("SASRec_SDA", "tiny", Space({"learning_rat": Domain("choice", [1])}), (), tiny_keys, tmp_path)

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from recbole_sda.errors import InputError
-from recbole_sda.tune.space import Domain, find_space, read_space
+from recbole_sda.tune.space import Domain, Space, find_space, read_space
 
 
 def test_a_yaml_space(tmp_path):
@@ -16,7 +16,20 @@ def test_a_yaml_space(tmp_path):
     space = read_space(path)
     assert space.samples == 7 and space.grace_epochs == 5
     assert space.domains["n_layers"] == Domain("choice", [1, 2])
-    assert space.for_ray()["lr"].lower == 1e-4
+    drawn = space.settings()
+    assert len(drawn) == 7 and drawn == space.settings() != space.changed({"seed": 1}, "x").settings()
+    assert all(
+        1e-4 <= one["lr"] <= 1e-2 and one["n_layers"] in (1, 2) and type(one["dropout"]) is float for one in drawn
+    )
+
+
+def test_no_setting_is_tried_twice():
+    choices = {"a": Domain("choice", [1, 2, 3]), "b": Domain("choice", [True, None])}
+    every = [{"a": a, "b": b} for a in (1, 2, 3) for b in (True, None)]
+    assert Space(choices, samples=None).settings() == Space(choices, samples=20).settings() == every
+    some = Space(choices, samples=5).settings()
+    assert len(some) == 5 and all(some.count(one) == 1 and one in every for one in some)
+    assert sorted(one["n"] for one in Space({"n": Domain("randint", [0, 3])}, samples=9).settings()) == [0, 1, 2]
 
 
 def test_recboles_own_file(tmp_path):
