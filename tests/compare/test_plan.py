@@ -56,6 +56,11 @@ def test_the_command_line_changes_a_plan(tmp_path):
         ({"seeds": ["one"]}, "seeds=.*'one'.*whole numbers"),
         ({"datasets": [3]}, "datasets=.*list of names"),
         ({"metrics": ["hit@5", "gini@5"]}, "metrics: 'gini@5': expected a name like hit@10"),
+        ({"keys": {"seed": 3}}, "seed is set by the plan for each run; give seeds instead"),
+        (
+            {"models": {"BPR": {"keys": {"run_dir": "x"}}}},
+            "run_dir is set by the plan for each run; give --out instead",
+        ),
         ({"correction": "none"}, "correction='none': allowed are holm, benjamini-hochberg"),
         ({"dataset_keys": {"tinny": {}}}, "dataset_keys: 'tinny' is not in datasets"),
         ({"models": ["BPR"]}, "models: expected"),
@@ -67,6 +72,11 @@ def test_the_command_line_changes_a_plan(tmp_path):
 def test_errors_name_the_place(tmp_path, changes, message):
     with pytest.raises(InputError, match=message):
         read_plan(write(tmp_path, **changes), tmp_path)
+
+
+def test_keys_of_the_command_line_that_the_plan_sets(tmp_path):
+    with pytest.raises(InputError, match="dataset is set by the plan for each run; give datasets instead"):
+        read_plan(write(tmp_path), tmp_path, {"dataset": "other"})
 
 
 def test_rows_that_need_each_other(tmp_path):

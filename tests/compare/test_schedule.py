@@ -2,12 +2,18 @@
 
 import json
 import shutil
+from dataclasses import replace
 
+import numpy as np
+import pandas as pd
 import pytest
+from filelock import FileLock
 
 from recbole_sda import quick_start
 from recbole_sda.compare.plan import Plan, Row
 from recbole_sda.compare.schedule import run_cells
+from recbole_sda.compare.tables import compare_runs
+from recbole_sda.compare.users import user_metrics
 from recbole_sda.errors import InputError
 from recbole_sda.experiments_cli import main
 from recbole_sda.trainer import RunTrainer
@@ -73,6 +79,37 @@ def test_a_broken_run_takes_only_those_along_that_need_it(plan_of, monkeypatch):
     monkeypatch.undo()
     assert run_cells(plan.cells()) == {}  # tries again what failed
     assert all(cell.is_done for cell in plan.cells())
+
+
+def test_a_run_that_another_process_is_at_is_left_alone(plan_of):
+    plan = plan_of(BASE)
+    cell = plan.cells()[0]
+    cell.folder.parent.mkdir(parents=True)
+    with FileLock(cell.folder.with_name("seed1.lock")):
+        assert "another process is at this run" in run_cells([cell])[str(cell)]
+    assert run_cells([cell]) == {} and cell.is_done
+
+
+def test_what_is_not_a_run_is_never_removed(plan_of):
+    cell = plan_of(BASE).cells()[0]
+    cell.folder.mkdir(parents=True)
+    (cell.folder / "thesis.tex").write_text("")
+    assert "exists and is not a run folder" in run_cells([cell])[str(cell)]
+    assert (cell.folder / "thesis.tex").is_file()
+    (cell.folder / "thesis.tex").rename(cell.folder / "config.yaml")  # a run that ended before its first epoch
+    assert run_cells([cell]) == {} and cell.is_done
+
+
+def test_random_splits_are_compared_seed_by_seed(plan_of, tiny_keys):
+    ratio = {"split": {"RS": [0.6, 0.2, 0.2]}, "order": "RO", "group_by": "none", "mode": "full"}
+    plan = plan_of(BASE, OURS, seeds=(1, 2))
+    plan = replace(plan, keys={**tiny_keys, "eval_args": ratio})
+    assert run_cells(plan.cells()) == {}
+    found = compare_runs(plan)["rows"][1]
+    tables = [[user_metrics(plan.cell(row, "tiny", s).folder, ["hit@10"]) for s in (1, 2)] for row in (BASE, OURS)]
+    both = [ours - base for base, ours in zip(*tables)]
+    expected = pd.concat(both).groupby(level=0).mean()["hit@10"].mean()
+    assert np.isclose(found["tests"]["all"]["hit@10"]["difference"], expected)
 
 
 @pytest.mark.slow

@@ -98,6 +98,18 @@ def test_other_users_cannot_be_paired(plan):
         compare_runs(other)
 
 
+def test_other_rules_are_not_compared(plan):
+    for seed in (1, 2):
+        path = plan.out / f"d/ours/seed{seed}/metrics.json"
+        told = json.loads(path.read_text())
+        told["protocol"]["evaluation"] = {"test": "100 uniform negatives"}
+        path.write_text(json.dumps(told))
+    with pytest.raises(
+        InputError, match="ours and base on d cannot be compared: evaluation is .*100 uniform negatives"
+    ):
+        compare_runs(plan)
+
+
 def test_a_users_metrics(tmp_path):
     write_run(tmp_path / "run", [1, 4, 20], users=["a", "a", "b"], tail=[True, False, False])
     found = user_metrics(tmp_path / "run", ["hit@10", "mrr@10"])

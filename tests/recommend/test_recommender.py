@@ -8,6 +8,7 @@ import torch
 from recbole_sda import quick_start
 from recbole_sda.errors import InputError
 from recbole_sda.features.store import FeatureStore, write_store
+from recbole_sda.recommend.new_items import check_same_space
 from recbole_sda.recommend.recommender import Recommender
 
 
@@ -136,3 +137,23 @@ def test_stores_of_another_encoder_are_refused(trained, data_path, tmp_path):
         Recommender(trained("SASRec_SDA"), new_items=str(new_store(data_path, tmp_path, {"model": "other"})))
     with pytest.raises(InputError, match="holds no item that the run's data set lacks"):
         Recommender(trained("SASRec_SDA"), new_items=str(data_path / "tiny/features/random"))
+
+
+def store_of(path, model, ids, scale=1.0):
+    rng = np.random.default_rng(0)
+    rows = {token: rng.normal(size=4) for token in ("a", "b", "c", "d")}
+    features = {"text": np.stack([scale * rows[token] for token in ids]).astype(np.float32)}
+    return FeatureStore(write_store(path, list(ids), features, {}, {"encoder": {"model": model}}))
+
+
+@pytest.mark.parametrize(
+    "model, message", [("light", "fitted on each catalogue anew"), (None, "encoder is not recorded")]
+)
+def test_vectors_of_an_encoder_that_tells_too_little_must_share_items(tmp_path, model, message):
+    ours = store_of(tmp_path / "ours", model, "abc")
+    with pytest.raises(InputError, match=message):
+        check_same_space(ours, store_of(tmp_path / "apart", model, "d"), ["text"])
+    check_same_space(ours, store_of(tmp_path / "shared", model, "dc"), ["text"])
+    with pytest.raises(InputError, match="have other text vectors there"):
+        check_same_space(ours, store_of(tmp_path / "fitted-anew", model, "dc", scale=1.2), ["text"])
+    check_same_space(store_of(tmp_path / "known", "m", "abc"), store_of(tmp_path / "new", "m", "d"), ["text"])
