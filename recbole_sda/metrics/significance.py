@@ -16,6 +16,10 @@ def paired_tests(ours: np.ndarray, base: np.ndarray, seed: int = 0) -> Dict[str,
     Args:
         ours, base: a metric of the same users under two models, (n,).
         seed: of the resampling.
+
+    Note:
+        Users whom both models serve alike, most of them at small k, are left out of the signed ranks, as Wilcoxon did. Counting
+        each as half a gain and half a loss found a difference in 0.5 % of cases where there was none, at the level of 5 %.
     """
     difference = np.asarray(ours, dtype=float) - np.asarray(base, dtype=float)
     mean = float(difference.mean())
@@ -24,7 +28,7 @@ def paired_tests(ours: np.ndarray, base: np.ndarray, seed: int = 0) -> Dict[str,
     low, high = bootstrap_interval(difference, seed)
     return {
         "difference": mean,
-        "wilcoxon": float(stats.wilcoxon(difference, zero_method="zsplit").pvalue),
+        "wilcoxon": float(stats.wilcoxon(difference, zero_method="wilcox").pvalue),
         "t": float(stats.ttest_1samp(difference, 0.0).pvalue),
         "low": low,
         "high": high,

@@ -20,6 +20,13 @@ def test_no_difference_is_found_as_often_as_the_level_says():
     assert sum(found) <= 9
 
 
+def test_users_served_alike_do_not_hide_the_others():
+    """Nine users in ten get the same from both; signs of the rest are drawn: p-values are as often small as they say."""
+    change = np.where(RNG.random(1000) < 0.1, RNG.random(1000), 0.0)
+    found = [paired_tests(change * RNG.choice([-1, 1], 1000), np.zeros(1000))["wilcoxon"] for _ in range(200)]
+    assert 0.35 < np.mean(np.array(found) < 0.5) < 0.65 and np.mean(np.array(found) < 0.1) > 0.04
+
+
 def test_corrections_by_hand():
     assert np.allclose(corrected([0.01, 0.04, 0.03]), [0.03, 0.06, 0.06])
     assert np.allclose(corrected([0.01, 0.04, 0.03], "benjamini-hochberg"), [0.03, 0.04, 0.04])
