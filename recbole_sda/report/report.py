@@ -81,7 +81,7 @@ class Report:
         section = Section("Results")
         for k, found in enumerate(self.material.comparisons):
             for dataset in dict.fromkeys(line["dataset"] for line in found["rows"]):
-                text = " ".join([protocol_line(found, dataset), *unfinished(found, dataset)])
+                text = ". ".join([protocol_line(found, dataset), *unfinished(found, dataset)])
                 section.parts.append(Part(text, dataset, results_frame(found, dataset)))
             section.parts.append(Part(notes(found)))
             caption = (
