@@ -5,7 +5,6 @@ All three share data, split, loss, seed and every key that is not SDA's. A run t
     python benchmarks/controls.py --data_path=dataset --dataset=Amazon_Instruments [--base=SASRec] [--seeds=[1,2]] [--key=value ...]
 """
 
-import json
 import logging
 import sys
 from pathlib import Path
@@ -14,7 +13,7 @@ from statistics import mean, stdev
 from recbole_sda.command import guarded, parse
 from recbole_sda.errors import InputError
 from recbole_sda.quick_start import run
-from recbole_sda.results import METRICS, start_logging
+from recbole_sda.results import METRICS, read_metrics, start_logging
 
 COLUMNS = ("hit@10", "ndcg@10", "hit@20", "ndcg@20")
 
@@ -32,7 +31,7 @@ def result(folder: Path, model: str, dataset: str, files: list, keys: dict) -> d
     """Return the metrics of a run, made now unless the folder holds them."""
     if not (folder / METRICS).is_file():
         run(model, dataset, files, {**keys, "run_dir": str(folder)})
-    return json.loads((folder / METRICS).read_text(encoding="utf-8"))
+    return read_metrics(folder)
 
 
 def row(name: str, results: list) -> str:

@@ -20,6 +20,7 @@ from recbole_sda.errors import InputError
 from recbole_sda.group_report import group_metrics
 from recbole_sda.quick_start import build, configure
 from recbole_sda.results import start_logging
+from recbole_sda.trainer import read_history
 
 PLAN = Path(__file__).with_suffix(".yaml")
 logger = logging.getLogger("defaults")
@@ -31,7 +32,7 @@ def validate(model: str, dataset: str, keys: dict) -> dict:
     with tempfile.TemporaryDirectory() as folder:
         run = build(config, Path(folder), with_test=False)
         run.trainer.fit(run.data.train, run.data.valid)
-        lines = [json.loads(line) for line in (Path(folder) / "history.jsonl").read_text().splitlines()]
+        lines = read_history(folder)
     seconds = [line["seconds"] for line in lines if line["phase"] == "train"]
     groups = group_metrics(run.trainer.best_ranking, run.data.counts, config, "valid")
     tail = {name: value for name, value in groups["items"]["tail"].items() if name.endswith("@10") or name == "cases"}

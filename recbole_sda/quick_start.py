@@ -1,6 +1,5 @@
 """One experiment from start to end: configure, load, train, evaluate, write the run folder."""
 
-import json
 import logging
 import shutil
 import time
@@ -32,7 +31,7 @@ from recbole_sda.results import (
     write_config,
     write_metrics,
 )
-from recbole_sda.trainer import HISTORY, RunTrainer, make_trainer
+from recbole_sda.trainer import RunTrainer, make_trainer, read_history
 
 from recbole.utils import init_seed  # isort: skip  (after recbole_sda.config, which makes RecBole importable)
 
@@ -124,10 +123,8 @@ def _write(run: Run, result: Dict[str, Any], rankings: Rankings, seconds: float)
 
 
 def _epochs(run_dir: Path) -> List[dict]:
-    """Return the history's line of each trained epoch; models without training have none."""
-    path = run_dir / HISTORY
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    return [line for line in map(json.loads, lines) if line["phase"] == "train"]
+    """Return the history's line of each trained epoch."""
+    return [line for line in read_history(run_dir) if line["phase"] == "train"]
 
 
 def _result(run: Run, valid_result, test_result, rankings: Rankings) -> Dict[str, Any]:

@@ -149,6 +149,11 @@ def write_metrics(run_dir: Path, content: Dict[str, Any], name: str = METRICS) -
     (run_dir / name).write_text(text + "\n", encoding="utf-8")
 
 
+def read_metrics(run_dir: Path) -> Dict[str, Any]:
+    """Return what a finished run's ``metrics.json`` says."""
+    return json.loads((run_dir / METRICS).read_text(encoding="utf-8"))
+
+
 def result_table(result: Dict[str, Any]) -> str:
     """Return the table at the end of a run, with the protocol above it."""
     rules = result["protocol"]

@@ -31,6 +31,13 @@ OWN_STAGES = {
 }
 
 
+def read_history(run_dir) -> List[dict]:
+    """Return the lines of a run's history so far; models without training have none."""
+    path = Path(run_dir) / HISTORY
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    return [json.loads(line) for line in lines]
+
+
 def rng_state() -> dict:
     """Return the state of every random stream that training draws from."""
     return {
@@ -235,10 +242,8 @@ class RunTrainer:
 
     def _cut_history(self, epoch: int) -> None:
         """Drop what an interrupted epoch left behind."""
-        path = self.run_dir / HISTORY
-        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-        kept = [line for line in lines if json.loads(line)["epoch"] < epoch]
-        path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+        kept = [json.dumps(line) + "\n" for line in read_history(self.run_dir) if line["epoch"] < epoch]
+        (self.run_dir / HISTORY).write_text("".join(kept), encoding="utf-8")
 
 
 def make_trainer(config, model, run_dir):

@@ -18,8 +18,8 @@ from recbole_sda.results import CONFIG, METRICS, config_text
 FOLDER = "experiments"
 KEYS = ("title", "about", "datasets", "seeds", "keys", "dataset_keys", "models", "metrics", "correction")
 ROW_KEYS = ("model", "base", "keys")
-# What a machine needs and a result does not depend on: it may differ between a run and the plan that finds it done.
 FOLDER_KEYS = {"runs_path", "run_dir", "checkpoint_dir"}
+# What a machine needs and a result does not depend on: it may differ between a run and the plan that finds it done.
 MACHINE_KEYS = {"gpu_id", "use_gpu", "threads", "show_progress", "state", *FOLDER_KEYS}
 # What the plan itself gives to each run.
 OWN_KEYS = {"seed": "seeds", "dataset": "datasets", "model": "models"}
@@ -177,7 +177,7 @@ def read_plan(path, out, changes: Optional[Dict[str, Any]] = None) -> Plan:
     if correction not in CORRECTIONS:
         raise InputError(f"{path}: correction={correction!r}: allowed are {', '.join(CORRECTIONS)}")
     metrics = _names(path, "metrics", values.get("metrics", ["hit@10", "ndcg@10"]))
-    cutoffs(metrics)
+    cutoffs(metrics)  # a wrong name is reported before the first run
     dataset_keys = values.get("dataset_keys") or {}
     for name in dataset_keys:
         if name not in datasets and "datasets" not in (changes or {}):

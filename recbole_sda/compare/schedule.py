@@ -7,12 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Callable, Dict, List, Optional
 
-from filelock import FileLock, Timeout
-
 from recbole_sda import quick_start
 from recbole_sda.checkpoint import LAST
 from recbole_sda.compare.plan import FOLDER_KEYS, MACHINE_KEYS, Cell
 from recbole_sda.errors import InputError
+from recbole_sda.locks import alone
 from recbole_sda.ray_session import check_room, on_this_worker, ray_session
 from recbole_sda.results import CONFIG, LOG, start_logging
 
@@ -26,15 +25,9 @@ def run_cell(cell: Cell) -> None:
         InputError: another process is at this run, or the folder holds something else than a run.
     """
     cell.folder.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(cell.folder.with_name(f"{cell.folder.name}.lock"))
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise InputError(f"{cell.folder}: another process is at this run") from None
-    try:
+    lock = cell.folder.with_name(f"{cell.folder.name}.lock")
+    with alone(lock, f"{cell.folder}: another process is at this run"):
         _run(cell)
-    finally:
-        lock.release()
 
 
 def _run(cell: Cell) -> None:

@@ -12,7 +12,7 @@ from recbole_sda.compare.plan import Cell, Plan, Row
 from recbole_sda.compare.users import SCOPES, user_metrics
 from recbole_sda.errors import InputError
 from recbole_sda.metrics.significance import corrected, paired_tests
-from recbole_sda.results import METRICS
+from recbole_sda.results import read_metrics
 
 COMPARISON = "comparison.json"
 LEVEL = 0.05
@@ -55,7 +55,7 @@ def _of_row(plan: Plan, row: Row, dataset: str) -> Optional[Dict[str, Any]]:
     cells = [cell for cell in (plan.cell(row, dataset, seed) for seed in plan.seeds) if cell.is_done]
     if not cells:
         return None
-    results = [json.loads((cell.folder / METRICS).read_text(encoding="utf-8")) for cell in cells]
+    results = [read_metrics(cell.folder) for cell in cells]
     users = {scope: {cell.seed: user_metrics(cell.folder, plan.metrics, scope) for cell in cells} for scope in SCOPES}
     last = results[-1]
     return {

@@ -1,6 +1,7 @@
 """Recommendations as parquet, CSV, or a page to look at."""
 
 import os
+from itertools import islice
 from pathlib import Path
 from typing import Callable, Dict, Iterable, List
 
@@ -76,20 +77,16 @@ def write_page(
         return {"title": item.title or token, "image": thumbnail(item.image), "place": place, "new": new}
 
     users = []
-    for block in blocks:
-        for user, rows in block.groupby("user_id", sort=False):
-            known = history(user)
-            users.append(
-                {
-                    "id": user,
-                    "n_history": len(known),
-                    "history": [shown(token) for token in known[-HISTORY_SHOWN:]],
-                    "top": [shown(row.item_id, row.rank, row.new) for row in rows.itertuples()],
-                }
-            )
-            if len(users) == MAX_SHOWN:
-                break
-        if len(users) == MAX_SHOWN:
-            break
+    by_user = (pair for block in blocks for pair in block.groupby("user_id", sort=False))
+    for user, rows in islice(by_user, MAX_SHOWN):
+        known = history(user)
+        users.append(
+            {
+                "id": user,
+                "n_history": len(known),
+                "history": [shown(token) for token in known[-HISTORY_SHOWN:]],
+                "top": [shown(row.item_id, row.rank, row.new) for row in rows.itertuples()],
+            }
+        )
     write_html(PAGE, out, users=users, title=title, about=about)
     return len(users)

@@ -12,8 +12,8 @@ from recbole_sda.compare.tables import COMPARISON, SAME_RULES, compare_runs
 from recbole_sda.errors import InputError
 from recbole_sda.files import read_yaml
 from recbole_sda.model.table import SUFFIX, base_name
-from recbole_sda.results import CONFIG, METRICS
-from recbole_sda.trainer import HISTORY
+from recbole_sda.results import CONFIG, METRICS, read_metrics
+from recbole_sda.trainer import read_history
 
 ADAPTATION, GRADIENTS = "adapt.yaml", "gradients.json"
 
@@ -103,12 +103,7 @@ def _line(row: Dict[str, Any]) -> Line:
     for folder in folders:
         if not (folder / METRICS).is_file():
             raise InputError(f"{folder} is gone, and {row['row']} on {row['dataset']} was compared by it")
-    results = [json.loads((folder / METRICS).read_text(encoding="utf-8")) for folder in folders]
-    texts = [(folder / HISTORY) for folder in folders]
-    histories = [
-        [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else [] for path in texts
-    ]
-    return Line(row["row"], row["dataset"], folders, results, histories)
+    return Line(row["row"], row["dataset"], folders, [*map(read_metrics, folders)], [*map(read_history, folders)])
 
 
 def plan_of_runs(folders: Sequence[Path]) -> Plan:
@@ -143,7 +138,7 @@ def _same_rules(one: str, other: str, places: Dict[tuple, Path]) -> bool:
     """Return whether two rows were judged alike on each data set that both have."""
     rules: Dict[tuple, Any] = {}
     for (name, dataset, _), folder in places.items():
-        told = json.loads((folder / METRICS).read_text(encoding="utf-8"))["protocol"]
+        told = read_metrics(folder)["protocol"]
         rules[name, dataset] = [told.get(key) for key in (*SAME_RULES, "loss")]
     datasets = {dataset for name, dataset in rules if name == one} & {
         dataset for name, dataset in rules if name == other

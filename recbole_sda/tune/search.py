@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence
 
 import yaml
-from filelock import FileLock, Timeout
 from ray import tune
 from ray.tune import Callback
 from ray.tune.schedulers import ASHAScheduler
@@ -19,8 +18,9 @@ from recbole_sda import quick_start
 from recbole_sda.config import check_keys
 from recbole_sda.errors import InputError
 from recbole_sda.files import read_yaml
+from recbole_sda.locks import alone
 from recbole_sda.ray_session import check_room, on_this_worker, ray_session
-from recbole_sda.results import METRICS, result_table, start_logging
+from recbole_sda.results import METRICS, read_metrics, result_table, start_logging
 from recbole_sda.tune.space import Space
 from recbole_sda.tune.trial import Trial, outcome, train_trial, trial_folder
 
@@ -86,12 +86,10 @@ class Search:
         """
         started = time.time()
         self.out.mkdir(parents=True, exist_ok=True)
-        try:
-            with FileLock(self.out / ".lock", timeout=0), ray_session(self.address):
-                check_room(self.gpus)
-                trials = self._search()
-        except Timeout:
-            raise InputError(f"{self.out}: another search is at work in this folder") from None
+        busy = f"{self.out}: another search is at work in this folder"
+        with alone(self.out / ".lock", busy), ray_session(self.address):
+            check_room(self.gpus)
+            trials = self._search()
         found = [trial for trial in trials if trial["score"] is not None]
         if not found:
             errors = sorted({trial["error"] for trial in trials if trial["error"]})
@@ -112,7 +110,7 @@ class Search:
     def test(self, found: Dict[str, Any]) -> Dict[str, Any]:
         """Return the result of the best trial with its test metrics, made once and kept in its folder."""
         folder = self.out / found["best"]["folder"]
-        result = json.loads((folder / METRICS).read_text(encoding="utf-8")) if (folder / METRICS).is_file() else None
+        result = read_metrics(folder) if (folder / METRICS).is_file() else None
         if result is None or result["best_epoch"] != found["best"]["epoch"]:  # a longer search may have trained it on
             result = quick_start.finish(folder)
         logger.info("best of %d trials, %s\n%s", len(found["trials"]), self.out / BEST, result_table(result))
@@ -154,11 +152,11 @@ class Search:
             ),
         )
         results = tuner.fit()
-        trials = {}
+        trials = []
         for result in results:
             trial = self.trial(result.config["drawn"])
             known = outcome(trial.folder, self.metric, self.bigger)
-            trials[trial.folder.name] = {
+            line = {
                 "settings": result.config["drawn"],
                 "score": known.score if known else None,
                 "epoch": known.epoch if known else None,
@@ -166,8 +164,9 @@ class Search:
                 "folder": str(trial.folder.relative_to(self.out)),
                 "error": _last_line(result.error) if result.error else None,
             }
+            trials.append(line)
         shutil.rmtree(folder, ignore_errors=True)
-        return list(trials.values())
+        return trials
 
 
 def _report(epoch: int, score: float, best: float) -> None:

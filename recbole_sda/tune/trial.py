@@ -9,7 +9,7 @@ from recbole_sda.checkpoint import ITEM_IDS, LAST
 from recbole_sda.model.item_features import item_tokens
 from recbole_sda.quick_start import build, configure
 from recbole_sda.results import log_to, write_config
-from recbole_sda.trainer import HISTORY
+from recbole_sda.trainer import HISTORY, read_history
 
 Report = Callable[[int, float, float], None]
 
@@ -82,10 +82,7 @@ def train_trial(trial: Trial, report: Report, machine: Optional[Dict[str, Any]] 
 
 def scores(folder: Path, valid_metric: str) -> List[Tuple[int, float]]:
     """Return epoch (from 0) and validation score of each evaluation so far."""
-    path = folder / HISTORY
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    found = [json.loads(line) for line in lines]
-    return [(line["epoch"], line[valid_metric.lower()]) for line in found if line["phase"] == "valid"]
+    return [(line["epoch"], line[valid_metric.lower()]) for line in read_history(folder) if line["phase"] == "valid"]
 
 
 def outcome(folder: Path, valid_metric: str, bigger: bool) -> Optional[Outcome]:
