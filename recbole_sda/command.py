@@ -80,26 +80,27 @@ def parse(argv: List[str]) -> Arguments:
 
 def help_text(model: Optional[str] = None) -> str:
     """Return the whole help: usage, keys with defaults and meaning, models, data sets."""
-    from recbole_sda.config import recbole_defaults, supported_datasets
+    from recbole_sda.config import OWN_FILES, model_defaults, supported_datasets
     from recbole_sda.files import properties_dir
-    from recbole_sda.model.table import BASES, WITHOUT_SDA, base_name, model_class, sda_models
+    from recbole_sda.model.table import BASES, MULTIMODAL, WITHOUT_SDA, base_name, model_class, sda_models
 
     def listing(names) -> str:
         return textwrap.fill(", ".join(names), 118, initial_indent="  ", subsequent_indent="  ")
 
     parts = [USAGE]
-    for name in ("run.yaml", "sda.yaml"):
+    for name in OWN_FILES:
         text = (properties_dir() / name).read_text(encoding="utf-8")
         parts.append(f"keys of properties/{name}, with defaults:\n{textwrap.indent(text, '  ')}")
     if model:
         model_class(model)
         base = base_name(model)
-        parts.append(f"keys of {base}, with RecBole's defaults:\n{textwrap.indent(recbole_defaults(base), '  ')}\n")
+        parts.append(f"keys of {base}, with their defaults:\n{textwrap.indent(model_defaults(base), '  ')}\n")
     parts.append("SDA models:\n" + listing(sda_models()) + "\n")
     reasons = "\n".join(f"  {name}: {reason}" for name, reason in WITHOUT_SDA.items())
     parts.append(
         "RecBole models without an SDA version (they run as they are, where their own needs are met):\n" + reasons
     )
+    parts.append("\nMultimodal models, which run with the suffix and without:\n" + listing(MULTIMODAL))
     parts.append("\nRecBole's own models of the first list run without the suffix:\n" + listing(BASES) + "\n")
     parts.append(
         "data sets with a file in properties/dataset and a built-in miniature:\n" + listing(supported_datasets())

@@ -1,8 +1,9 @@
 """The configuration of one run: RecBole's Config with YAML values, our defaults, and no silent typos.
 
 Order, later wins: RecBole's overall.yaml, its file of the base model, its files of the data set and model type;
-properties/run.yaml; for *_SDA models properties/sda.yaml, the preset and properties/model/<Base>.yaml;
-properties/dataset/<dataset>.yaml; the files of --config_files, in their order; --key=value.
+properties/run.yaml; for models that read item features properties/features.yaml; for *_SDA models properties/sda.yaml and the
+preset; properties/model/<Base>.yaml; properties/dataset/<dataset>.yaml; what properties/model/<Base>.yaml has as published for
+the data set; the files of --config_files, in their order; --key=value.
 """
 
 import copy
@@ -19,7 +20,7 @@ import yaml
 from recbole_sda import compat, parallel
 from recbole_sda.errors import InputError, nearest
 from recbole_sda.files import YamlLoader, properties_dir, read_yaml
-from recbole_sda.model.table import BASES, SUFFIX, base_name, model_class, recbole_model
+from recbole_sda.model.table import BASES, MULTIMODAL, SUFFIX, base_name, model_class, plain_model
 
 compat.apply()
 
@@ -31,6 +32,8 @@ logger = logging.getLogger(__name__)
 
 # What this command reads itself, beside the files of properties/.
 COMMAND_KEYS = {"model", "dataset", "config_files"}
+OWN_FILES = ("run.yaml", "features.yaml", "sda.yaml")
+PUBLISHED = "published"  # in a model's file: its authors' settings by data set
 
 
 @lru_cache(maxsize=None)
@@ -39,7 +42,11 @@ def _recbole_keys(base: str) -> Set[str]:
     root = Path(recbole.__file__).parent
     keys = set(COMMAND_KEYS)
     files = [root / "properties/overall.yaml", root / "properties/dataset/sample.yaml"]
-    files += [root / f"properties/model/{base}.yaml", *(root / "properties/quick_start_config").glob("*.yaml")]
+    files += [
+        root / f"properties/model/{base}.yaml",
+        _own_file(base),
+        *(root / "properties/quick_start_config").glob("*.yaml"),
+    ]
     for path in files:
         if path.is_file():
             keys |= set(yaml.load(path.read_text(encoding="utf-8"), YamlLoader) or {})
@@ -48,27 +55,39 @@ def _recbole_keys(base: str) -> Set[str]:
     folders = ("config", "data", "evaluator", "sampler", "trainer", "utils")
     sources = [path.read_text(encoding="utf-8") for name in folders for path in (root / name).rglob("*.py")]
     sources.append((root / "model/abstract_recommender.py").read_text(encoding="utf-8"))
-    sources.append(Path(inspect.getfile(recbole_model(base))).read_text(encoding="utf-8"))
+    sources.append(Path(inspect.getfile(plain_model(base))).read_text(encoding="utf-8"))
     for text in sources:
         keys |= set(re.findall(r"config\[\s*[\"'](\w+)[\"']\s*\]", text))
-    return keys
+    return keys - {PUBLISHED}
 
 
-def recbole_defaults(base: str) -> str:
-    """Return the text of RecBole's YAML file of a model, empty where it has none."""
-    path = Path(recbole.__file__).parent / f"properties/model/{base}.yaml"
-    return path.read_text(encoding="utf-8") if path.is_file() else ""
+def _own_file(base: str) -> Path:
+    return properties_dir() / f"model/{base}.yaml"
+
+
+def model_defaults(base: str) -> str:
+    """Return the text of a model's YAML file, RecBole's or ours, empty where there is none."""
+    paths = [Path(recbole.__file__).parent / f"properties/model/{base}.yaml", _own_file(base)]
+    return "\n".join(path.read_text(encoding="utf-8") for path in paths if path.is_file())
 
 
 @lru_cache(maxsize=None)
 def _keys_of_any_model() -> Set[str]:
-    root = Path(recbole.__file__).parent
-    return {key for path in (root / "properties/model").glob("*.yaml") for key in read_yaml(path)}
+    folders = (Path(recbole.__file__).parent / "properties/model", properties_dir() / "model")
+    return {key for folder in folders for path in folder.glob("*.yaml") for key in read_yaml(path)} - {PUBLISHED}
 
 
 def own_keys() -> Set[str]:
-    """Return the keys of properties/run.yaml and properties/sda.yaml."""
-    return set(read_yaml(properties_dir() / "run.yaml")) | set(read_yaml(properties_dir() / "sda.yaml"))
+    """Return the keys of properties/run.yaml, features.yaml and sda.yaml."""
+    return {key for name in OWN_FILES for key in read_yaml(properties_dir() / name)}
+
+
+def _unread_keys(model: str) -> Set[str]:
+    """Return those of :func:`own_keys` that a model does not read."""
+    if model.endswith(SUFFIX):
+        return set()
+    files = ["sda.yaml"] if model in MULTIMODAL else ["features.yaml", "sda.yaml"]
+    return {key for name in files for key in read_yaml(properties_dir() / name)}
 
 
 def check_keys(keys: Sequence[str], model: str, source: str, strict: bool) -> List[str]:
@@ -88,8 +107,7 @@ def check_keys(keys: Sequence[str], model: str, source: str, strict: bool) -> Li
         if strict or not elsewhere:
             reason = f"is a key of other models, not of {model}" if elsewhere else "is not a key that anything reads"
             raise InputError(f"{source}: {key!r} {reason}.{nearest(key, known)}")
-    sda_only = [] if model.endswith(SUFFIX) else sorted(set(keys) & set(read_yaml(properties_dir() / "sda.yaml")))
-    return foreign + sda_only
+    return foreign + sorted(set(keys) & _unread_keys(model))
 
 
 class RunConfig(Config):
@@ -148,15 +166,19 @@ class RunConfig(Config):
         properties = properties_dir()
         values = self.internal_config_dict
         values.update(read_yaml(properties / "run.yaml"))
+        if model.endswith(SUFFIX) or base in MULTIMODAL:
+            values.update(read_yaml(properties / "features.yaml"))
         if model.endswith(SUFFIX):
             values.update(read_yaml(properties / "sda.yaml"))
             preset = self.external_config_dict.get("preset")
             if preset:
                 values.update(self._preset(str(preset)))
-            if (properties / f"model/{base}.yaml").is_file():
-                values.update(read_yaml(properties / f"model/{base}.yaml"))
+        own = read_yaml(_own_file(base)) if _own_file(base).is_file() else {}
+        published = own.pop(PUBLISHED, None) or {}
+        values.update(own)
         for name in _dataset_files(dataset):
             values.update(read_yaml(name))
+        values.update(published.get(dataset, {}))
 
     def _preset(self, name: str) -> Dict[str, Any]:
         known = sorted(path.stem for path in (properties_dir() / "preset").glob("*.yaml"))

@@ -16,6 +16,7 @@ from recbole_sda.eval_loaders import eval_loader
 from recbole_sda.features.extract import extract_light
 from recbole_sda.loaders import fast_loader
 from recbole_sda.model.table import BASES, base_name
+from recbole_sda.negatives import vectorised
 from recbole_sda.prefixes import fast_augmentation
 
 from recbole.utils import ModelType  # isort: skip
@@ -145,5 +146,5 @@ def _split(config: RunConfig, dataset) -> tuple:
         return data_preparation(config, dataset)
     parts = dataset.build()
     samplers = create_samplers(config, dataset, parts)
-    train = get_dataloader(config, "train")(config, parts[0], samplers[0], shuffle=config["shuffle"])
+    train = get_dataloader(config, "train")(config, parts[0], vectorised(samplers[0]), shuffle=config["shuffle"])
     return train, *(eval_loader(config, parts, phase, samplers[k]) for k, phase in ((1, "valid"), (2, "test")))

@@ -20,6 +20,7 @@ from recbole_sda.group_report import RANKS, group_metrics, write_ranks
 from recbole_sda.memory import peak, reset_peak
 from recbole_sda.model.activation import use_fused_gelu
 from recbole_sda.model.item_features import item_tokens
+from recbole_sda.model.propagation import use_fast_products
 from recbole_sda.model.table import model_class
 from recbole_sda.results import (
     CONFIG,
@@ -79,6 +80,7 @@ def build(config: RunConfig, run_dir: Path, with_test: bool = True) -> Run:
     init_seed(config["seed"] + config["local_rank"], config["reproducibility"])
     model = model_class(config["model"])(config, data.train._dataset).to(config["device"])
     use_fused_gelu(model)
+    use_fast_products(model)
     trainer = make_trainer(config, model, run_dir)
     dataset = data.dataset
     logger.info(

@@ -177,6 +177,8 @@ class RunTrainer:
 
     def _train_epoch(self, train_data, epoch_idx, loss_func=None, show_progress=False):
         self._epoch = epoch_idx
+        if hasattr(self.model, "before_epoch"):
+            self.model.before_epoch()
         losses = super()._train_epoch(train_data, epoch_idx, loss_func, show_progress)
         self._n_batches = len(train_data)
         return losses

@@ -5,7 +5,8 @@ import pytest
 from recbole_sda.config import RunConfig, own_keys, supported_datasets
 from recbole_sda.errors import InputError
 from recbole_sda.files import parse_value, properties_dir, read_yaml
-from recbole_sda.model.settings import SDASettings
+from recbole_sda.model.settings import FeatureSettings, SDASettings
+from recbole_sda.model.table import MULTIMODAL
 
 
 @pytest.mark.parametrize(
@@ -112,12 +113,14 @@ def test_resolved_configuration_gives_the_same_configuration(build, tmp_path):
 
 
 def test_every_own_key_is_documented_with_a_type_and_read_by_the_settings():
-    for name in ("run.yaml", "sda.yaml"):
+    for name in ("run.yaml", "features.yaml", "sda.yaml", *(f"model/{name}.yaml" for name in MULTIMODAL)):
         for line in (properties_dir() / name).read_text().splitlines():
-            if line and line[0] not in "# ":
+            if line and line[0] not in "# " and not line.startswith("published:"):
                 assert "# (" in line, line
     fields = set(SDASettings.__dataclass_fields__) | {"preset"}
-    assert set(read_yaml(properties_dir() / "sda.yaml")) == fields
+    keys = {name: set(read_yaml(properties_dir() / name)) for name in ("features.yaml", "sda.yaml")}
+    assert keys["features.yaml"] == set(FeatureSettings.__dataclass_fields__)
+    assert keys["sda.yaml"] == fields - keys["features.yaml"]
     assert {"runs_path", "threads"} <= own_keys()
 
 

@@ -76,7 +76,7 @@ def test_the_best_epoch_is_chosen_on_validation_data(finished):
     assert load_checkpoint(folder / BEST)["epoch"] == result["best_epoch"] - 1
 
 
-@pytest.mark.parametrize("model", ["SASRec_SDA", "BPR_SDA", "LightGCN", "BERT4Rec_SDA"])
+@pytest.mark.parametrize("model", ["SASRec_SDA", "BPR_SDA", "LightGCN", "BERT4Rec_SDA", "FREEDOM_SDA"])
 def test_resumed_equals_uninterrupted(model, keys, tmp_path, monkeypatch):
     """Ctrl-C in the third epoch, after some of its steps; dropout, negatives and shuffles are drawn as without it."""
     whole = quick_start.run(model, "tiny", (), {**keys, "run_dir": str(tmp_path / "whole")})

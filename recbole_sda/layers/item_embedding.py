@@ -1,7 +1,7 @@
 """An item encoder behind the two ways in which RecBole models use ``nn.Embedding``: a call with ids, and ``.weight``."""
 
 from contextlib import contextmanager
-from typing import Iterator, List, NamedTuple, Optional, Sequence
+from typing import Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor, nn
@@ -82,6 +82,10 @@ class EncodedItemEmbedding(nn.Module):
     def features(self) -> list:
         """The feature matrices without the padding row, each (n_items - 1, d_m)."""
         return [getattr(self, f"features_{m}") for m in range(self.n_modalities)]
+
+    def frozen_rows(self, ids: Tensor) -> Tuple[List[Tensor], Tensor]:
+        """Return the features of item ids (n,), each (n, d_m), and which are present, (n_modalities, n)."""
+        return [matrix[ids - 1] for matrix in self.features], self.present[:, ids - 1]
 
     def _encode(self, ids: Optional[Tensor] = None) -> Catalogue:
         """Encode the catalogue, or ``ids``: distinct, ascending, the padding item first and all extra rows last."""

@@ -7,7 +7,7 @@ import torch
 
 from recbole_sda.features.store import AlignedFeatures, find_store
 from recbole_sda.features.views import view
-from recbole_sda.model.settings import SDASettings
+from recbole_sda.model.settings import FeatureSettings
 
 logger = logging.getLogger(__name__)
 
@@ -17,7 +17,7 @@ def item_tokens(dataset) -> List[str]:
     return [str(token) for token in dataset.field2id_token[dataset.iid_field]]
 
 
-def load_item_features(config, dataset, settings: SDASettings) -> tuple:
+def load_item_features(config, dataset, settings: FeatureSettings) -> tuple:
     """Read, derive and align the features of a data set's items; log what is missing.
 
     Returns:

@@ -37,13 +37,30 @@ RANGES = {
 
 
 @dataclass(frozen=True)
-class SDASettings:
-    """What ``properties/sda.yaml`` explains, with types and ranges checked."""
+class FeatureSettings:
+    """What ``properties/features.yaml`` explains, with types checked."""
 
     features: Optional[str]
     modalities: Optional[Tuple[str, ...]]
     feature_views: Tuple[str, ...]
     shuffle_features: bool
+
+    @classmethod
+    def from_config(cls, config) -> "FeatureSettings":
+        """Read the keys of a RecBole configuration.
+
+        Raises:
+            InputError: a value has the wrong type or is out of range.
+        """
+        settings = cls(**{f.name: _checked(f.name, f.type, config[f.name]) for f in fields(cls)})
+        parse_steps(settings.feature_views)
+        return settings
+
+
+@dataclass(frozen=True)
+class SDASettings(FeatureSettings):
+    """What ``properties/sda.yaml`` explains beside the features, with types and ranges checked."""
+
     item_encoder: str
     id_embedding: str
     id_shrinkage: float
@@ -79,7 +96,7 @@ class SDASettings:
         Raises:
             InputError: a value has the wrong type, is out of range, or does not go with another one.
         """
-        settings = cls(**{f.name: _checked(f.name, f.type, config[f.name]) for f in fields(cls)})
+        settings = super().from_config(config)
         if settings.moda_rank % settings.moda_experts:
             raise InputError(
                 f"moda_rank={settings.moda_rank} must be a multiple of moda_experts={settings.moda_experts}, or 0"
@@ -92,7 +109,6 @@ class SDASettings:
                     )
         if settings.alignment_weight > 0 and not settings.alignment_run:
             raise InputError("alignment_weight above 0 needs alignment_run, the run folder of the base model")
-        parse_steps(settings.feature_views)
         return settings
 
 
@@ -110,12 +126,16 @@ def _checked(key: str, kind: Any, value: Any) -> Any:
             raise InputError(f"{key}={value!r}: expected a list")
         return tuple(str(part) for part in value)
     if key in RANGES:
-        return _in_range(key, value, whole=kind is int)
+        return checked_number(key, value, *RANGES[key], whole=kind is int)
     return value
 
 
-def _in_range(key: str, value: Any, whole: bool) -> Any:
-    low, allowed, high = RANGES[key]
+def checked_number(key: str, value: Any, low: float, allowed: bool, high: Optional[float], whole: bool = False):
+    """Return ``value`` as an int (``whole``) or float.
+
+    Raises:
+        InputError: it is no number, below ``low``, at it where that is not ``allowed``, or not below ``high``.
+    """
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not number or not value >= low or (whole and value != int(value)) or (value == low and not allowed):
         inside = False

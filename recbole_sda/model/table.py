@@ -67,6 +67,18 @@ BASES: Dict[str, Base] = {
     "SpectralCF": Base("general"),
 }
 
+# Multimodal recommenders of this package, by their file in model/multimodal/; each is a model of its own and has an SDA version.
+MULTIMODAL: Dict[str, str] = {
+    "VBPR": "vbpr",
+    "MMGCN": "mmgcn",
+    "BM3": "bm3",
+    "FREEDOM": "freedom",
+    "MGCN": "mgcn",
+    "LGMRec": "lgmrec",
+    "SMORE": "smore",
+    "SLMRec": "slmrec",
+}
+
 _SECOND_TABLE = "holds a second item table that the swap does not reach"
 _NO_TABLE = "has no item embedding table"
 _SIDE = "needs further item fields or a knowledge graph"
@@ -112,12 +124,22 @@ WITHOUT_SDA: Dict[str, str] = {
 
 def sda_models() -> List[str]:
     """Return the names of all *_SDA models."""
-    return [name + SUFFIX for name in BASES]
+    return [name + SUFFIX for name in [*BASES, *MULTIMODAL]]
 
 
 def base_name(model: str) -> str:
     """Return the RecBole model that ``model`` is or builds on: ``SASRec`` for ``SASRec_SDA`` and for ``SASRec``."""
     return model.removesuffix(SUFFIX)
+
+
+def multimodal_model(name: str) -> type:
+    """Return a multimodal recommender of this package by name."""
+    return getattr(importlib.import_module(f"recbole_sda.model.multimodal.{MULTIMODAL[name]}"), name)
+
+
+def plain_model(name: str) -> type:
+    """Return a multimodal recommender or a RecBole model by name; an unknown name is an InputError."""
+    return multimodal_model(name) if name in MULTIMODAL else recbole_model(name)
 
 
 def recbole_model(name: str) -> type:
@@ -134,12 +156,12 @@ def recbole_model(name: str) -> type:
         # RecBole looks for an unknown name among the models of xgboost and lightgbm last.
         if isinstance(error, ImportError) and name.lower() == error.name:
             raise InputError(f"model {name} needs the package {error.name}, which is not installed") from None
-        known = [*sda_models(), *BASES, *WITHOUT_SDA]
+        known = [*sda_models(), *BASES, *MULTIMODAL, *WITHOUT_SDA]
         raise InputError(f"no model named {name!r}; --help lists them.{nearest(name, known)}") from None
 
 
 def model_class(name: str) -> type:
-    """Return the class of a model: RecBole's own, or the *_SDA class made from the table.
+    """Return the class of a model: RecBole's own, a multimodal one, or the *_SDA class made from the table.
 
     A model whose row names a ``loss`` gets a mixin of :mod:`recbole_sda.model.catalogue_loss` in front.
 
@@ -149,9 +171,17 @@ def model_class(name: str) -> type:
     base = base_name(name)
     row = BASES.get(base)
     if not name.endswith(SUFFIX):
-        return recbole_model(name) if row is None or row.loss == "own" else _with_loss(recbole_model(name), row)
+        return plain_model(name) if row is None or row.loss == "own" else _with_loss(plain_model(name), row)
     if base in WITHOUT_SDA:
         raise InputError(f"{name}: there is no SDA version of {base}, which {WITHOUT_SDA[base]}")
+    if base in MULTIMODAL:
+        mixin = importlib.import_module("recbole_sda.model.multimodal_sda").MultimodalSDA
+        attributes = {
+            "__module__": __name__,
+            "__doc__": f"{base} on adapted features (see :class:`recbole_sda.model.multimodal_sda.MultimodalSDA`).",
+            "base_name": base,
+        }
+        return type(name, (mixin, multimodal_model(base)), attributes)
     if base not in BASES:
         raise InputError(f"no model named {name!r}; --help lists them.{nearest(name, sda_models())}")
     mixin = importlib.import_module("recbole_sda.model.sda").SDA

@@ -39,7 +39,7 @@ def test_the_recommendation_loss_is_that_of_the_base_on_the_encoded_table(build)
 
 
 def test_cmsa_is_taken_over_the_distinct_items_of_the_batch(build):
-    built = build("SASRec_SDA", cmsa_weight=0.5)
+    built = build("SASRec_SDA", cmsa_weight=0.5, cmsa_teacher="embeddings")
     model = built.model
     items = sorted(set(built.batch["item_id"].flatten().tolist()) - {0})
     catalogue = model.items.catalogue()

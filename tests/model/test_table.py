@@ -7,14 +7,15 @@ import recbole
 
 from recbole_sda.errors import InputError
 from recbole_sda.model.sda import SDA
+from recbole_sda.model.sda_loss import SDALoss
 from recbole_sda.model.table import BASES, WITHOUT_SDA, model_class, recbole_model, sda_models
 
 
 def test_a_model_is_the_mixin_in_front_of_recboles_own():
     kind = model_class("CORE_SDA")
-    assert kind.__name__ == "CORE_SDA" and kind.__mro__[1:3] == (SDA, recbole_model("CORE"))
-    names = [k.__name__ for k in model_class("SASRec_SDA").__mro__[:5]]
-    assert names == ["SASRec_SDA", "SDA", "SASRec", "PackedLoss", "CatalogueLoss"]
+    assert kind.__name__ == "CORE_SDA" and kind.__mro__[1:4] == (SDA, SDALoss, recbole_model("CORE"))
+    names = [k.__name__ for k in model_class("SASRec_SDA").__mro__[:6]]
+    assert names == ["SASRec_SDA", "SDA", "SDALoss", "SASRec", "PackedLoss", "CatalogueLoss"]
     assert model_class("SASRec").__mro__[3] is recbole_model("SASRec") and model_class("CORE") is recbole_model("CORE")
 
 

@@ -1,0 +1,113 @@
+"""Graphs of items that are neighbours by their features: built in blocks, cached by what they depend on."""
+
+import hashlib
+import json
+import logging
+import os
+import uuid
+from pathlib import Path
+from typing import NamedTuple, Optional, Sequence
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch.nn import functional as F
+
+logger = logging.getLogger(__name__)
+
+BLOCK = 1024  # rows of similarities at a time: 4 KiB per item of the catalogue
+
+
+class Neighbours(NamedTuple):
+    """The k nearest items of each item that has the modality, itself among them.
+
+    Attributes:
+        items: (n_present,), int64, which items have neighbours.
+        index: (n_present, k), int64, their neighbours, nearest first.
+        similarity: (n_present, k), float32, cosine.
+    """
+
+    items: Tensor
+    index: Tensor
+    similarity: Tensor
+
+
+def nearest_neighbours(x: Tensor, present: Tensor, k: int, block: int = BLOCK) -> Neighbours:
+    """Return the ``k`` nearest items by cosine similarity, among the items that have the modality.
+
+    Memory beside the result: ``block`` rows of n_items similarities.
+
+    Args:
+        x: features, (n_items, dim).
+        present: (n_items,), bool; an item without the modality has no neighbours and is nobody's.
+        k: neighbours of an item with itself; fewer where fewer items are there.
+        block: rows at a time.
+    """
+    items = present.nonzero().squeeze(1)
+    unit = F.normalize(x[items].float(), dim=1)
+    k = min(k, len(items))
+    found = [(unit[start : start + block] @ unit.T).topk(k, dim=1) for start in range(0, len(unit), block)]
+    if not found:
+        return Neighbours(items, torch.empty(0, 0, dtype=torch.long), torch.empty(0, 0))
+    similarity, index = (torch.cat(parts) for parts in zip(*found))
+    return Neighbours(items, items[index], similarity)
+
+
+def cached_neighbours(folder: Optional[Path], x: Tensor, present: Tensor, k: int) -> Neighbours:
+    """Return :func:`nearest_neighbours`, from ``folder`` where the same were found before, and kept there.
+
+    The key holds the features themselves, which items have them, k and the metric.
+    """
+    if folder is None:
+        return nearest_neighbours(x, present, k)
+    digest = hashlib.sha256(json.dumps({"k": k, "metric": "cosine", "shape": list(x.shape), "format": 1}).encode())
+    digest.update(x.contiguous().numpy().tobytes())
+    digest.update(present.numpy().tobytes())
+    path = Path(folder) / f"neighbours-{digest.hexdigest()[:16]}.safetensors"
+    if path.is_file():
+        try:
+            return Neighbours(**load_file(path))
+        except (SafetensorError, TypeError) as error:
+            logger.warning("%s is damaged and made again (%s)", path, error)
+    found = nearest_neighbours(x, present, k)
+    draft = path.with_name(f".{uuid.uuid4().hex[:8]}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file({name: part.contiguous() for name, part in found._asdict().items()}, draft)
+        os.replace(draft, path)
+    except OSError as error:
+        logger.warning("the %d nearest neighbours are not cached in %s: %s", k, folder, error)
+    return found
+
+
+def item_graph(neighbours: Neighbours, n_items: int, weighted: bool) -> sp.csr_matrix:
+    """Return ``D^-1/2 S D^-1/2`` of the neighbour matrix S, (n_items, n_items), with D the row sums of S.
+
+    Args:
+        neighbours: the neighbours of each item.
+        n_items: size of the catalogue with the padding item.
+        weighted: whether an entry of S is the similarity, negative ones as 0, or 1.
+    """
+    k = neighbours.index.shape[1]
+    rows = neighbours.items.repeat_interleave(k).numpy()
+    values = neighbours.similarity.clamp(min=0).flatten().double().numpy() if weighted else np.ones(len(rows))
+    matrix = sp.csr_matrix((values, (rows, neighbours.index.flatten().numpy())), shape=(n_items, n_items))
+    sums = np.asarray(matrix.sum(axis=1)).ravel()
+    scale = sp.diags(np.where(sums > 0, np.maximum(sums, 1e-12) ** -0.5, 0.0))
+    return (scale @ matrix @ scale).tocsr()
+
+
+def strongest(graphs: Sequence[sp.csr_matrix]) -> sp.csr_matrix:
+    """Return the largest entry of the graphs at each place."""
+    found = graphs[0]
+    for graph in graphs[1:]:
+        found = found.maximum(graph)
+    return found
+
+
+def weighted_sum(graphs: Sequence[sp.csr_matrix], weights: Sequence[float]) -> sp.csr_matrix:
+    """Return the sum of the graphs, each with its weight."""
+    return sum(weight * graph for weight, graph in zip(weights, graphs)).tocsr()

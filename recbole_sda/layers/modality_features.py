@@ -1,0 +1,99 @@
+"""Modality features of a catalogue as a module: as they come, or adapted by an item encoder."""
+
+from contextlib import contextmanager
+from typing import Iterator, List, Optional, Sequence, Tuple
+
+import torch
+from torch import Tensor, nn
+
+from recbole_sda.layers.item_encoder import ItemEncoder
+
+
+class ModalityFeatures(nn.Module):
+    """Frozen features: a call returns one matrix per modality, zeros where an item lacks it.
+
+    Args:
+        matrices: one matrix (n_items, d_m) per modality, float32; row 0 is padding.
+        present: (n_modalities, n_items), bool; False for the padding item.
+    """
+
+    def __init__(self, matrices: Sequence[Tensor], present: Tensor):
+        super().__init__()
+        self.encoder: Optional[ItemEncoder] = None
+        present = present.clone()
+        present[:, 0] = False
+        self.n_modalities, self.n_items = present.shape
+        for m, matrix in enumerate(matrices):
+            self.register_buffer(
+                f"features_{m}", torch.where(present[m].unsqueeze(1), matrix.float(), 0.0), persistent=False
+            )
+        self.register_buffer("present", present, persistent=False)
+
+    @property
+    def dims(self) -> List[int]:
+        """Width of each modality as a call returns it."""
+        return [matrix.shape[1] for matrix in self.frozen()]
+
+    def frozen(self, ids: Optional[Tensor] = None) -> List[Tensor]:
+        """Return the features as they came, of item ids (n,) or of all items, each (n, d_m)."""
+        matrices = [getattr(self, f"features_{m}") for m in range(self.n_modalities)]
+        return matrices if ids is None else [matrix[ids] for matrix in matrices]
+
+    def frozen_rows(self, ids: Tensor) -> Tuple[List[Tensor], Tensor]:
+        """Return the features of item ids (n,), each (n, d_m), and which are present, (n_modalities, n)."""
+        return self.frozen(ids), self.present[:, ids]
+
+    def forward(self, ids: Optional[Tensor] = None) -> List[Tensor]:
+        return self.frozen(ids)
+
+    @contextmanager
+    def step(self) -> Iterator[None]:
+        """One training step."""
+        yield
+
+    def encoder_weights(self) -> List[nn.Parameter]:
+        """Return the matrices of the encoder, as :meth:`EncodedItemEmbedding.encoder_weights` does; none here."""
+        return [] if self.encoder is None else [p for p in self.encoder.parameters() if p.dim() == 2]
+
+
+class AdaptedFeatures(ModalityFeatures):
+    """Features that an item encoder maps first, one embedding per modality; the encoder's fusion is not used.
+
+    A missing modality is the encoder's learned stand-in. Inside ``with features.step():`` what was encoded for the whole
+    catalogue is kept for the rest of the step.
+
+    Args:
+        source: the frozen features.
+        encoder: maps features of widths ``source.dims`` to ``out_dim``.
+        out_dim: width of each modality after it.
+    """
+
+    def __init__(self, source: ModalityFeatures, encoder: ItemEncoder, out_dim: int):
+        super().__init__(source.frozen(), source.present)
+        self.encoder, self.out_dim = encoder, out_dim
+        self._kept: Optional[Tensor] = None
+        self._in_step = False
+
+    @property
+    def dims(self) -> List[int]:
+        return [self.out_dim] * self.n_modalities
+
+    def modalities(self, ids: Optional[Tensor] = None) -> Tensor:
+        """Return the modality embeddings of item ids (n,) or of all items, (n_modalities, n, out_dim)."""
+        if self._kept is not None:
+            return self._kept if ids is None else self._kept[:, ids]
+        encoded = self.encoder.project(self.frozen(ids), self.present if ids is None else self.present[:, ids])
+        if ids is None and self._in_step:
+            self._kept = encoded
+        return encoded
+
+    def forward(self, ids: Optional[Tensor] = None) -> List[Tensor]:
+        return list(self.modalities(ids))
+
+    @contextmanager
+    def step(self) -> Iterator[None]:
+        self._in_step = True
+        try:
+            yield
+        finally:
+            self._in_step, self._kept = False, None

@@ -1,0 +1,81 @@
+"""FREEDOM: a frozen item graph and a user-item graph that is pruned in each epoch (Zhou and Shen, ACM MM 2023)."""
+
+import torch
+from torch import nn
+
+from recbole_sda.errors import InputError
+from recbole_sda.graphs.neighbours import weighted_sum
+from recbole_sda.graphs.sparse import SparseMatrix
+from recbole_sda.graphs.user_item import draw_edges, light_gcn, symmetric_graph, symmetric_weights
+from recbole_sda.model.multimodal.base import MultimodalRecommender, as_array, score
+
+
+class FREEDOM(MultimodalRecommender):
+    """LightGCN on the pruned graph of users and items plus propagation over a graph of similar items.
+
+    Item graph: each item's ``knn_k`` nearest by cosine similarity with weight 1, ``D^-1/2 S D^-1/2``, the modalities'
+    graphs summed with weights (eq. 1 to 5); frozen. User-item graph: in each epoch a share ``1 - dropout`` of the edges is kept,
+    drawn without replacement with probability in proportion to ``1 / sqrt(d_u d_i)``, and normalised anew (eq. 6 to 8).
+    Evaluation takes all edges. An item is the sum of both sides, a user LightGCN's (eq. 9 to 11). The loss:
+
+        BPR(u, i, j) + reg_weight * sum_m BPR(u, W_m f_m(i) + b_m, W_m f_m(j) + b_m)                                 (eq. 13)
+
+    where pairs of which an item lacks the modality are left out of its term.
+    """
+
+    def __init__(self, config, dataset):
+        super().__init__(config, dataset)
+        self.n_ui_layers, self.n_mm_layers = (self.number(f"n_{kind}_layers", 0, whole=True) for kind in ("ui", "mm"))
+        self.reg_weight, self.dropout = self.number("reg_weight", 0), self.number("dropout", 0, 1)
+        names = self.modality_names
+        graphs = self.item_graphs([self.number("knn_k", 1, whole=True)] * len(names), weighted=False)
+        self.item_graph = SparseMatrix(weighted_sum(graphs, self._weights(config["modality_weights"])))
+        self.graph = symmetric_graph(self.edges)
+        self.pruned = self.graph
+        self.register_buffer("keep", torch.from_numpy(symmetric_weights(self.edges)), persistent=False)
+        self.maps = nn.ModuleList(nn.Linear(dim, self.embedding_size) for dim in self.item_features.dims)
+
+    def _weights(self, given):
+        names = self.modality_names
+        if given is None:
+            others = len(names) - 1
+            given = {name: 0.1 if name == "image" and others else 0.9 / max(others, 1) for name in names}
+        elif not isinstance(given, dict) or not set(names) <= set(given):
+            raise InputError(f"modality_weights={given!r}: expected a number for each of {', '.join(names)}")
+        total = sum(given[name] for name in names)
+        if any(given[name] < 0 for name in names) or total <= 0:
+            raise InputError(f"modality_weights={given!r}: expected numbers of at least 0, not all 0")
+        return [given[name] / total for name in names]
+
+    def before_epoch(self):
+        """Draw the edges of the epoch."""
+        if self.dropout:
+            chosen = self.edges.kept(as_array(draw_edges(self.keep, 1 - self.dropout)))
+            self.pruned = symmetric_graph(chosen).to(self.device)
+
+    def propagate(self, graph):
+        """Return the users (n_users, dim) and items (n_items, dim) on a user-item graph."""
+        user, item = self.parts(light_gcn(graph, self.nodes(), self.n_ui_layers))
+        similar = self.item_embedding.weight
+        for _ in range(self.n_mm_layers):
+            similar = self.item_graph(similar)
+        return user, item + similar
+
+    def embeddings(self):
+        return self.propagate(self.graph)
+
+    def calculate_loss(self, interaction):
+        users, positive, negative = self.triple(interaction)
+        user, item = self.propagate(self.pruned)
+        user = user[users]
+        loss = self.bpr(score(user, item[positive]), score(user, item[negative]))
+        if not self.reg_weight:
+            return loss
+        features = self.item_features(torch.cat([positive, negative]))
+        for x, linear, present in zip(features, self.maps, self.item_features.present):
+            both = present[positive] & present[negative]
+            if both.any():
+                near, far = linear(x).chunk(2)
+                term = self.bpr(score(user, near)[both], score(user, far)[both])
+                loss = loss + self.reg_weight * term
+        return loss

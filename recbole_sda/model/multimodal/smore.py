@@ -1,0 +1,68 @@
+"""SMORE: modalities denoised and fused in the frequency domain (Ong and Khong, WSDM 2025)."""
+
+import torch
+from torch import Tensor, nn
+
+from recbole_sda.graphs.neighbours import strongest
+from recbole_sda.graphs.sparse import SparseMatrix
+from recbole_sda.model.multimodal.base import per_modality
+from recbole_sda.model.multimodal.views import ViewRecommender, gate
+
+
+class SMORE(ViewRecommender):
+    """Spectral fusion (section 3.2), item graphs of each modality and of all (3.3), and preferences (3.4):
+
+        F_m = FFT(W1 x_m + b1)      x_m' = IFFT(F_m * c_m)      x_f = IFFT(c_f * prod_m F_m)       c learned, complex
+        e_m = id * sigmoid(W2 x_m' + b2) over the graph of m, e_f likewise over the strongest of all graphs, then to users
+        side = mean( p_m * softmax(Q_m(e_f)) * e_m for each m, p_f * e_f )      p = dropout(sigmoid(W4 behaviour + b4))
+
+    with the FFT and the softmax along a vector's values. An item that lacks a modality has no view of it: the product and
+    the mean leave it out.
+    """
+
+    def __init__(self, config, dataset):
+        super().__init__(config, dataset)
+        dim, names = self.embedding_size, self.modality_names
+        graphs = self.item_graphs(
+            (
+                [self.number("knn_k", 1, whole=True)] * len(names)
+                if not isinstance(config["knn_k"], dict)
+                else per_modality(config["knn_k"], names, "knn_k")
+            ),
+            weighted=True,
+        )
+        self.graphs = nn.ModuleList(SparseMatrix(graph) for graph in [*graphs, strongest(graphs)])
+        self.filters = nn.Parameter(torch.randn(len(names) + 1, dim // 2 + 1, 2))
+        self.gates.append(gate(dim))
+        self.preferences.append(gate(dim))
+        self.queries = nn.ModuleList(
+            nn.Sequential(nn.Linear(dim, dim), nn.Tanh(), nn.Linear(dim, dim, bias=False)) for _ in names
+        )
+        self.dropout = nn.Dropout(self.number("dropout_rate", 0, 1))
+
+    def spectral(self, mapped: Tensor, present: Tensor) -> Tensor:
+        """Return the denoised modalities and, last, their fusion.
+
+        Args:
+            mapped: (n_modalities, n_items, dim).
+            present: (n_modalities, n_items, 1), bool.
+
+        Returns:
+            (n_modalities + 1, n_items, dim).
+        """
+        spectra = torch.fft.rfft(mapped, dim=-1, norm="ortho")
+        together = torch.where(present, spectra, torch.ones_like(spectra)).prod(dim=0)
+        filtered = torch.cat([spectra, together.unsqueeze(0)]) * torch.view_as_complex(self.filters).unsqueeze(1)
+        return torch.fft.irfft(filtered, n=mapped.shape[-1], dim=-1, norm="ortho")
+
+    def side(self, behaviour):
+        ids, there = self.item_embedding.weight, self.there()
+        present = there[:, self.n_users :]
+        clean = self.spectral(torch.stack(self.mapped()), present)
+        known = torch.cat([present, present.any(dim=0, keepdim=True)])
+        items = [ids * gate(x) * has for x, gate, has in zip(clean, self.gates, known)]
+        *views, fused = self.views(items, self.graphs)
+        side = self.dropout(self.preferences[-1](behaviour)) * fused
+        for view, query, preference, has in zip(views, self.queries, self.preferences, there):
+            side = side + self.dropout(preference(behaviour)) * query(fused).softmax(dim=-1) * view * has
+        return side / (1 + there.sum(dim=0))

@@ -1,0 +1,30 @@
+"""Sparse products against dense ones."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+
+from recbole_sda.graphs.sparse import SparseMatrix
+
+
+def random(rows, cols, symmetric=False):
+    dense = sp.random(rows, cols, density=0.2, random_state=0).toarray()
+    return dense + dense.T if symmetric else dense
+
+
+@pytest.mark.parametrize("dense", [random(7, 5), random(6, 6), random(6, 6, symmetric=True), np.zeros((3, 4))])
+def test_product_and_gradient(dense):
+    matrix = SparseMatrix(sp.coo_matrix(dense))
+    x = torch.randn(dense.shape[1], 3, requires_grad=True)
+    weights = torch.randn(dense.shape[0], 3)
+    (matrix(x) * weights).sum().backward()
+    torch.testing.assert_close(matrix(x), torch.from_numpy(dense).float() @ x)
+    torch.testing.assert_close(x.grad, torch.from_numpy(dense).float().T @ weights)
+
+
+def test_entries_at_one_place_are_summed_and_a_symmetric_matrix_is_kept_once():
+    matrix = SparseMatrix(sp.coo_matrix(([1.0, 2.0], ([0, 0], [1, 1])), shape=(2, 2)))
+    assert matrix(torch.eye(2))[0, 1] == 3 and matrix.transposed is not None
+    assert SparseMatrix(sp.eye(3)).transposed is None
+    assert not SparseMatrix(sp.eye(3)).state_dict()

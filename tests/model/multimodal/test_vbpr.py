@@ -1,0 +1,37 @@
+"""VBPR against the paper's formula, pair by pair."""
+
+import numpy as np
+
+from .conftest import array, softplus_loss
+
+
+def slow_score(toy, user, item):
+    model = toy.model
+    value = array(model.item_bias.weight)[item, 0] + toy.users[user] @ toy.items[item]
+    for m, x in enumerate(toy.features):
+        if toy.present[m, item]:
+            value += array(model.user_preference.weight)[user] @ (array(model.maps[m].weight) @ x[item])
+            value += array(model.feature_bias[m].weight)[0] @ x[item]
+    return value
+
+
+def test_scores(toy):
+    made = toy("VBPR")
+    batch = next(iter(made.data.valid))[0]
+    users = batch[made.model.USER_ID].tolist()
+    found = array(made.model.full_sort_predict(batch)).reshape(len(users), -1)
+    expected = [[slow_score(made, user, item) for item in range(made.model.n_items)] for user in users]
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_loss(toy):
+    made = toy("VBPR", reg_weight=0.2)
+    model = made.model
+    margins, size = [], 0.0
+    bias = array(model.item_bias.weight)[:, 0]
+    for u, i, j in zip(*made.triple):
+        margins.append(slow_score(made, u, i) - slow_score(made, u, j))
+        rows = [made.users[u], array(model.user_preference.weight)[u], made.items[i], made.items[j], bias[i], bias[j]]
+        size += sum(np.sum(np.square(row)) for row in rows)
+    expected = softplus_loss(np.array(margins)) + 0.2 * size / 2 / len(margins)
+    np.testing.assert_allclose(model.calculate_loss(made.batch).item(), expected, rtol=1e-5)
