@@ -15,7 +15,7 @@ from recbole_sda.errors import InputError
 from recbole_sda.eval_loaders import among_candidates
 from recbole_sda.loaders import trim
 from recbole_sda.model.table import BASES, base_name
-from recbole_sda.optimizers import DenseAndSparse, check_sparse, sparse_tables
+from recbole_sda.optimizers import DenseAndSparse, check_sparse, fuse, sparse_tables
 
 from recbole_sda.collector import Ranking, TopKCollector  # isort: skip
 
@@ -138,12 +138,12 @@ class RunTrainer:
     def _build_optimizer(self, **kwargs):
         tables = sparse_tables(self.model)
         if not tables:
-            return super()._build_optimizer(**{**kwargs, "params": self._groups(self.model.parameters())})
+            return fuse(super()._build_optimizer(**{**kwargs, "params": self._groups(self.model.parameters())}))
         check_sparse(self.config)
         if parallel.world_size() > 1:
             raise InputError("softmax_negatives with an id embedding runs in one process; id_embedding=none in several")
         dense = [p for p in self.model.parameters() if all(p is not table for table in tables)]
-        adam = super()._build_optimizer(**{**kwargs, "params": self._groups(dense)})
+        adam = fuse(super()._build_optimizer(**{**kwargs, "params": self._groups(dense)}))
         return DenseAndSparse(adam, torch.optim.SparseAdam(tables, lr=self.learning_rate))
 
     def _groups(self, parameters) -> list:

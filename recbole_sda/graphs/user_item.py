@@ -84,13 +84,29 @@ def users_from_items(edges: Edges, weighting: str) -> SparseMatrix:
     return SparseMatrix(_matrix(edges, weights))
 
 
+class _MeanOverLayers(torch.autograd.Function):
+    """``(1 + A + A A + ...) x / (L + 1)`` as ``x + A (x + A (x + ...))``; the gradient is the same of the transpose."""
+
+    @staticmethod
+    def mean(matrix: Tensor, x: Tensor, n_layers: int) -> Tensor:
+        total = x
+        for _ in range(n_layers):
+            total = torch.addmm(x, matrix, total)
+        return total / (n_layers + 1)
+
+    @staticmethod
+    def forward(ctx, x: Tensor, matrix: Tensor, transposed: Tensor, n_layers: int) -> Tensor:
+        ctx.transposed, ctx.n_layers = transposed, n_layers
+        return _MeanOverLayers.mean(matrix, x, n_layers)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor):
+        return _MeanOverLayers.mean(ctx.transposed, grad.contiguous(), ctx.n_layers), None, None, None
+
+
 def light_gcn(graph: SparseMatrix, nodes: Tensor, n_layers: int) -> Tensor:
     """Return the mean of ``nodes`` (n_nodes, dim) and their first ``n_layers`` propagations (LightGCN, He et al. 2020, eq. 4)."""
-    total = nodes
-    for _ in range(n_layers):
-        nodes = graph(nodes)
-        total = total + nodes
-    return total / (n_layers + 1)
+    return _MeanOverLayers.apply(nodes, graph.values, graph.back, n_layers)
 
 
 def draw_edges(weights: Tensor, share: float) -> Tensor:

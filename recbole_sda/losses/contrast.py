@@ -1,4 +1,4 @@
-"""InfoNCE in one direction: row k of one view against all rows of another (the multimodal graph models' contrastive term)."""
+"""InfoNCE in one direction: each row is to find its own among many (the multimodal graph models' contrastive terms)."""
 
 from typing import Optional
 
@@ -6,21 +6,26 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from recbole_sda.losses.catalogue import catalogue_cross_entropy
+
 
 def contrast(
-    x: Tensor, y: Tensor, temperature: float, among: Optional[Tensor] = None, normalize: bool = True
+    x: Tensor, among: Tensor, temperature: float, right: Optional[Tensor] = None, normalize: bool = True
 ) -> Tensor:
-    """Return ``-log( exp(x_k . y_k / tau) / sum_j exp(x_k . c_j / tau) )`` of each row k, (batch,), float32.
+    """Return the mean over rows of ``-log( exp(x_k . c_r / tau) / sum_j exp(x_k . c_j / tau) )`` with r = right[k], in float32.
+
+    Computed in blocks (:func:`~recbole_sda.losses.catalogue.catalogue_cross_entropy`).
 
     Args:
-        x, y: two views of the same nodes, (batch, dim).
+        x: (batch, dim).
+        among: the c_j, (n, dim).
         temperature: tau, > 0.
-        among: the c_j, (n, dim); None: the rows of y. They need not hold y_k.
+        right: which row of ``among`` belongs to each row of x, (batch,), int64; None: the row of the same number.
         normalize: whether rows are divided by their L2 norm first.
     """
     with torch.autocast(device_type=x.device.type, enabled=False):
-        x, y, among = x.float(), y.float(), None if among is None else among.float()
+        x, among = x.float(), among.float()
         if normalize:
-            x, y, among = F.normalize(x), F.normalize(y), None if among is None else F.normalize(among)
-        right = (x * y).sum(dim=1) / temperature
-        return (x @ (y if among is None else among).T / temperature).logsumexp(dim=1) - right
+            x, among = F.normalize(x), F.normalize(among)
+        right = torch.arange(len(x), device=x.device) if right is None else right
+        return catalogue_cross_entropy(x / temperature, among, right)

@@ -86,8 +86,9 @@ class LGMRec(MultimodalRecommender):
         present = self.item_features.present
         for a, b in pairs:
             both = items[present[a, items] & present[b, items]]
-            for nodes, views, everyone in ((users, of_users, slice(1, None)), (both, of_items, present[b])):
-                total = total + contrast(views[a][nodes], views[b][nodes], self.TAU, views[b][everyone]).sum()
+            place = present[b].cumsum(dim=0) - 1  # of an item among those that have b
+            total = total + len(users) * contrast(of_users[a][users], of_users[b][1:], self.TAU, users - 1)
+            total = total + len(both) * contrast(of_items[a][both], of_items[b][present[b]], self.TAU, place[both])
         return total / max(len(pairs), 1)
 
     def calculate_loss(self, interaction):

@@ -27,10 +27,11 @@ class MGCN(ViewRecommender):
         dim = self.embedding_size
         self.query = nn.Sequential(nn.Linear(dim, dim), nn.Tanh(), nn.Linear(dim, 1, bias=False))
 
-    def side(self, behaviour):
-        ids, there = self.item_embedding.weight, self.there()
-        pure = [ids * gate(x) * has[self.n_users :] for x, gate, has in zip(self.mapped(), self.gates, there)]
-        views = torch.stack(self.views(pure, self.graphs))
+    def item_views(self):
+        ids, present = self.item_embedding.weight, self.item_features.present.unsqueeze(-1)
+        return [ids * gate(x) * has for x, gate, has in zip(self.mapped(), self.gates, present)]
+
+    def side(self, behaviour, views, there):
         weights = self.query(views).masked_fill(~there, -1e9).softmax(dim=0)
         shared = (weights * views).sum(dim=0)
         prefer = torch.stack([preference(behaviour) for preference in self.preferences])

@@ -1,7 +1,9 @@
 """SLMRec: self-supervision between the modalities of an item (Tao et al., IEEE Transactions on Multimedia 2022)."""
 
+from typing import List
+
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recbole_sda.graphs.user_item import light_gcn, symmetric_graph
@@ -44,36 +46,29 @@ class SLMRec(MultimodalRecommender):
         for linear in (*self.maps, self.merge_users, self.merge_items, *self.chain, *self.sides):
             nn.init.xavier_uniform_(linear.weight)
 
-    def channels(self):
-        """Return the channels after propagation, each over users and items: (n_channels, n_nodes, dim)."""
+    def channels(self) -> List[Tensor]:
+        """Return the channels after propagation, ids first, each (n_nodes, dim)."""
         present = self.item_features.present.unsqueeze(-1)
         items = [linear(F.normalize(x)) * has for linear, x, has in zip(self.maps, self.item_features(), present)]
-        items = [self.item_embedding.weight, *items]
-        users = self.user_embedding.weight.repeat(1, len(items))
-        found = light_gcn(self.graph, torch.cat([users, torch.cat(items, dim=1)]), self.n_layers)
-        return torch.stack(found.chunk(len(items), dim=1))
-
-    def merged(self, channels, nodes, merge):
-        """Return the embeddings of some nodes, (n, dim)."""
-        return merge(channels[:, nodes].transpose(0, 1).flatten(1))
+        users = self.user_embedding.weight
+        starts = [torch.cat([users, of_items]) for of_items in (self.item_embedding.weight, *items)]
+        return [light_gcn(self.graph, start, self.n_layers) for start in starts]
 
     def embeddings(self):
-        channels, items = self.channels(), slice(self.n_users, None)
-        users = self.merged(channels, slice(0, self.n_users), self.merge_users)
-        return users, self.merged(channels, items, self.merge_items)
+        users, items = zip(*(self.parts(channel) for channel in self.channels()))
+        return self.merge_users(torch.cat(users, dim=1)), self.merge_items(torch.cat(items, dim=1))
 
     def calculate_loss(self, interaction):
         users, items = interaction[self.USER_ID], interaction[self.ITEM_ID]
         channels = self.channels()
-        user = self.merged(channels, users, self.merge_users)
-        item = self.merged(channels, items + self.n_users, self.merge_items)
-        loss = contrast(user, item, self.temperature).mean()
-        z = channels[0, items + self.n_users]
-        for m, (along, side) in enumerate(zip(self.chain, self.sides)):
+        of_users, of_items = ([channel[nodes] for channel in channels] for nodes in (users, items + self.n_users))
+        user, item = self.merge_users(torch.cat(of_users, dim=1)), self.merge_items(torch.cat(of_items, dim=1))
+        loss = contrast(user, item, self.temperature)
+        z, *modalities = of_items
+        for m, (x, along, side) in enumerate(zip(modalities, self.chain, self.sides)):
             z = along(z)
             there = self.item_features.present[m, items]
             if self.ssl_weight and there.sum() > 1:
-                other = side(channels[m + 1, items[there] + self.n_users])
-                term = contrast(z[there], other, self.ssl_temperature, normalize=False).mean()
+                term = contrast(z[there], side(x[there]), self.ssl_temperature, normalize=False)
                 loss = loss + self.ssl_weight * term
         return loss

@@ -55,13 +55,14 @@ class SMORE(ViewRecommender):
         filtered = torch.cat([spectra, together.unsqueeze(0)]) * torch.view_as_complex(self.filters).unsqueeze(1)
         return torch.fft.irfft(filtered, n=mapped.shape[-1], dim=-1, norm="ortho")
 
-    def side(self, behaviour):
-        ids, there = self.item_embedding.weight, self.there()
-        present = there[:, self.n_users :]
+    def item_views(self):
+        ids, present = self.item_embedding.weight, self.item_features.present.unsqueeze(-1)
         clean = self.spectral(torch.stack(self.mapped()), present)
         known = torch.cat([present, present.any(dim=0, keepdim=True)])
-        items = [ids * gate(x) * has for x, gate, has in zip(clean, self.gates, known)]
-        *views, fused = self.views(items, self.graphs)
+        return [ids * gate(x) * has for x, gate, has in zip(clean, self.gates, known)]
+
+    def side(self, behaviour, views, there):
+        *views, fused = views
         side = self.dropout(self.preferences[-1](behaviour)) * fused
         for view, query, preference, has in zip(views, self.queries, self.preferences, there):
             side = side + self.dropout(preference(behaviour)) * query(fused).softmax(dim=-1) * view * has

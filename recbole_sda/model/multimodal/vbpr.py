@@ -22,7 +22,7 @@ class VBPR(MultimodalRecommender):
     def __init__(self, config, dataset):
         super().__init__(config, dataset)
         self.reg_weight = self.number("reg_weight", 0)
-        self.user_preference = self._table(self.n_users)  # theta
+        self.user_embedding = self._table(self.n_users, 2 * self.embedding_size)  # gamma, then theta
         self.item_bias = nn.Embedding(self.n_items, 1)
         nn.init.zeros_(self.item_bias.weight)
         self.maps = nn.ModuleList(nn.Linear(dim, self.embedding_size, bias=False) for dim in self.item_features.dims)
@@ -41,15 +41,14 @@ class VBPR(MultimodalRecommender):
         return self.item_embedding(ids), mapped, bias
 
     def embeddings(self):
-        users = [self.user_embedding.weight, self.user_preference.weight]
-        return torch.cat([*users, users[0].new_ones(self.n_users, 1)], dim=1), torch.cat(self._items(), dim=1)
+        users = self.user_embedding.weight
+        return torch.cat([users, users.new_ones(self.n_users, 1)], dim=1), torch.cat(self._items(), dim=1)
 
     def calculate_loss(self, interaction):
         users, positive, negative = self.triple(interaction)
-        gamma, theta = self.user_embedding(users), self.user_preference(users)
-        items = self._items(torch.cat([positive, negative]))
-        (own, own_neg), (mapped, mapped_neg), (bias, bias_neg) = (part.chunk(2) for part in items)
-        margin = score(gamma, own - own_neg) + score(theta, mapped - mapped_neg) + (bias - bias_neg).squeeze(1)
-        ids = torch.cat([positive, negative])
-        free = self.item_bias(ids).chunk(2)
-        return self.bpr(margin, torch.zeros_like(margin)) + self.reg_weight * squared(gamma, theta, own, own_neg, *free)
+        user, ids = self.user_embedding(users), torch.cat([positive, negative])
+        own, mapped, bias = self._items(ids)
+        near, far = torch.cat([own, mapped], dim=1).chunk(2)
+        margin = score(user, near - far) + (bias[: len(users)] - bias[len(users) :]).squeeze(1)
+        rows = user, *own.chunk(2), *self.item_bias(ids).chunk(2)
+        return self.bpr(margin, torch.zeros_like(margin)) + self.reg_weight * squared(*rows)

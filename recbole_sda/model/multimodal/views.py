@@ -1,6 +1,6 @@
 """What MGCN and SMORE share: a view of behaviour, one view per item graph, and a contrastive term between the two."""
 
-from typing import List
+from typing import List, Optional, Tuple
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,7 @@ def gate(dim: int) -> nn.Sequential:
 
 
 class ViewRecommender(MultimodalRecommender):
-    """Embedding = behaviour view + side view. Behaviour is LightGCN of the id embeddings; a subclass makes the side of it.
+    """Embedding = behaviour view + side view. Behaviour is LightGCN of the id embeddings; a subclass makes the side of its views.
 
     The loss is BPR, L2 regularisation of the batch's embeddings, and InfoNCE between the two views of the batch's items and
     of its users.
@@ -34,41 +34,54 @@ class ViewRecommender(MultimodalRecommender):
         self.gates = nn.ModuleList(gate(dim) for _ in range(n_modalities))
         self.preferences = nn.ModuleList(gate(dim) for _ in range(n_modalities))
 
-    def there(self) -> Tensor:
-        """Return which nodes have a modality, (n_modalities, n_nodes, 1): users all, items by their features."""
-        present = self.item_features.present
-        return torch.cat([present.new_ones(len(present), self.n_users), present], dim=1).unsqueeze(-1)
-
     def mapped(self) -> List[Tensor]:
         """Return the features in the space of the embeddings, one matrix (n_items, dim) per modality."""
         return [linear(x) for linear, x in zip(self.maps, self.item_features())]
 
-    def views(self, items: List[Tensor], graphs) -> List[Tensor]:
-        """Return each view over all nodes, (n_nodes, dim): items over their graph, users from their items."""
-        for _ in range(self.n_layers):
-            items = [graph(x) for graph, x in zip(graphs, items)]
-        users = self.to_users(torch.cat(items, dim=1)).chunk(len(items), dim=1)
-        return [torch.cat(pair) for pair in zip(users, items)]
-
-    def side(self, behaviour: Tensor) -> Tensor:
-        """Return the side view of all nodes, (n_nodes, dim)."""
+    def item_views(self) -> List[Tensor]:
+        """Return what each view's graph of items starts from, each (n_items, dim)."""
         raise NotImplementedError
 
-    def both(self):
-        """Return the behaviour and the side view of all nodes."""
-        behaviour = light_gcn(self.graph, self.nodes(), self.n_ui_layers)
-        return behaviour, self.side(behaviour)
+    def side(self, behaviour: Tensor, views: Tensor, there: Tensor) -> Tensor:
+        """Return the side view of some nodes, (n, dim), row by row.
+
+        Args:
+            behaviour: (n, dim).
+            views: (n_views, n, dim).
+            there: (n_modalities, n, 1), bool, which of them have a modality.
+        """
+        raise NotImplementedError
+
+    def views(self) -> List[Tensor]:
+        """Return each view over all nodes, (n_nodes, dim): items over their graph, users from their items."""
+        items = self.item_views()
+        for _ in range(self.n_layers):
+            items = [graph(x) for graph, x in zip(self.graphs, items)]
+        return [torch.cat([self.to_users(x), x]) for x in items]
+
+    def both(self, nodes: Optional[Tensor] = None) -> Tuple[Tensor, Tensor]:
+        """Return the behaviour and the side view of some nodes (n,), or of all, each (n, dim).
+
+        The graphs need all nodes; what follows is made for those that are asked for.
+        """
+        behaviour, views = light_gcn(self.graph, self.nodes(), self.n_ui_layers), self.views()
+        present = self.item_features.present
+        there = torch.cat([present.new_ones(len(present), self.n_users), present], dim=1).unsqueeze(-1)
+        if nodes is not None:
+            behaviour, views, there = behaviour[nodes], [view[nodes] for view in views], there[:, nodes]
+        return behaviour, self.side(behaviour, torch.stack(views), there)
 
     def embeddings(self):
         return self.parts(sum(self.both()))
 
     def calculate_loss(self, interaction):
         users, positive, negative = self.triple(interaction)
-        behaviour, side = self.both()
-        all_users, all_items = self.parts(behaviour + side)
-        user, near, far = all_users[users], all_items[positive], all_items[negative]
+        asked = torch.cat([users, positive + self.n_users, negative + self.n_users])
+        nodes, place = asked.unique(return_inverse=True)
+        behaviour, side = self.both(nodes)
+        user, near, far = ((behaviour + side)[rows] for rows in place.chunk(3))
         loss = self.bpr(score(user, near), score(user, far)) + self.reg_weight * squared(user, near, far)
         if self.cl_weight:
-            for nodes in (positive + self.n_users, users):
-                loss = loss + self.cl_weight * contrast(side[nodes], behaviour[nodes], self.temperature).mean()
+            for rows in place.chunk(3)[:2]:
+                loss = loss + self.cl_weight * contrast(side[rows], behaviour[rows], self.temperature)
         return loss
