@@ -33,9 +33,10 @@ def read_space(run_dir) -> Optional[Space]:
     items = getattr(run.model, "items", None)
     if items is None or items.encoder is None or items.n_modalities < 2:
         return None
-    rows = items.present.all(dim=0).nonzero().flatten()
-    chosen = rows[torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))[:N_ITEMS].to(rows.device)]
-    features, present = [matrix[chosen] for matrix in items.features], items.present[:, chosen]
+    ids = torch.arange(1, items.n_items, device=items.present.device)
+    ids = ids[items.frozen_rows(ids)[1].all(dim=0)]
+    chosen = ids[torch.randperm(len(ids), generator=torch.Generator().manual_seed(0))[:N_ITEMS].to(ids.device)]
+    features, present = items.frozen_rows(chosen)
     with torch.no_grad():
         after = items.encoder.eval().project(features, present)
     return Space(

@@ -40,7 +40,7 @@ def tiny_histories(data_path) -> dict:
     return raw.groupby("user_id:token")["item_id:token"].apply(list).to_dict()
 
 
-@pytest.mark.parametrize("model", ["SASRec_SDA", "BERT4Rec_SDA", "GRU4Rec", "BPR_SDA", "LightGCN_SDA"])
+@pytest.mark.parametrize("model", ["SASRec_SDA", "BERT4Rec_SDA", "GRU4Rec", "BPR_SDA", "LightGCN_SDA", "FREEDOM_SDA"])
 def test_the_best_items_are_those_of_the_model(trained, data_path, model):
     recommender = Recommender(trained(model))
     table = pd.concat(recommender.top(k=5))
@@ -123,7 +123,8 @@ def test_a_new_item_with_the_features_of_a_known_one_gets_its_score(trained, dat
 @pytest.mark.parametrize(
     "model, message",
     [
-        ("SASRec", "embeds items by their features; SASRec does not"),
+        ("SASRec", "embeds items by their features alone; SASRec does not"),
+        ("FREEDOM_SDA", "embeds items by their features alone; FREEDOM_SDA does not"),
         ("LightGCN_SDA", "cannot score items that it was not trained on"),
     ],
 )

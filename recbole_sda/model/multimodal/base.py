@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import List, Optional, Tuple
 
-import numpy as np
 import scipy.sparse as sp
 import torch
 from torch import Tensor, nn
 
 from recbole_sda import compat
+from recbole_sda.errors import InputError
 from recbole_sda.graphs.neighbours import cached_neighbours, item_graph
 from recbole_sda.graphs.user_item import Edges
 from recbole_sda.layers.modality_features import ModalityFeatures
@@ -135,15 +135,8 @@ def per_modality(value, names, key: str) -> list:
     Raises:
         InputError: the mapping misses a modality or names another one.
     """
-    from recbole_sda.errors import InputError
-
     if not isinstance(value, dict):
         return [value] * len(names)
     if set(value) != set(names):
         raise InputError(f"{key}={value!r}: expected one value, or one for each of the modalities {', '.join(names)}")
     return [value[name] for name in names]
-
-
-def as_array(values: Tensor) -> np.ndarray:
-    """Return a tensor's values on the host."""
-    return values.detach().cpu().numpy()

@@ -7,7 +7,7 @@ from recbole_sda.errors import InputError
 from recbole_sda.graphs.neighbours import weighted_sum
 from recbole_sda.graphs.sparse import SparseMatrix
 from recbole_sda.graphs.user_item import draw_edges, light_gcn, symmetric_graph, symmetric_weights
-from recbole_sda.model.multimodal.base import MultimodalRecommender, as_array, score
+from recbole_sda.model.multimodal.base import MultimodalRecommender, score
 
 
 class FREEDOM(MultimodalRecommender):
@@ -50,7 +50,7 @@ class FREEDOM(MultimodalRecommender):
     def before_epoch(self):
         """Draw the edges of the epoch."""
         if self.dropout:
-            chosen = self.edges.kept(as_array(draw_edges(self.keep, 1 - self.dropout)))
+            chosen = self.edges.kept(draw_edges(self.keep, 1 - self.dropout).cpu().numpy())
             self.pruned = symmetric_graph(chosen).to(self.device)
 
     def propagate(self, graph):
