@@ -1,0 +1,62 @@
+"""Seconds per training epoch and peak memory of models, each in a process of its own, on one thread.
+
+Batch making, negative items and what precedes an epoch are part of it, evaluation is not.
+
+    python benchmarks/multimodal.py --data_path=data --dataset=Amazon_Instruments --models=[FREEDOM,FREEDOM_SDA] [--epochs=3]
+        [--key=value ...]
+"""
+
+import multiprocessing
+import resource
+import statistics
+import sys
+import time
+
+import torch
+
+from recbole_sda.command import guarded, parse
+from recbole_sda.datasets import load_data
+from recbole_sda.model.table import MULTIMODAL, model_class
+from recbole_sda.optimizers import fuse
+from recbole_sda.quick_start import configure
+from recbole_sda.results import start_logging
+
+
+def measure(model: str, dataset: str, keys: dict, epochs: int) -> tuple:
+    """Return the seconds of each epoch, the peak memory with data loaded and at the end (MiB), and the steps of an epoch."""
+    start_logging("error")
+    torch.set_num_threads(1)
+    config = configure(model, dataset, (), keys)
+    data = load_data(config)
+    loaded = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    network = model_class(model)(config, data.train._dataset).train()
+    optimizer = fuse(torch.optim.Adam(network.parameters(), lr=config["learning_rate"]))
+    seconds = []
+    for _ in range(epochs):
+        started = time.perf_counter()
+        if hasattr(network, "before_epoch"):
+            network.before_epoch()
+        for batch in data.train:
+            optimizer.zero_grad()
+            loss = network.calculate_loss(batch)
+            (sum(loss) if isinstance(loss, tuple) else loss).backward()
+            optimizer.step()
+        seconds.append(time.perf_counter() - started)
+    return seconds, loaded, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, len(data.train)
+
+
+def main() -> None:
+    """Measure the models one after the other and print a line for each."""
+    arguments = parse(sys.argv[1:])
+    keys = dict(arguments.keys)
+    models, epochs = keys.pop("models", list(MULTIMODAL)), keys.pop("epochs", 3)
+    context = multiprocessing.get_context("spawn")
+    print("| model | s per epoch | steps | MiB with data | MiB |\n| --- | --- | --- | --- | --- |", flush=True)
+    for model in models:
+        with context.Pool(1) as process:
+            seconds, loaded, peak, steps = process.apply(measure, (model, arguments.dataset, keys, epochs))
+        print(f"| {model} | {statistics.median(seconds):.2f} | {steps} | {loaded:.0f} | {peak:.0f} |", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(guarded(main))
