@@ -105,7 +105,7 @@ class _MeanOverLayers(torch.autograd.Function):
 
 
 def light_gcn(graph: SparseMatrix, nodes: Tensor, n_layers: int) -> Tensor:
-    """Return the mean of ``nodes`` (n_nodes, dim) and their first ``n_layers`` propagations (LightGCN, He et al. 2020, eq. 4)."""
+    """Return the mean of ``nodes`` (n_nodes, dim) and their first ``n_layers`` propagations (LightGCN, He et al. 2020)."""
     return _MeanOverLayers.apply(nodes, graph.values, graph.back, n_layers)
 
 

@@ -37,7 +37,9 @@ def embed_new_items(run, store: FeatureStore) -> NewItems:
     """
     model = run.model
     if getattr(model, "feature_record", None) is None or not hasattr(model, "item_table"):
-        raise InputError(f"new items need a model that embeds items by their features alone; {run.config['model']} does not")
+        raise InputError(
+            f"new items need a model that embeds items by their features alone; {run.config['model']} does not"
+        )
     trained_on = FeatureStore(model.feature_record["store"])
     store.check_modalities(model.modality_names)
     check_same_space(trained_on, store, model.modality_names)

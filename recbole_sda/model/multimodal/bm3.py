@@ -9,20 +9,20 @@ from recbole_sda.model.multimodal.base import MultimodalRecommender
 
 
 def distance(x: Tensor, target: Tensor) -> Tensor:
-    """Return the mean of ``1 - cos`` of rows; the target is a constant for the gradient (eq. 6)."""
+    """Return the mean of ``1 - cos`` of rows; the target is a constant for the gradient."""
     return (1 - F.cosine_similarity(x, target.detach(), dim=-1)).mean()
 
 
 class BM3(MultimodalRecommender):
     """Users and items are drawn towards each other's dropped-out copies; no item serves as negative.
 
-    h_u, h_i: LightGCN of the id embeddings, an item's own embedding added to its result (eq. 2 and 3). h_m = W_m f_m + b_m.
-    ~h = MLP(h) with one linear map for all (eq. 5), .h = dropout of h without gradient (eq. 4). The loss, with C = 1 - cos:
+    h_u, h_i: LightGCN of the id embeddings, an item's own embedding added to its result. h_m = W_m f_m + b_m.
+    ~h = MLP(h) with one linear map for all, .h = dropout of h without gradient. The loss, with C = 1 - cos:
 
         C(~h_u, .h_i) + C(~h_i, .h_u) + cl_weight * sum_m ( C(~h_m, .h_i) + C(~h_m, .h_m) ) + reg_weight * |h|
 
-    reconstruction of the graph (eq. 7), alignment between modalities (eq. 8) and inside each (eq. 9). An item that lacks a
-    modality is left out of its terms. Scores are products of ~h_u and ~h_i (eq. 11).
+    in the paper's section on the multi-modal contrastive loss: reconstruction of the graph, alignment between modalities and
+    inside each. An item that lacks a modality is left out of its terms. Scores are products of ~h_u and ~h_i.
 
     Note:
         The last term is the norm of all users' and all items' embeddings over the number of items, and ``cl_weight`` stands

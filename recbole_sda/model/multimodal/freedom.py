@@ -13,12 +13,12 @@ from recbole_sda.model.multimodal.base import MultimodalRecommender, score
 class FREEDOM(MultimodalRecommender):
     """LightGCN on the pruned graph of users and items plus propagation over a graph of similar items.
 
-    Item graph: each item's ``knn_k`` nearest by cosine similarity with weight 1, ``D^-1/2 S D^-1/2``, the modalities'
-    graphs summed with weights (eq. 1 to 5); frozen. User-item graph: in each epoch a share ``1 - dropout`` of the edges is kept,
-    drawn without replacement with probability in proportion to ``1 / sqrt(d_u d_i)``, and normalised anew (eq. 6 to 8).
-    Evaluation takes all edges. An item is the sum of both sides, a user LightGCN's (eq. 9 to 11). The loss:
+    Item graph (the paper's section on freezing it): each item's ``knn_k`` nearest by cosine similarity with weight 1,
+    ``D^-1/2 S D^-1/2``, the modalities' graphs summed with weights. User-item graph (the section on denoising it): in each epoch
+    a share ``1 - dropout`` of the edges is kept, drawn without replacement with probability in proportion to
+    ``1 / sqrt(d_u d_i)``, and normalised anew; evaluation takes all. An item is the sum of both sides, a user LightGCN's. Loss:
 
-        BPR(u, i, j) + reg_weight * sum_m BPR(u, W_m f_m(i) + b_m, W_m f_m(j) + b_m)                                 (eq. 13)
+        BPR(u, i, j) + reg_weight * sum_m BPR(u, W_m f_m(i) + b_m, W_m f_m(j) + b_m)
 
     where pairs of which an item lacks the modality are left out of its term.
     """

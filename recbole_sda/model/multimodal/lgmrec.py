@@ -12,14 +12,14 @@ from recbole_sda.model.multimodal.base import MultimodalRecommender, score
 
 
 class LGMRec(MultimodalRecommender):
-    """Local embedding plus ``alpha`` times the unit-length global one (eq. 14):
+    """Local embedding plus ``alpha`` times the unit-length global one, as the paper's sections on both are named:
 
-        local = LightGCN(ids) + sum_m unit( A^L (users' means, W_m x_m) )                                          (eq. 2 to 6)
-        H_i^m = gumbel_softmax(x_m V_m / tau)      H_u^m = gumbel_softmax(sum over a user's items of x_m V_m / tau)  (eq. 7, 8)
-        items_m = (H_i H_i^T)^K items of LightGCN      users_m = H_u H_i^T of the layer before       global = sum_m   (eq. 9 to 11)
+        local = LightGCN(ids) + sum_m unit( A^L (users' means, W_m x_m) )
+        H_i^m = gumbel_softmax(x_m V_m / tau)      H_u^m = gumbel_softmax(sum over a user's items of x_m V_m / tau)
+        items_m = (H_i H_i^T)^K items of LightGCN      users_m = H_u H_i^T of the layer before       global = sum_m
 
     with dropout on the memberships H. The loss: BPR, ``cl_weight`` times InfoNCE between the modalities' global embeddings of
-    the batch's users and items against all users and items (eq. 12, 13; summed over the batch), ``reg_weight`` times the
+    the batch's users and items against all users and items (summed over the batch), ``reg_weight`` times the
     norms of the batch's embeddings over its size. With more than two modalities the contrast is the mean over pairs.
 
     An item that lacks a modality belongs to none of its hyperedges and is left out of users' means and the contrast.
@@ -37,7 +37,7 @@ class LGMRec(MultimodalRecommender):
             setattr(self, key, self.number(key, 0, whole=True))
         self.n_hyper_layers, n_edges = (self.number(key, 1, whole=True) for key in ("n_hyper_layers", "n_hyperedges"))
         self.alpha, self.cl_weight, self.reg_weight = (self.number(k, 0) for k in ("alpha", "cl_weight", "reg_weight"))
-        self.drop = nn.Dropout(1 - self.number("keep_rate", 0, above=True))
+        self.drop = nn.Dropout(self.number("dropout", 0, 1))
         self.graph = symmetric_graph(self.edges)
         self.to_users = users_from_items(self.edges, "sum")
         self.maps = nn.ModuleList(nn.Linear(size, dim, bias=False) for size in dims)

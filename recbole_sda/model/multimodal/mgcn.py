@@ -8,7 +8,7 @@ from recbole_sda.model.multimodal.views import ViewRecommender
 
 
 class MGCN(ViewRecommender):
-    """Purifier (eq. 1 and 2), views over weighted neighbour graphs (eq. 3 to 8) and fuser (eq. 10 to 14):
+    """Behaviour-guided purifier, multi-view encoder and behaviour-aware fuser, as the paper's sections are named:
 
         e_m = id * sigmoid(W2 (W1 x_m + b1) + b2), over the item graph of m, then to users
         a = softmax over modalities of q . tanh(W3 e_m + b3)      shared = sum_m a_m e_m

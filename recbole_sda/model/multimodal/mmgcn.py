@@ -9,7 +9,7 @@ from recbole_sda.model.multimodal.base import MultimodalRecommender, score
 
 
 class Layer(nn.Module):
-    """Aggregation and combination of a modality (eq. 3, 5 and 6), from (n_nodes, in_dim) to (n_nodes, dim).
+    """Aggregation and combination of a modality (the paper's sections of these names), from (n_nodes, in_dim) to (n_nodes, dim).
 
         h = LeakyReLU(mean over neighbours of W1 x)    x^ = LeakyReLU(W3 x) + id    LeakyReLU(W2 (h || x^))
 
@@ -31,7 +31,7 @@ class Layer(nn.Module):
 
 
 class MMGCN(MultimodalRecommender):
-    """A user and an item are the sums over modalities of what the modality's graph convolution makes of them (eq. 8).
+    """A user and an item are the sums over modalities of what the modality's graph convolution makes of them.
 
     A modality starts from the item's features and a learned preference of each user in the same space, rows at unit
     length; the id embeddings, shared by modalities, join in every layer. Features wider than ``latent_size`` are mapped to

@@ -10,7 +10,7 @@ from recbole_sda.model.multimodal.views import ViewRecommender, gate
 
 
 class SMORE(ViewRecommender):
-    """Spectral fusion (section 3.2), item graphs of each modality and of all (3.3), and preferences (3.4):
+    """Spectrum modality fusion, graphs of each modality and of all, and modality-aware preferences (the paper's sections):
 
         F_m = FFT(W1 x_m + b1)      x_m' = IFFT(F_m * c_m)      x_f = IFFT(c_f * prod_m F_m)       c learned, complex
         e_m = id * sigmoid(W2 x_m' + b2) over the graph of m, e_f likewise over the strongest of all graphs, then to users

@@ -7,12 +7,12 @@ from recbole_sda.model.multimodal.base import MultimodalRecommender, score, squa
 
 
 class VBPR(MultimodalRecommender):
-    """Score of eq. 4, with the parts left out that cancel between a user's items (offset and user bias):
+    """The paper's preference predictor, with the parts left out that cancel between a user's items (offset and user bias):
 
         x_ui = beta_i + gamma_u . gamma_i + theta_u . (E f_i) + beta' . f_i
 
     f_i is the concatenation of the item's modalities, zero where one is missing; E and beta' are kept as one map per
-    modality. Trained by BPR with L2 regularisation (eq. 6 and 7) of the batch's rows.
+    modality. Trained by BPR with L2 regularisation of the batch's rows.
 
     Note:
         The paper has one feature of pictures, and weights of its own for the regularisation of E and of the biases; here
