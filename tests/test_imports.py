@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LEVELS = {
     "errors": 0,
     "files": 0,
+    "cache": 0,
     "locks": 0,
     "memory": 0,
     "pages": 0,

@@ -13,23 +13,17 @@ modality, the steps, and the versions of this package, Python, scikit-learn and 
 
 import hashlib
 import json
-import logging
-import os
-import uuid
 from typing import Callable, List, Sequence, Tuple
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import normalize
 from torch import Tensor
 
+from recbole_sda.cache import kept
 from recbole_sda.errors import InputError
 from recbole_sda.features.store import FeatureStore, library_versions
-
-logger = logging.getLogger(__name__)
 
 PLAIN_STEPS, SIZED_STEPS = ("center", "l2"), ("pca", "whiten")
 
@@ -88,26 +82,17 @@ def view(store: FeatureStore, modality: str, steps: Sequence[str], cache: bool =
     }
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
     path = store.path / "views" / f"{modality}-{digest}.safetensors"
-    if cache and path.is_file():
-        try:
-            return load_file(path)["view"]
-        except (SafetensorError, KeyError) as error:
-            logger.warning("%s is damaged and made again (%s)", path, error)
-    present = store.present(modality)
-    x = store.matrix(modality)[present].numpy().astype(np.float64)
-    for name, size in parsed:
-        x, _ = _fit(name, size, x, f"{store.path}, modality {modality!r}")
-    result = torch.zeros(len(present), x.shape[1])
-    result[present] = torch.from_numpy(np.ascontiguousarray(x)).float()
-    if cache:
-        try:
-            path.parent.mkdir(exist_ok=True)
-            draft = path.with_name(f".{uuid.uuid4().hex[:8]}")
-            save_file({"view": result}, draft, metadata={"key": json.dumps(key)})
-            os.replace(draft, path)
-        except OSError as error:
-            logger.warning("the view %s of %s is not cached: %s", steps, store.path, error)
-    return result
+
+    def make():
+        present = store.present(modality)
+        x = store.matrix(modality)[present].numpy().astype(np.float64)
+        for name, size in parsed:
+            x, _ = _fit(name, size, x, f"{store.path}, modality {modality!r}")
+        result = torch.zeros(len(present), x.shape[1])
+        result[present] = torch.from_numpy(np.ascontiguousarray(x)).float()
+        return {"view": result}
+
+    return (kept(path, make, {"key": json.dumps(key)}) if cache else make())["view"]
 
 
 def view_of_others(store: FeatureStore, others: FeatureStore, modality: str, steps: Sequence[str]) -> Tensor:

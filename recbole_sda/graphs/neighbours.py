@@ -2,21 +2,16 @@
 
 import hashlib
 import json
-import logging
-import os
-import uuid
 from pathlib import Path
 from typing import NamedTuple, Optional, Sequence
 
 import numpy as np
 import scipy.sparse as sp
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional as F
 
-logger = logging.getLogger(__name__)
+from recbole_sda.cache import kept
 
 BLOCK = 1024  # rows of similarities at a time: 4 KiB per item of the catalogue
 
@@ -67,20 +62,7 @@ def cached_neighbours(folder: Optional[Path], x: Tensor, present: Tensor, k: int
     digest.update(x.contiguous().numpy().tobytes())
     digest.update(present.numpy().tobytes())
     path = Path(folder) / f"neighbours-{digest.hexdigest()[:16]}.safetensors"
-    if path.is_file():
-        try:
-            return Neighbours(**load_file(path))
-        except (SafetensorError, TypeError) as error:
-            logger.warning("%s is damaged and made again (%s)", path, error)
-    found = nearest_neighbours(x, present, k)
-    draft = path.with_name(f".{uuid.uuid4().hex[:8]}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file({name: part.contiguous() for name, part in found._asdict().items()}, draft)
-        os.replace(draft, path)
-    except OSError as error:
-        logger.warning("the %d nearest neighbours are not cached in %s: %s", k, folder, error)
-    return found
+    return Neighbours(**kept(path, lambda: nearest_neighbours(x, present, k)._asdict()))
 
 
 def item_graph(neighbours: Neighbours, n_items: int, weighted: bool) -> sp.csr_matrix:

@@ -95,4 +95,4 @@ def test_cache_holds_features_k_and_presence(features, tmp_path, monkeypatch):
 def test_a_folder_that_cannot_be_written_costs_only_the_cache(features, tmp_path, caplog):
     (tmp_path / "file").write_text("in the way")
     assert len(cached_neighbours(tmp_path / "file", *features, 3).items) == 7
-    assert "not cached" in caplog.text
+    assert "is not written" in caplog.text
