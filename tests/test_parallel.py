@@ -62,10 +62,11 @@ def test_gradients_are_the_mean_over_processes_and_every_target_is_seen(build, t
     assert (found.bincount(minlength=99) >= wanted.bincount(minlength=99)).all()
 
 
-def test_the_main_command_under_torchrun(tiny_keys, tmp_path):
+@pytest.mark.parametrize("model", ["BPR_SDA", "FREEDOM_SDA"])
+def test_the_main_command_under_torchrun(model, tiny_keys, tmp_path):
     keys = {**tiny_keys, "run_dir": "run", "epochs": 2}
     arguments = [f"--{key}={json.dumps(value)}" for key, value in keys.items()]
-    told = torchrun([str(ROOT / "run_recbole_sda.py"), "--model=BPR_SDA", "--dataset=tiny", *arguments], tmp_path)
+    told = torchrun([str(ROOT / "run_recbole_sda.py"), f"--model={model}", "--dataset=tiny", *arguments], tmp_path)
     assert told.count("epoch 2:") == 1 and told.count("Hit@5".lower()) == 1
     result = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert result["environment"]["processes"] == "2" and result["epochs_run"] == 2

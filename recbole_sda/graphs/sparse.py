@@ -49,8 +49,14 @@ class SparseMatrix(nn.Module):
         matrix.sum_duplicates()
         self.shape: Tuple[int, int] = matrix.shape
         symmetric = matrix.shape[0] == matrix.shape[1] and (abs(matrix - matrix.T) > 1e-7).nnz == 0
-        self.register_buffer("values", _csr(matrix), persistent=False)
-        self.register_buffer("transposed", None if symmetric else _csr(matrix.T.tocsr()), persistent=False)
+        # Not buffers: torch's data-parallel wrapper broadcasts these, and cannot broadcast sparse ones.
+        self.values = _csr(matrix)
+        self.transposed = None if symmetric else _csr(matrix.T.tocsr())
+
+    def _apply(self, fn, recurse=True):
+        self.values = fn(self.values)
+        self.transposed = None if self.transposed is None else fn(self.transposed)
+        return super()._apply(fn, recurse)
 
     @property
     def back(self) -> Tensor:

@@ -27,4 +27,10 @@ def test_entries_at_one_place_are_summed_and_a_symmetric_matrix_is_kept_once():
     matrix = SparseMatrix(sp.coo_matrix(([1.0, 2.0], ([0, 0], [1, 1])), shape=(2, 2)))
     assert matrix(torch.eye(2))[0, 1] == 3 and matrix.transposed is not None
     assert SparseMatrix(sp.eye(3)).transposed is None
-    assert not SparseMatrix(sp.eye(3)).state_dict()
+    assert not SparseMatrix(sp.eye(3)).state_dict() and not list(matrix.buffers())
+
+
+def test_moves_with_its_module():
+    matrix = SparseMatrix(sp.eye(3, 4)).to(torch.float64)
+    assert matrix.values.dtype == matrix.transposed.dtype == torch.float64
+    assert torch.equal(matrix(torch.eye(4, dtype=torch.float64)), torch.eye(3, 4, dtype=torch.float64))
