@@ -107,6 +107,12 @@ class MoDAItemEncoder(ItemEncoder):
             self.experts = ModalityExperts(max(dims), out_dim, len(self.dims), n_experts, rank, alpha, dropout)
         self.fusion = FUSIONS[fusion](len(self.dims), out_dim)
 
+    @torch.no_grad()
+    def start_as_identity(self) -> None:
+        """Make the shared map the identity, or, where it narrows, orthonormal rows, which keep lengths and angles on average."""
+        square = self.shared.out_features == max(self.dims)
+        (nn.init.eye_ if square else nn.init.orthogonal_)(self.shared.weight)
+
     def _map(self, x: Tensor, modality: int) -> Tensor:
         weight = self.shared.weight
         explicit = self.experts is not None and self.training and self.experts.dropout.p > 0

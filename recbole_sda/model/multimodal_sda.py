@@ -4,6 +4,7 @@ import torch
 
 from recbole_sda.errors import InputError
 from recbole_sda.files import properties_dir, read_yaml
+from recbole_sda.layers.item_encoder import MoDAItemEncoder
 from recbole_sda.layers.modality_features import AdaptedFeatures, ModalityFeatures
 from recbole_sda.model.sda import build_encoder
 from recbole_sda.model.sda_loss import SDALoss
@@ -29,10 +30,12 @@ class MultimodalSDA(SDALoss):
     """Mixin in front of a multimodal recommender ``Foo``: ``class Foo_SDA(MultimodalSDA, Foo)``.
 
     Foo asks its module ``item_features`` for features; here that module is an :class:`AdaptedFeatures`: per modality
-    ``z_m = W x_m + b`` plus the gated experts, of width ``embedding_size``, so that what Foo builds on features starts from
-    z_m. Graphs of similar items are built once, on the features as they came. The maps start at ``encoder_scale`` times
-    the mean length of the features, and drawing them leaves Foo's random stream untouched: with ``item_encoder: identity``
-    and no CMSA, Foo_SDA is Foo bit for bit.
+    ``z_m = W x_m + b`` plus the gated experts, so that what Foo builds on features starts from z_m. As in a language model,
+    adaptation starts from nothing: W is the identity, on the widest modality's width (a narrower one is followed by zeros),
+    and the experts are zero. Features wider than ``adapted_size`` are mapped to it by orthonormal rows. Graphs of similar
+    items are built once, on the features as they came. Features start at ``encoder_scale`` times their mean length, and
+    drawing the encoder leaves Foo's random stream untouched: with ``item_encoder: identity`` and no CMSA, Foo_SDA is Foo bit
+    for bit.
 
     Raises:
         InputError: a key is given that these models have no use for.
@@ -54,9 +57,12 @@ class MultimodalSDA(SDALoss):
         self.settings = SDASettings.from_config(config)
         if self.settings.item_encoder == "identity":
             return source
+        width = min(max(source.dims), self.settings.adapted_size)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(config["seed"]))
-            encoder = build_encoder(self.settings, source.dims, self.embedding_size)
+            encoder = build_encoder(self.settings, source.dims, width)
+            if isinstance(encoder, MoDAItemEncoder):
+                encoder.start_as_identity()
         with torch.no_grad():
             encoder.eval()
             mapped = encoder.project(source.frozen(), source.present)
@@ -64,4 +70,4 @@ class MultimodalSDA(SDALoss):
             start = torch.cat([z[has].norm(dim=1) for z, has in zip(mapped, source.present)]).mean()
             encoder.scale_(float(self.settings.encoder_scale * length / start.clamp(min=1e-12)))
             encoder.train()
-        return AdaptedFeatures(source, encoder, self.embedding_size)
+        return AdaptedFeatures(source, encoder, width)

@@ -22,6 +22,7 @@ RANGES = {
     "encoder_scale": (0, False, None),
     "encoder_lr_factor": (0, False, None),
     "encoder_hidden_size": (1, True, None),
+    "adapted_size": (1, True, None),
     "moda_rank": (0, True, None),
     "moda_experts": (1, True, None),
     "moda_alpha": (0, False, None),
@@ -71,6 +72,7 @@ class SDASettings(FeatureSettings):
     encoder_scale: float
     encoder_lr_factor: float
     encoder_hidden_size: int
+    adapted_size: int
     moda_rank: int
     moda_experts: int
     moda_alpha: float

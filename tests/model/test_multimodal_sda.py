@@ -19,8 +19,24 @@ def test_what_the_model_builds_on_features_starts_from_the_experts(build):
     base, ours = build("FREEDOM").model, build("FREEDOM_SDA").model
     assert type(base.item_features) is ModalityFeatures and type(ours.item_features) is AdaptedFeatures
     assert [linear.in_features for linear in base.maps] == [6, 10]
-    assert [linear.in_features for linear in ours.maps] == [64, 64]
+    assert [linear.in_features for linear in ours.maps] == [10, 10]
     assert torch.equal(base.item_graph(torch.eye(38)), ours.item_graph(torch.eye(38)))  # on the features as they came
+
+
+def test_adaptation_starts_from_nothing(build):
+    """The widest modality as it came, a narrower one followed by zeros; only what is missing has its stand-in, zero too."""
+    features = build("MGCN_SDA").model.item_features
+    image, text = features()
+    torch.testing.assert_close(text, features.frozen()[1])
+    torch.testing.assert_close(image, torch.nn.functional.pad(features.frozen()[0], (0, 4)))
+
+
+def test_wide_features_are_narrowed_by_orthonormal_rows(build):
+    model = build("MGCN_SDA", adapted_size=4, encoder_scale=1.0).model
+    weight = model.item_features.encoder.shared.weight
+    assert [linear.in_features for linear in model.maps] == [4, 4]
+    gram = weight @ weight.T
+    torch.testing.assert_close(gram / gram[0, 0], torch.eye(4), atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("scale", [1.0, 3.0])
