@@ -66,8 +66,12 @@ class MultimodalRecommender(GeneralRecommender):
         self.modality_names = tuple(aligned.modalities)
         return ModalityFeatures([aligned.matrices[name] for name in aligned.modalities], aligned.present)
 
-    def item_graphs(self, k: List[int], weighted: bool) -> List[sp.csr_matrix]:
-        """Return the normalised neighbour graph of each modality's frozen features, with ``k[m]`` neighbours."""
+    def item_graphs(self, weighted: bool) -> List[sp.csr_matrix]:
+        """Return the normalised graph of each modality's frozen features, with ``knn_k`` neighbours: one number, or one each."""
+        k = [
+            checked_number("knn_k", value, 1, True, None, whole=True)
+            for value in per_modality(self.config["knn_k"], self.modality_names, "knn_k")
+        ]
         folder = Path(self.feature_record["store"]) / "graphs"
         found = []
         for m, (matrix, present) in enumerate(zip(self.item_features.frozen(), self.item_features.present)):

@@ -27,9 +27,8 @@ class FREEDOM(MultimodalRecommender):
         super().__init__(config, dataset)
         self.n_ui_layers, self.n_mm_layers = (self.number(f"n_{kind}_layers", 0, whole=True) for kind in ("ui", "mm"))
         self.reg_weight, self.dropout = self.number("reg_weight", 0), self.number("dropout", 0, 1)
-        names = self.modality_names
-        graphs = self.item_graphs([self.number("knn_k", 1, whole=True)] * len(names), weighted=False)
-        self.item_graph = SparseMatrix(weighted_sum(graphs, self._weights(config["modality_weights"])))
+        weights = self._weights(config["modality_weights"])
+        self.item_graph = SparseMatrix(weighted_sum(self.item_graphs(weighted=False), weights))
         self.graph = symmetric_graph(self.edges)
         self.pruned = self.graph
         self.register_buffer("keep", torch.from_numpy(symmetric_weights(self.edges)), persistent=False)

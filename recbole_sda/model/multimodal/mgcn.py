@@ -22,8 +22,7 @@ class MGCN(ViewRecommender):
 
     def __init__(self, config, dataset):
         super().__init__(config, dataset)
-        graphs = self.item_graphs([self.number("knn_k", 1, whole=True)] * len(self.modality_names), weighted=True)
-        self.graphs = nn.ModuleList(SparseMatrix(graph) for graph in graphs)
+        self.graphs = nn.ModuleList(SparseMatrix(graph) for graph in self.item_graphs(weighted=True))
         dim = self.embedding_size
         self.query = nn.Sequential(nn.Linear(dim, dim), nn.Tanh(), nn.Linear(dim, 1, bias=False))
 

@@ -5,7 +5,6 @@ from torch import Tensor, nn
 
 from recbole_sda.graphs.neighbours import strongest
 from recbole_sda.graphs.sparse import SparseMatrix
-from recbole_sda.model.multimodal.base import per_modality
 from recbole_sda.model.multimodal.views import ViewRecommender, gate
 
 
@@ -23,14 +22,7 @@ class SMORE(ViewRecommender):
     def __init__(self, config, dataset):
         super().__init__(config, dataset)
         dim, names = self.embedding_size, self.modality_names
-        graphs = self.item_graphs(
-            (
-                [self.number("knn_k", 1, whole=True)] * len(names)
-                if not isinstance(config["knn_k"], dict)
-                else per_modality(config["knn_k"], names, "knn_k")
-            ),
-            weighted=True,
-        )
+        graphs = self.item_graphs(weighted=True)
         self.graphs = nn.ModuleList(SparseMatrix(graph) for graph in [*graphs, strongest(graphs)])
         self.filters = nn.Parameter(torch.randn(len(names) + 1, dim // 2 + 1, 2))
         self.gates.append(gate(dim))

@@ -141,6 +141,8 @@ def test_numbers_are_checked(build):
         build("FREEDOM", modality_weights={"image": 1.0})
     with pytest.raises(InputError, match="knn_k=.*one for each of the modalities image, text"):
         build("SMORE", knn_k={"image": 3})
+    with pytest.raises(InputError, match="knn_k='x': expected a whole number at least 1"):
+        build("FREEDOM", knn_k={"image": 3, "text": "x"})
 
 
 def test_per_modality():
