@@ -149,8 +149,8 @@ class EncodedItemEmbedding(nn.Module):
             self.forget()
 
     def encoder_weights(self) -> List[nn.Parameter]:
-        """Return the matrices of the encoder: a step of Adam changes their product with features by many times its size."""
-        return [] if self.encoder is None else [p for p in self.encoder.parameters() if p.dim() == 2]
+        """Return the matrices of the encoder, where there is one."""
+        return [] if self.encoder is None else self.encoder.matrices()
 
     def only(self, ids: Tensor) -> None:
         """Encode the item ids (...), and no others, for what is left of this step; any other id is then an IndexError.

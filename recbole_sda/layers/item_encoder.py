@@ -5,7 +5,7 @@ An encoder answers two calls, so that a loss can look at the modalities before t
 Features are a list with one matrix (n_items, d_m) per modality, ``present`` is (n_modalities, n_items), bool.
 """
 
-from typing import Optional, Sequence, Tuple
+from typing import List, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor, nn
@@ -65,6 +65,10 @@ class ItemEncoder(nn.Module):
     def scale_(self, factor: float) -> None:
         """Multiply the freshly initialised output by ``factor``, in place."""
         raise NotImplementedError
+
+    def matrices(self) -> List[nn.Parameter]:
+        """Return the matrices: a step of Adam changes their product with features by many times its size."""
+        return [p for p in self.parameters() if p.dim() == 2]
 
     def gates(self) -> Optional[Tensor]:
         """Return the mixture weights of the experts, (n_modalities, n_experts), or None where there are none."""

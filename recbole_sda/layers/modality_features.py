@@ -52,8 +52,8 @@ class ModalityFeatures(nn.Module):
         yield
 
     def encoder_weights(self) -> List[nn.Parameter]:
-        """Return the matrices of the encoder, as :meth:`EncodedItemEmbedding.encoder_weights` does; none here."""
-        return [] if self.encoder is None else [p for p in self.encoder.parameters() if p.dim() == 2]
+        """Return the matrices of the encoder, where there is one."""
+        return [] if self.encoder is None else self.encoder.matrices()
 
 
 class AdaptedFeatures(ModalityFeatures):

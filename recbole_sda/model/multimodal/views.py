@@ -29,6 +29,9 @@ class ViewRecommender(MultimodalRecommender):
         self.reg_weight, self.cl_weight = self.number("reg_weight", 0), self.number("cl_weight", 0)
         self.temperature = self.number("temperature", 0, above=True)
         self.graph = symmetric_graph(self.edges)
+        present = self.item_features.present
+        there = torch.cat([present.new_ones(n_modalities, self.n_users), present], dim=1)  # users have all of them
+        self.register_buffer("there", there.unsqueeze(-1), persistent=False)
         self.to_users = users_from_items(self.edges, "symmetric")
         self.maps = nn.ModuleList(nn.Linear(size, dim) for size in self.item_features.dims)
         self.gates = nn.ModuleList(gate(dim) for _ in range(n_modalities))
@@ -65,8 +68,7 @@ class ViewRecommender(MultimodalRecommender):
         The graphs need all nodes; what follows is made for those that are asked for.
         """
         behaviour, views = light_gcn(self.graph, self.nodes(), self.n_ui_layers), self.views()
-        present = self.item_features.present
-        there = torch.cat([present.new_ones(len(present), self.n_users), present], dim=1).unsqueeze(-1)
+        there = self.there
         if nodes is not None:
             behaviour, views, there = behaviour[nodes], [view[nodes] for view in views], there[:, nodes]
         return behaviour, self.side(behaviour, torch.stack(views), there)
