@@ -176,23 +176,18 @@ def model_class(name: str) -> type:
         raise InputError(f"{name}: there is no SDA version of {base}, which {WITHOUT_SDA[base]}")
     if base in MULTIMODAL:
         mixin = importlib.import_module("recbole_sda.model.multimodal_sda").MultimodalSDA
-        attributes = {
-            "__module__": __name__,
-            "__doc__": f"{base} on adapted features (see :class:`recbole_sda.model.multimodal_sda.MultimodalSDA`).",
-            "base_name": base,
-        }
-        return type(name, (mixin, multimodal_model(base)), attributes)
+        return _sda_class(name, mixin, multimodal_model(base), f"{base} on adapted features")
     if base not in BASES:
         raise InputError(f"no model named {name!r}; --help lists them.{nearest(name, sda_models())}")
     mixin = importlib.import_module("recbole_sda.model.sda").SDA
-    attributes = {
-        "__module__": __name__,
-        "__doc__": f"RecBole's {base} with an encoded item embedding (see :class:`recbole_sda.model.sda.SDA`).",
-        "base_name": base,
-        "item_table": row.item_table,
-        "step_items": row.step_items,
-    }
-    return type(name, (mixin, model_class(base)), attributes)
+    about = f"RecBole's {base} with an encoded item embedding"
+    return _sda_class(name, mixin, model_class(base), about, item_table=row.item_table, step_items=row.step_items)
+
+
+def _sda_class(name: str, mixin: type, kind: type, about: str, **attributes) -> type:
+    doc = f"{about} (see :class:`{mixin.__module__}.{mixin.__name__}`)."
+    attributes.update(__module__=__name__, __doc__=doc, base_name=base_name(name))
+    return type(name, (mixin, kind), attributes)
 
 
 def _with_loss(kind: type, row: Base) -> type:
