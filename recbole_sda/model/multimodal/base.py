@@ -30,6 +30,7 @@ class MultimodalRecommender(GeneralRecommender):
     version: :mod:`recbole_sda.model.multimodal_sda` overrides :meth:`build_features`.
 
     Attributes:
+        user_factors: width of the users' table in units of ``embedding_size``.
         modality_names: the modalities, in the store's order.
         item_features: the module that gives them.
         edges: the distinct (user, item) pairs of the training part.
@@ -37,6 +38,7 @@ class MultimodalRecommender(GeneralRecommender):
     """
 
     input_type = InputType.PAIRWISE
+    user_factors = 1
 
     def __init__(self, config, dataset):
         super().__init__(config, dataset)
@@ -46,8 +48,8 @@ class MultimodalRecommender(GeneralRecommender):
         pairs = dataset.inter_feat
         users, items = pairs[dataset.uid_field].numpy(), pairs[dataset.iid_field].numpy()
         self.edges = Edges.of(users, items, self.n_users, self.n_items)
-        self.user_embedding = self._table(self.n_users)
-        self.item_embedding = self._table(self.n_items)
+        self.user_embedding = self._table(self.n_users, self.user_factors * self.embedding_size)
+        self.item_embedding = self._table(self.n_items, self.embedding_size)
         self.bpr = BPRLoss()
         self._stored: Optional[Tuple[Tensor, Tensor]] = None
 
@@ -55,8 +57,8 @@ class MultimodalRecommender(GeneralRecommender):
         """Return a number of the configuration in [low, high), or above ``low``; any other value is an InputError."""
         return checked_number(key, self.config[key], low, not above, high, whole)
 
-    def _table(self, n_rows: int, dim: Optional[int] = None) -> nn.Embedding:
-        table = nn.Embedding(n_rows, dim or self.embedding_size)
+    def _table(self, n_rows: int, dim: int) -> nn.Embedding:
+        table = nn.Embedding(n_rows, dim)
         nn.init.xavier_uniform_(table.weight)
         return table
 

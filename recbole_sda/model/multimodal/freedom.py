@@ -8,6 +8,7 @@ from recbole_sda.graphs.neighbours import weighted_sum
 from recbole_sda.graphs.sparse import SparseMatrix
 from recbole_sda.graphs.user_item import draw_edges, light_gcn, symmetric_graph, symmetric_weights
 from recbole_sda.model.multimodal.base import MultimodalRecommender, score
+from recbole_sda.model.settings import checked_number
 
 
 class FREEDOM(MultimodalRecommender):
@@ -41,10 +42,10 @@ class FREEDOM(MultimodalRecommender):
             given = {name: 0.1 if name == "image" and others else 0.9 / max(others, 1) for name in names}
         elif not isinstance(given, dict) or not set(names) <= set(given):
             raise InputError(f"modality_weights={given!r}: expected a number for each of {', '.join(names)}")
-        total = sum(given[name] for name in names)
-        if any(given[name] < 0 for name in names) or total <= 0:
+        weights = [checked_number(f"modality_weights: {name}", given[name], 0, True, None) for name in names]
+        if not sum(weights):
             raise InputError(f"modality_weights={given!r}: expected numbers of at least 0, not all 0")
-        return [given[name] / total for name in names]
+        return [weight / sum(weights) for weight in weights]
 
     def before_epoch(self):
         """Draw the edges of the epoch."""

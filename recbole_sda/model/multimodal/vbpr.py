@@ -19,10 +19,11 @@ class VBPR(MultimodalRecommender):
         ``reg_weight`` holds for embeddings and biases alike, and E is not regularised.
     """
 
+    user_factors = 2  # gamma and theta
+
     def __init__(self, config, dataset):
         super().__init__(config, dataset)
         self.reg_weight = self.number("reg_weight", 0)
-        self.user_embedding = self._table(self.n_users, 2 * self.embedding_size)  # gamma, then theta
         self.item_bias = nn.Embedding(self.n_items, 1)
         nn.init.zeros_(self.item_bias.weight)
         self.maps = nn.ModuleList(nn.Linear(dim, self.embedding_size, bias=False) for dim in self.item_features.dims)
@@ -32,23 +33,25 @@ class VBPR(MultimodalRecommender):
         for linear in self.feature_bias:
             nn.init.zeros_(linear.weight)
 
-    def _items(self, ids=None):
-        """Return gamma_i, E f_i and the two biases' sum of item ids, or of all items."""
-        features = self.item_features(ids)
-        ids = torch.arange(self.n_items, device=self.device) if ids is None else ids
-        mapped = sum(linear(x) for linear, x in zip(self.maps, features))
-        bias = self.item_bias(ids) + sum(linear(x) for linear, x in zip(self.feature_bias, features))
-        return self.item_embedding(ids), mapped, bias
+    def _mapped(self, features):
+        """Return E f and beta' . f of rows of features, (n, embedding_size) and (n, 1)."""
+        return tuple(sum(linear(x) for linear, x in zip(maps, features)) for maps in (self.maps, self.feature_bias))
 
     def embeddings(self):
         users = self.user_embedding.weight
-        return torch.cat([users, users.new_ones(self.n_users, 1)], dim=1), torch.cat(self._items(), dim=1)
+        mapped, bias = self._mapped(self.item_features())
+        items = [self.item_embedding.weight, mapped, self.item_bias.weight + bias]
+        return torch.cat([users, users.new_ones(self.n_users, 1)], dim=1), torch.cat(items, dim=1)
 
     def calculate_loss(self, interaction):
         users, positive, negative = self.triple(interaction)
-        user, ids = self.user_embedding(users), torch.cat([positive, negative])
-        own, mapped, bias = self._items(ids)
-        near, far = torch.cat([own, mapped], dim=1).chunk(2)
-        margin = score(user, near - far) + (bias[: len(users)] - bias[len(users) :]).squeeze(1)
-        rows = user, *own.chunk(2), *self.item_bias(ids).chunk(2)
+        ids = torch.cat([positive, negative])
+        user = self.user_embedding(users)
+        near, far = self.item_embedding(ids).chunk(2)
+        near_bias, far_bias = self.item_bias(ids).chunk(2)
+        # The maps are linear: that of the difference is the difference of two maps, at half the price.
+        differences = [torch.sub(*x.chunk(2)) for x in self.item_features(ids)]
+        mapped, bias = self._mapped(differences)
+        margin = score(user, torch.cat([near - far, mapped], dim=1)) + (near_bias - far_bias + bias).squeeze(1)
+        rows = user, near, far, near_bias, far_bias
         return self.bpr(margin, torch.zeros_like(margin)) + self.reg_weight * squared(*rows)
