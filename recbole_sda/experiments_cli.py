@@ -133,7 +133,7 @@ def _parser() -> argparse.ArgumentParser:
         help="models x data sets x seeds from one YAML file, with tests",
         description="Runs every model of the file on every data set and seed, and compares them. What is done is never "
         "run again: the same command goes on after Ctrl-C. Further --key=value are keys of all runs; --datasets, --seeds "
-        "and --metrics replace the file's.",
+        "and --metrics replace the file's, and --models=[...] names some of its rows.",
     )
     compare.add_argument("plan", help="a YAML file, or the name of one of properties/experiments/")
     compare.add_argument("--out", help="folder of runs and tables (default: runs/compare/<name>)")

@@ -154,7 +154,8 @@ def read_plan(path, out, changes: Optional[Dict[str, Any]] = None) -> Plan:
     Args:
         path: the YAML file.
         out: folder of the runs.
-        changes: ``datasets``, ``seeds`` or ``metrics`` instead of the file's; any other key is one of all runs.
+        changes: ``datasets``, ``seeds`` or ``metrics`` instead of the file's; ``models``, names of its rows, to which
+            those that they are compared with or need come by themselves; any other key is one of all runs.
 
     Raises:
         InputError: something in the file is missing, unknown or does not fit.
@@ -164,6 +165,7 @@ def read_plan(path, out, changes: Optional[Dict[str, Any]] = None) -> Plan:
     for key in ("datasets", "seeds", "metrics"):
         if key in given:
             values[key] = given.pop(key)
+    chosen = given.pop("models", None)
     for source in (given, values.get("keys") or {}, *(values.get("dataset_keys") or {}).values()):
         _refuse_own_keys(path, source)
     for key in values:
@@ -182,10 +184,11 @@ def read_plan(path, out, changes: Optional[Dict[str, Any]] = None) -> Plan:
     for name in dataset_keys:
         if name not in datasets and "datasets" not in (changes or {}):
             raise InputError(f"{path}: dataset_keys: {name!r} is not in datasets.{nearest(name, datasets)}")
+    rows = _rows(path, values["models"])
     return Plan(
         title=values.get("title") or Path(path).stem,
         about=" ".join((values.get("about") or "").split()),
-        rows=_rows(path, values["models"]),
+        rows=rows if chosen is None else _chosen(rows, _names(path, "models", chosen)),
         datasets=datasets,
         seeds=seeds,
         keys={**(values.get("keys") or {}), **given},
@@ -206,7 +209,7 @@ def _refuse_own_keys(path, keys: Dict[str, Any]) -> None:
 
 def _names(path, key: str, value: Any) -> Tuple[str, ...]:
     value = [value] if isinstance(value, str) else value
-    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+    if not isinstance(value, list) or not value or not all(isinstance(name, str) for name in value):
         raise InputError(f"{path}: {key}={value!r}: expected a list of names")
     return tuple(dict.fromkeys(value))
 
@@ -237,6 +240,18 @@ def _rows(path, models: Any) -> Tuple[Row, ...]:
                 raise InputError(f"{path}: models: {row.name}: there is no other row {other!r}.{nearest(other, rows)}")
     _check_slugs(path, rows)
     return tuple(rows.values())
+
+
+def _chosen(rows: Sequence[Row], names: Sequence[str]) -> Tuple[Row, ...]:
+    """Return the rows of these names and those that they lead to, in the order of the file."""
+    by_name = {row.name: row for row in rows}
+    wanted = list(names)
+    for name in wanted:
+        if name not in by_name:
+            raise InputError(f"--models: there is no row {name!r}; there are {', '.join(by_name)}.{nearest(name, by_name)}")
+        row = by_name[name]
+        wanted += [other for other in (row.base, *row.needs) if other and other not in wanted]
+    return tuple(row for row in rows if row.name in wanted)
 
 
 def _check_slugs(path, rows: Sequence[str]) -> None:

@@ -48,6 +48,28 @@ def test_the_command_line_changes_a_plan(tmp_path):
     assert plan.cells()[0].keys["epochs"] == 1
 
 
+def test_chosen_rows_bring_those_that_they_lead_to(tmp_path):
+    models = {
+        "SASRec": None,
+        "BPR": None,
+        "BPR_SDA": {"base": "BPR"},
+        "no CMSA": {"model": "BPR_SDA", "base": "BPR_SDA"},
+        "aligned": {"model": "SASRec_SDA", "keys": {"alignment_run": {"row": "SASRec"}}},
+    }
+    path = write(tmp_path, models=models)
+
+    def names(chosen):
+        return [row.name for row in read_plan(path, tmp_path, {"models": chosen}).rows]
+
+    assert names(["no CMSA"]) == ["BPR", "BPR_SDA", "no CMSA"]
+    assert names("aligned") == ["SASRec", "aligned"]
+    assert names(["BPR_SDA", "BPR"]) == ["BPR", "BPR_SDA"]
+    with pytest.raises(InputError, match="--models: there is no row 'BPR_SDAA'.*Did you mean 'BPR_SDA'"):
+        names(["BPR_SDAA"])
+    with pytest.raises(InputError, match="models=.*expected a list of names"):
+        names([])
+
+
 @pytest.mark.parametrize(
     "changes, message",
     [
