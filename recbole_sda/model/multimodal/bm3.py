@@ -25,8 +25,9 @@ class BM3(MultimodalRecommender):
     inside each. An item that lacks a modality is left out of its terms. Scores are products of ~h_u and ~h_i.
 
     Note:
-        The last term is the norm of all users' and all items' embeddings over the number of items, and ``cl_weight`` stands
-        before the terms of the modalities, both as in the authors' code.
+        As in the authors' code, the last term is the norm of all users' and all items' embeddings over the number of items,
+        ``cl_weight`` stands before the terms of the modalities, and C is 1 - cos (-cos in the paper, the same gradient). That code
+        trains the features along; here they are frozen.
     """
 
     def __init__(self, config, dataset):

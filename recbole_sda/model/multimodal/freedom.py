@@ -22,6 +22,9 @@ class FREEDOM(MultimodalRecommender):
         BPR(u, i, j) + reg_weight * sum_m BPR(u, W_m f_m(i) + b_m, W_m f_m(j) + b_m)
 
     where pairs of which an item lacks the modality are left out of its term.
+
+    Note:
+        The authors' code trains the features f_m along; here they are frozen.
     """
 
     def __init__(self, config, dataset):

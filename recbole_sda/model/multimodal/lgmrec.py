@@ -15,7 +15,7 @@ class LGMRec(MultimodalRecommender):
     """Local embedding plus ``alpha`` times the unit-length global one, as the paper's sections on both are named:
 
         local = LightGCN(ids) + sum_m unit( A^L (users' means, W_m x_m) )
-        H_i^m = gumbel_softmax(x_m V_m / tau)      H_u^m = gumbel_softmax(sum over a user's items of x_m V_m / tau)
+        H_i^m = softmax((x_m V_m + noise) / tau)      H_u^m = softmax((sum over a user's items of x_m V_m + noise) / tau)
         items_m = (H_i H_i^T)^K items of LightGCN      users_m = H_u H_i^T of the layer before       global = sum_m
 
     with dropout on the memberships H. The loss: BPR, ``cl_weight`` times InfoNCE between the modalities' global embeddings of
@@ -25,7 +25,8 @@ class LGMRec(MultimodalRecommender):
     An item that lacks a modality belongs to none of its hyperedges and is left out of users' means and the contrast.
 
     Note:
-        Gumbel noise is drawn in training alone; the authors' code draws it in evaluation too.
+        The noise is Gumbel's, as in the authors' code (logistic in the paper), and drawn in training alone; their code draws
+        it in evaluation too.
     """
 
     TAU = 0.2  # of the memberships and of the contrast, as in the authors' code

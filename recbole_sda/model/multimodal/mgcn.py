@@ -8,16 +8,17 @@ from recbole_sda.model.multimodal.views import ViewRecommender
 
 
 class MGCN(ViewRecommender):
-    """Behaviour-guided purifier, multi-view encoder and behaviour-aware fuser, as the paper's sections are named:
+    """Behaviour-guided purifier, multi-view information encoder and behaviour-aware fuser, as the paper's sections are named:
 
         e_m = id * sigmoid(W2 (W1 x_m + b1) + b2), over the item graph of m, then to users
-        a = softmax over modalities of q . tanh(W3 e_m + b3)      shared = sum_m a_m e_m
-        side = ( shared + sum_m sigmoid(W4m behaviour + b4m) * (e_m - shared) ) / (1 + n_modalities)
+        a = softmax over modalities of q . tanh(W4 e_m + b4)      shared = sum_m a_m e_m
+        side = ( shared + sum_m sigmoid(W3m behaviour + b3m) * (e_m - shared) ) / (1 + n_modalities)
 
     An item that lacks a modality has no such view, and the softmax and the sum leave it out.
 
     Note:
-        The division is that of the authors' code, for their two modalities by 3.
+        The division is that of the authors' code, for their two modalities by 3; the paper divides the sum by the number of
+        modalities and ``shared`` not at all. That code also trains the features along; here they are frozen.
     """
 
     def __init__(self, config, dataset):

@@ -11,9 +11,7 @@ from recbole_sda.model.multimodal.base import MultimodalRecommender, score
 class Layer(nn.Module):
     """Aggregation and combination of a modality (the paper's sections of these names), from (n_nodes, in_dim) to (n_nodes, dim).
 
-        h = LeakyReLU(mean over neighbours of W1 x)    x^ = LeakyReLU(W3 x) + id    LeakyReLU(W2 (h || x^))
-
-    The mean is taken after W1, which is the same and cheaper: W1 narrows.
+        h = LeakyReLU(mean over neighbours of W1 x)    x^ = LeakyReLU(W2 x) + id    LeakyReLU(W3 (h || x^))
     """
 
     def __init__(self, in_dim: int, dim: int):
@@ -35,12 +33,12 @@ class MMGCN(MultimodalRecommender):
 
     A modality starts from the item's features and a learned preference of each user in the same space, rows at unit
     length; the id embeddings, shared by modalities, join in every layer. Features wider than ``latent_size`` are mapped to
-    it first, as the authors do with the widest of theirs. An item that lacks a modality starts from zero and takes what its
+    it first, which the authors' code does with pictures. An item that lacks a modality starts from zero and takes what its
     users bring. Trained by BPR.
 
     Note:
-        MMRec's code of this model hands neither the id embeddings nor the preferences to the optimiser and averages over
-        modalities; here both are trained, and the modalities summed, as in the paper.
+        The authors' code, and MMRec's after it, hands neither the id embeddings nor the preferences to the optimiser and
+        averages over modalities; here both are trained, and the modalities summed, as in the paper.
     """
 
     def __init__(self, config, dataset):

@@ -18,7 +18,7 @@ class SLMRec(MultimodalRecommender):
     lacks the modality). Users and items have a linear map each after the concatenation. The main loss tells a user's item
     from the batch's other items by cosine similarity over ``temperature``. Self-supervision is the paper's task "fine and
     coarse": along the chain ids, first modality, second, ... an item's vector so far is to find its next modality among
-    those of the batch, in spaces of its own, the last one of half the width:
+    those of the batch, in spaces of its own, with several modalities the last one of half the width:
 
         z_0 = G_0 e_id      contrast(z_m, G'_m e_m) for each m      z_(m+1) = G_(m+1) z_m
 

@@ -17,6 +17,9 @@ class SMORE(ViewRecommender):
 
     with the FFT and the softmax along a vector's values. An item that lacks a modality has no view of it: the product and
     the mean leave it out.
+
+    Note:
+        The formulas are those of the authors' code. That code trains the features along; here they are frozen.
     """
 
     def __init__(self, config, dataset):

@@ -15,8 +15,9 @@ class VBPR(MultimodalRecommender):
     modality. Trained by BPR with L2 regularisation of the batch's rows.
 
     Note:
-        The paper has one feature of pictures, and weights of its own for the regularisation of E and of the biases; here
-        ``reg_weight`` holds for embeddings and biases alike, and E is not regularised.
+        The paper has one feature of pictures, and weights of their own for the regularisation of embeddings, E and beta'.
+        Here ``reg_weight`` holds for the batch's embeddings and item biases; E is not regularised, as in the paper's own
+        experiments, nor is beta'.
     """
 
     user_factors = 2  # gamma and theta
