@@ -248,7 +248,9 @@ def _chosen(rows: Sequence[Row], names: Sequence[str]) -> Tuple[Row, ...]:
     wanted = list(names)
     for name in wanted:
         if name not in by_name:
-            raise InputError(f"--models: there is no row {name!r}; there are {', '.join(by_name)}.{nearest(name, by_name)}")
+            raise InputError(
+                f"--models: there is no row {name!r}; there are {', '.join(map(repr, by_name))}.{nearest(name, by_name)}"
+            )
         row = by_name[name]
         wanted += [other for other in (row.base, *row.needs) if other and other not in wanted]
     return tuple(row for row in rows if row.name in wanted)

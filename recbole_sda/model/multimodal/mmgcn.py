@@ -11,7 +11,7 @@ from recbole_sda.model.multimodal.base import MultimodalRecommender, score
 class Layer(nn.Module):
     """Aggregation and combination of a modality (the paper's sections of these names), from (n_nodes, in_dim) to (n_nodes, dim).
 
-        h = LeakyReLU(mean over neighbours of W1 x)    x^ = LeakyReLU(W2 x) + id    LeakyReLU(W3 (h || x^))
+    h = LeakyReLU(mean over neighbours of W1 x)    x^ = LeakyReLU(W2 x) + id    LeakyReLU(W3 (h || x^))
     """
 
     def __init__(self, in_dim: int, dim: int):
