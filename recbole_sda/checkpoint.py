@@ -17,11 +17,11 @@ from torch import nn
 from recbole_sda.errors import InputError
 
 BEST, LAST, ITEM_IDS = Path("checkpoint/best.pt"), Path("checkpoint/last.pt"), Path("item_ids.txt")
-_SPARSE = "__scipy_sparse__"
+_SPARSE, _ARRAY = "__scipy_sparse__", "__numpy_array__"
 
 
 def to_plain(value: Any, name: str = "value") -> Any:
-    """Return ``value`` as plain data: numpy arrays become tensors, scipy matrices their CSR parts, modules nothing.
+    """Return ``value`` as plain data: numpy arrays and scipy matrices become tensors with a mark, modules nothing.
 
     Modules are left out because their weights stand in the state dict.
 
@@ -33,7 +33,7 @@ def to_plain(value: Any, name: str = "value") -> Any:
     if value is None or isinstance(value, (bool, int, float, str, torch.Tensor)):
         return value
     if isinstance(value, np.ndarray):
-        return torch.from_numpy(np.ascontiguousarray(np.asarray(value)))
+        return {_ARRAY: torch.from_numpy(np.ascontiguousarray(np.asarray(value)))}
     if sp.issparse(value):
         csr = value.tocsr()
         parts = [torch.from_numpy(np.ascontiguousarray(part)) for part in (csr.data, csr.indices, csr.indptr)]
@@ -45,13 +45,17 @@ def to_plain(value: Any, name: str = "value") -> Any:
     raise TypeError(f"{name} is a {type(value).__name__}, which a checkpoint of plain data cannot hold")
 
 
-def from_plain(value: Any) -> Any:
-    """Return scipy matrices where :func:`to_plain` found them; everything else as it is."""
+def from_plain(value: Any, device="cpu") -> Any:
+    """Return numpy arrays and scipy matrices where :func:`to_plain` found them, and tensors on ``device``."""
     if isinstance(value, dict):
         if _SPARSE in value:
             return sp.csr_matrix(tuple(part.numpy() for part in value[_SPARSE]), shape=tuple(value["shape"]))
-        return {k: from_plain(v) for k, v in value.items()}
-    return value
+        if _ARRAY in value:
+            return value[_ARRAY].numpy()
+        return {k: from_plain(v, device) for k, v in value.items()}
+    if isinstance(value, list):
+        return [from_plain(v, device) for v in value]
+    return value.to(device) if isinstance(value, torch.Tensor) else value
 
 
 def save_checkpoint(path, state: dict) -> None:
@@ -63,8 +67,8 @@ def save_checkpoint(path, state: dict) -> None:
     os.replace(draft, path)
 
 
-def load_checkpoint(path, device="cpu") -> dict:
-    """Read plain data written by :func:`save_checkpoint`.
+def load_checkpoint(path) -> dict:
+    """Read plain data written by :func:`save_checkpoint`; all tensors are on the CPU, where random states belong.
 
     Raises:
         InputError: the file is missing, damaged, or holds pickled objects (as RecBole's own checkpoints do).
@@ -73,7 +77,7 @@ def load_checkpoint(path, device="cpu") -> dict:
     if not path.is_file():
         raise InputError(f"checkpoint {path} does not exist")
     try:
-        return torch.load(path, map_location=device, weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         raise InputError(
             f"{path} is not a checkpoint of this project: it holds pickled objects, which are not loaded"

@@ -53,10 +53,10 @@ def restore_rng(state: dict) -> None:
     version, internal, gauss = state["python"]
     random.setstate((version, tuple(internal), gauss))
     name, keys, *rest = state["numpy"]
-    np.random.set_state((name, keys.numpy(), *rest))
-    torch.set_rng_state(state["torch"].cpu())
-    if state["cuda"] and torch.cuda.is_available():
-        torch.cuda.set_rng_state_all([s.cpu() for s in state["cuda"]])
+    np.random.set_state((name, np.asarray(keys), *rest))
+    torch.set_rng_state(state["torch"])
+    for number, of_gpu in enumerate(state["cuda"][: torch.cuda.device_count()]):  # there may be fewer than there were
+        torch.cuda.set_rng_state(of_gpu, number)
 
 
 class RunTrainer:
@@ -109,7 +109,7 @@ class RunTrainer:
 
     def load_weights(self, path) -> dict:
         """Load the model's weights from a checkpoint and return its state."""
-        state = load_checkpoint(path, self.device)
+        state = load_checkpoint(path)
         if state.get("model") != self.config["model"]:
             raise InputError(f"{path} is of {state.get('model')}, not of {self.config['model']}")
         try:
@@ -117,7 +117,7 @@ class RunTrainer:
         except RuntimeError as error:
             reason = " ".join(str(error).split())
             raise InputError(f"{path} does not fit this configuration: {reason[:300]}") from None
-        self.model.load_other_parameter(from_plain(state["other_parameter"]))
+        self.model.load_other_parameter(from_plain(state["other_parameter"], self.device))
         return state
 
     def resume(self, train_data) -> None:
@@ -127,8 +127,8 @@ class RunTrainer:
         self.start_epoch, self.best_epoch = state["epoch"] + 1, state["best_epoch"]
         self.cur_step, self.best_valid_score = state["cur_step"], state["best_valid_score"]
         self.best_valid_result = state["best_valid_result"]
-        train_data.generator.set_state(state["batches"].cpu())
-        restore_rng(state["rng"])
+        train_data.generator.set_state(state["batches"])
+        restore_rng(from_plain(state["rng"]))
         if not parallel.is_main():
             torch.manual_seed(self.config["seed"] + self.config["local_rank"] + self.start_epoch)
         parallel.from_main(lambda: self._cut_history(self.start_epoch))

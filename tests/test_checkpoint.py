@@ -25,9 +25,18 @@ def test_round_trip(tmp_path):
     save_checkpoint(tmp_path / "deep" / "c.pt", state)
     back = from_plain(load_checkpoint(tmp_path / "deep" / "c.pt"))
     assert back["epoch"] == 3 and torch.equal(back["weights"]["w"], torch.arange(3.0))
-    assert back["counts"].tolist() == [0, 1, 2, 3] and back["history"] == [[1, 0.5], [2, None]]
+    assert isinstance(back["counts"], np.ndarray) and back["counts"].tolist() == [0, 1, 2, 3]
+    assert back["history"] == [[1, 0.5], [2, None]]
     assert (back["graph"] != matrix.tocsr()).nnz == 0 and back["layer"] == {"kept": 1}
     assert [p.name for p in (tmp_path / "deep").iterdir()] == ["c.pt"]
+
+
+def test_what_numpy_reads_stays_off_the_device():
+    """Models on a GPU get their tensors there, ItemKNN's matrices and EASE's arrays where scipy works."""
+    state = to_plain({"cnt": torch.ones(2), "w": sp.eye(2, format="csr"), "similarity": np.eye(2), "m": [torch.ones(1)]})
+    back = from_plain(state, "meta")
+    assert back["cnt"].device.type == back["m"][0].device.type == "meta"
+    assert back["w"].nnz == 2 and back["similarity"].tolist() == [[1, 0], [0, 1]]
 
 
 def test_what_is_not_plain_is_refused_with_its_place():

@@ -167,8 +167,7 @@ class Adaptation:
 
     def resume(self) -> None:
         """Go back to the last evaluation of the folder."""
-        device = next(self.backbone.model.parameters()).device
-        state = load_checkpoint(self.out / LAST, device)
+        state = load_checkpoint(self.out / LAST)
         for name in ("items_sha256", "backbone"):
             if state["record"][name] != self.record[name]:
                 what = "items file" if name == "items_sha256" else "backbone"
