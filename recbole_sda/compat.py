@@ -97,13 +97,17 @@ def tensorboard_folder(folder):
 def data_parallel_on(device):
     """RecBole's Trainer wraps models for data-parallel training on GPUs alone; inside, also on the CPU.
 
-    Ends with a RecBole that leaves ``device_ids`` out where there is no GPU.
+    Buffers are not sent around: they are the same in all processes, and features would be sent anew for every batch.
+    Ends with a RecBole that leaves ``device_ids`` out where there is no GPU, and ``broadcast_buffers`` to the caller.
     """
     from recbole.trainer import trainer
 
     own = trainer.DistributedDataParallel
-    if device.type == "cpu":
-        trainer.DistributedDataParallel = lambda model, device_ids=None: own(model)
+
+    def wrap(model, device_ids=None):
+        return own(model, device_ids=None if device.type == "cpu" else device_ids, broadcast_buffers=False)
+
+    trainer.DistributedDataParallel = wrap
     try:
         yield
     finally:

@@ -18,6 +18,7 @@ from typing import Any, Dict, List, Optional, Sequence, Set
 import yaml
 
 from recbole_sda import compat, parallel
+from recbole_sda.devices import choose_device
 from recbole_sda.errors import InputError, nearest
 from recbole_sda.files import YamlLoader, properties_dir, read_yaml
 from recbole_sda.model.table import BASES, MULTIMODAL, SUFFIX, base_name, model_class, plain_model
@@ -206,16 +207,15 @@ class RunConfig(Config):
         return values
 
     def _init_device(self):
+        # RecBole would set CUDA_VISIBLE_DEVICES for all that comes after, Ray among it, and not read use_gpu.
+        values = self.final_config_dict
         if parallel.world_size() == 1:
-            super()._init_device()
+            device = choose_device(values["gpu_id"], values["use_gpu"])
+            values.update(single_spec=True, device=device, local_rank=0)
             return
-        device = parallel.start(self.final_config_dict["use_gpu"])
-        self.final_config_dict.update(
-            single_spec=False,
-            device=device,
-            local_rank=int(os.environ["LOCAL_RANK"]),
-            world_size=parallel.world_size(),
-        )
+        device = parallel.start(values["use_gpu"])
+        local_rank = int(os.environ["LOCAL_RANK"])
+        values.update(single_spec=False, device=device, local_rank=local_rank, world_size=parallel.world_size())
 
     def _evaluation(self) -> Dict[str, Any]:
         """Return eval_args; what a file or the command line leaves out is taken from what came before it."""

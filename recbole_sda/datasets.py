@@ -35,11 +35,11 @@ class Counts(NamedTuple):
 
 
 class Data(NamedTuple):
-    """RecBole's data set, its three dataloaders, and the counts of the training part."""
+    """RecBole's data set, its dataloaders (None where the split has no such part), and the counts of the training part."""
 
     dataset: object
     train: object
-    valid: object
+    valid: Optional[object]
     test: Optional[object]
     counts: Counts
 
@@ -118,6 +118,12 @@ def load_data(config: RunConfig, with_test: bool = True) -> Data:
             train, valid, test = _split(config, dataset)
         except (ValueError, KeyError, AttributeError, NotImplementedError) as error:
             raise InputError(f"data set {config['dataset']} in {config['data_path']}: {error}") from error
+    valid, test = (part if part is not None and len(part.dataset.inter_feat) else None for part in (valid, test))
+    missing = ("test" if test is None else None) if with_test else ("validation" if valid is None else None)
+    if missing:
+        raise InputError(
+            f"eval_args: split={config['eval_args']['split']} leaves no interactions for the {missing} part"
+        )
     if max(config["topk"]) >= dataset.item_num - 1:
         raise InputError(
             f"topk={config['topk']}: {config['dataset']} has {dataset.item_num - 1} items, and each k must be below that"

@@ -1,6 +1,7 @@
 """Training dataloaders beside RecBole's own: packed and trimmed sequences."""
 
 import logging
+from itertools import cycle, islice
 from typing import Iterator, List, Optional
 
 import numpy as np
@@ -64,14 +65,18 @@ class LengthLoader:
     def set_epoch(self, epoch: int) -> None:
         """Do nothing: see ``sampler``."""
 
+    def get_model(self, model) -> None:
+        """Tell RecBole's loader the model, which chooses among dynamic negatives."""
+        self.loader.get_model(model)
+
     def _plan(self, rng: np.random.Generator) -> List[np.ndarray]:
         """Return this process's batches; as in RecBole, ``train_batch_size`` is that of all processes together."""
         n = self._n_processes
         plan = batch_plan(self.length, self.weight, max(1, self._size // n), rng, self.shuffle)
         if n == 1:
             return plan
-        plan += plan[: -len(plan) % n]  # a few again, so that all have equally many
-        return plan[distributed.get_rank() :: n]
+        equal = -(-len(plan) // n) * n  # some batches again, so that all processes have equally many
+        return list(islice(cycle(plan), equal))[distributed.get_rank() :: n]
 
     def __len__(self) -> int:
         """Batches of the epoch that was drawn last; epochs of packed sequences differ by a few."""

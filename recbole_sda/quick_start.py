@@ -32,7 +32,7 @@ from recbole_sda.results import (
     write_config,
     write_metrics,
 )
-from recbole_sda.trainer import RunTrainer, make_trainer, read_history
+from recbole_sda.trainer import RunTrainer, identity_of, make_trainer, read_history
 
 from recbole.utils import init_seed  # isort: skip  (after recbole_sda.config, which makes RecBole importable)
 
@@ -72,17 +72,19 @@ def build(config: RunConfig, run_dir: Path, with_test: bool = True) -> Run:
         torch.set_num_threads(int(config["threads"]))
     if config.ignored_keys:
         logger.warning("not read by %s: %s", config["model"], ", ".join(sorted(set(config.ignored_keys))))
+    if config["device"].type == "cuda":
+        torch.cuda.set_device(config["device"])  # for what RecBole's models put on "cuda" without a number
     reset_peak(config["device"])
     init_seed(config["seed"], config["reproducibility"])
     (run_dir / BEST).parent.mkdir(parents=True, exist_ok=True)  # RecBole's way fails when two processes are at it
     config["checkpoint_dir"] = str(run_dir / BEST.parent)
     data = load_data(config, with_test)
-    init_seed(config["seed"] + config["local_rank"], config["reproducibility"])
+    init_seed(config["seed"] + parallel.rank(), config["reproducibility"])
     model = model_class(config["model"])(config, data.train._dataset).to(config["device"])
     use_fused_gelu(model)
     use_fast_products(model)
-    trainer = make_trainer(config, model, run_dir)
     dataset = data.dataset
+    trainer = make_trainer(config, model, run_dir, identity_of(dataset, model))
     logger.info(
         "%s on %s: %d users, %d items, %d parameters, %s",
         config["model"], config["dataset"], dataset.user_num - 1, dataset.item_num - 1,
@@ -271,9 +273,10 @@ def _evaluate(run: Run) -> Tuple[Dict[str, Any], Rankings]:
     """Evaluate the weights at hand on validation and test data."""
     results, rankings = {}, {}
     for phase, part in (("valid", run.data.valid), ("test", run.data.test)):
-        results[phase] = run.trainer.evaluate(part, load_best_model=False)
-        rankings[phase] = run.trainer.eval_collector.ranking
-    return _result(run, results["valid"], results["test"], rankings), rankings
+        if part is not None:
+            results[phase] = run.trainer.evaluate(part, load_best_model=False)
+            rankings[phase] = run.trainer.eval_collector.ranking
+    return _result(run, results.get("valid"), results["test"], rankings), rankings
 
 
 def resume(run_dir, overrides: Optional[Dict[str, Any]] = None) -> Dict[str, Any]:

@@ -32,15 +32,18 @@ def ray_session(address: Optional[str] = None) -> Iterator[None]:
 
 
 def check_room(gpus: float) -> None:
-    """Refuse a share of a GPU where Ray knows of none: its tasks would wait for ever."""
+    """Refuse a share of a GPU where Ray knows of none: its tasks would wait for ever. Say when GPUs are left idle."""
     import ray
 
     there = ray.cluster_resources().get("GPU", 0)
     if gpus > there:
         raise InputError(f"gpus={gpus:g}: Ray sees {there:g} GPUs; give gpus=0 to run on CPUs")
+    if there and not gpus:
+        logger.warning(
+            "gpus=0: all runs are on CPUs; Ray sees %g GPUs, of which each run takes a share with gpus=0.5", there
+        )
 
 
-def on_this_worker(keys: Dict[str, Any]) -> Dict[str, Any]:
-    """Return keys for a process that Ray started: RecBole would make every one of them take the first GPU."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    return keys if not visible or "gpu_id" in keys else {**keys, "gpu_id": visible}
+def on_this_worker(gpus: float) -> Dict[str, Any]:
+    """Return the keys of the device for a process that Ray started, which sees the GPU that Ray gave it as the first one."""
+    return {"gpu_id": "0", "use_gpu": True} if gpus else {"use_gpu": False}

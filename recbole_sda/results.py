@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import sys
 import time
 from contextlib import contextmanager
@@ -144,14 +145,22 @@ def environment(device) -> Dict[str, str]:
 
 
 def write_metrics(run_dir: Path, content: Dict[str, Any], name: str = METRICS) -> None:
-    """Write results as JSON."""
+    """Write results as JSON; the file appears whole or not at all."""
     text = json.dumps({"recbole_sda": __version__, **content}, indent=2, default=str)
-    (run_dir / name).write_text(text + "\n", encoding="utf-8")
+    draft = run_dir / f".{name}.{os.getpid()}"
+    draft.write_text(text + "\n", encoding="utf-8")
+    os.replace(draft, run_dir / name)
 
 
 def read_metrics(run_dir: Path) -> Dict[str, Any]:
-    """Return what a finished run's ``metrics.json`` says."""
-    return json.loads((run_dir / METRICS).read_text(encoding="utf-8"))
+    """Return what a finished run's ``metrics.json`` says; a damaged file is an InputError."""
+    path = run_dir / METRICS
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise InputError(
+            f"{path} is damaged ({error}); remove it, and --resume={run_dir}, or the same comparison, writes it again"
+        ) from None
 
 
 def result_table(result: Dict[str, Any]) -> str:

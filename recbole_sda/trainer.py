@@ -1,5 +1,6 @@
 """RecBole's trainers with named losses, plain-data checkpoints, exact resume and a history of the run."""
 
+import hashlib
 import json
 import logging
 import random
@@ -18,6 +19,7 @@ from recbole_sda.model.table import BASES, base_name
 from recbole_sda.optimizers import DenseAndSparse, check_sparse, fuse, sparse_tables
 
 from recbole_sda.collector import Ranking, TopKCollector  # isort: skip
+from recbole.utils import init_seed  # isort: skip
 
 logger = logging.getLogger(__name__)
 
@@ -64,11 +66,13 @@ class RunTrainer:
 
     Attributes:
         run_dir: the run folder.
+        identity: what the weights belong to, name -> hash; a checkpoint of another one is refused. See :func:`identity_of`.
         best_epoch: epoch of the best validation result so far, from 0; -1 before the first.
         best_ranking: of that epoch's validation; None where it came before a resume.
     """
 
     run_dir: Path
+    identity: Dict[str, str] = {}
     best_epoch = -1
     best_ranking: Optional[Ranking] = None
 
@@ -82,6 +86,7 @@ class RunTrainer:
             "format": FORMAT,
             "model": self.config["model"],
             "dataset": self.config["dataset"],
+            "identity": self.identity,
             "epoch": epoch,
             "state_dict": self.model.state_dict(),
             "other_parameter": self.model.other_parameter(),
@@ -94,6 +99,7 @@ class RunTrainer:
         state = {
             "format": FORMAT,
             "model": self.config["model"],
+            "identity": self.identity,
             "epoch": epoch,
             "best_epoch": self.best_epoch,
             "cur_step": self.cur_step,
@@ -112,6 +118,12 @@ class RunTrainer:
         state = load_checkpoint(path)
         if state.get("model") != self.config["model"]:
             raise InputError(f"{path} is of {state.get('model')}, not of {self.config['model']}")
+        for what, found in state.get("identity", {}).items():
+            if self.identity.get(what, found) != found:
+                raise InputError(
+                    f"{path} was trained on other {what} than {self.config['dataset']} has now, or in another order; "
+                    "bring those back, or train anew"
+                )
         try:
             self.model.load_state_dict(state["state_dict"])
         except RuntimeError as error:
@@ -130,7 +142,7 @@ class RunTrainer:
         train_data.generator.set_state(state["batches"])
         restore_rng(from_plain(state["rng"]))
         if not parallel.is_main():
-            torch.manual_seed(self.config["seed"] + self.config["local_rank"] + self.start_epoch)
+            init_seed(self.config["seed"] + parallel.rank() + self.start_epoch, self.config["reproducibility"])
         parallel.from_main(lambda: self._cut_history(self.start_epoch))
         logger.info("resuming %s after epoch %d", self.run_dir, state["epoch"] + 1)
 
@@ -248,7 +260,18 @@ class RunTrainer:
         (self.run_dir / HISTORY).write_text("".join(kept), encoding="utf-8")
 
 
-def make_trainer(config, model, run_dir):
+def identity_of(dataset, model) -> Dict[str, str]:
+    """Return hashes of what weights belong to: the tokens of the rows of users and items, in order, and the features."""
+    fields = {"users": dataset.uid_field, "items": dataset.iid_field}
+    found = {}
+    for what, field in fields.items():
+        tokens = "\n".join(map(str, dataset.field2id_token[field]))
+        found[what] = hashlib.sha256(tokens.encode()).hexdigest()
+    record = getattr(model, "feature_record", None)
+    return found if record is None else {**found, "features": record["sha256"]}
+
+
+def make_trainer(config, model, run_dir, identity: Optional[Dict[str, str]] = None):
     """Return RecBole's trainer for the base of ``model`` with :class:`RunTrainer` in front.
 
     Raises:
@@ -260,7 +283,7 @@ def make_trainer(config, model, run_dir):
     if base in OWN_STAGES:
         raise InputError(f"{base} {OWN_STAGES[base]}; run it with RecBole's own command")
     kind = get_trainer(config["MODEL_TYPE"], base)
-    kind = type(f"Run{kind.__name__}", (RunTrainer, kind), {"run_dir": Path(run_dir)})
+    kind = type(f"Run{kind.__name__}", (RunTrainer, kind), {"run_dir": Path(run_dir), "identity": identity or {}})
     folder = Path(run_dir) / "tensorboard"
     folder = folder if parallel.is_main() else folder / f"process{config['local_rank']}"
     with compat.tensorboard_folder(folder), compat.data_parallel_on(config["device"]):

@@ -1,6 +1,7 @@
 """Checkpoints hold plain data only."""
 
 import pickle
+import random
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import torch
 
 from recbole_sda.checkpoint import from_plain, load_checkpoint, save_checkpoint, to_plain
 from recbole_sda.errors import InputError
+from recbole_sda.trainer import restore_rng, rng_state
 
 
 def test_round_trip(tmp_path):
@@ -33,7 +35,9 @@ def test_round_trip(tmp_path):
 
 def test_what_numpy_reads_stays_off_the_device():
     """Models on a GPU get their tensors there, ItemKNN's matrices and EASE's arrays where scipy works."""
-    state = to_plain({"cnt": torch.ones(2), "w": sp.eye(2, format="csr"), "similarity": np.eye(2), "m": [torch.ones(1)]})
+    state = to_plain(
+        {"cnt": torch.ones(2), "w": sp.eye(2, format="csr"), "similarity": np.eye(2), "m": [torch.ones(1)]}
+    )
     back = from_plain(state, "meta")
     assert back["cnt"].device.type == back["m"][0].device.type == "meta"
     assert back["w"].nnz == 2 and back["similarity"].tolist() == [[1, 0], [0, 1]]
@@ -69,3 +73,18 @@ def test_missing_and_damaged(tmp_path):
     (tmp_path / "c.pt").write_bytes(whole[:1500])
     with pytest.raises(InputError, match="c.pt is damaged"):
         load_checkpoint(tmp_path / "c.pt")
+
+
+def test_random_streams_go_through_a_checkpoint(tmp_path):
+    save_checkpoint(tmp_path / "c.pt", rng_state())
+    expected = random.random(), np.random.rand(), torch.rand(()).item()
+    restore_rng(from_plain(load_checkpoint(tmp_path / "c.pt")))
+    assert (random.random(), np.random.rand(), torch.rand(()).item()) == expected
+
+
+def test_streams_of_more_gpus_than_there_are(monkeypatch):
+    restored = []
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "set_rng_state", lambda state, device: restored.append((state.item(), device)))
+    restore_rng({**rng_state(), "cuda": [torch.tensor(7), torch.tensor(8)]})
+    assert restored == [(7, 0)]

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from recbole_sda import loaders
+from recbole_sda.datasets import load_data
 from recbole_sda.errors import InputError
 from recbole_sda.loaders import PackedLoader, TrimmedLoader, train_windows, trim
-from recbole_sda.model.table import BASES
+from recbole_sda.model.table import BASES, model_class
 
 from recbole.data.dataloader import TrainDataLoader  # isort: skip
 
@@ -143,3 +145,29 @@ def test_samples_that_are_not_all_prefixes_are_not_packed(build):
     assert train_windows(data, 8, 4) is not None
     data.inter_feat = data.inter_feat[np.arange(3, len(data.inter_feat))]
     assert train_windows(data, 8, 4) is None
+
+
+@pytest.mark.parametrize("n_batches, n_processes", [(3, 8), (5, 2), (4, 4), (1, 3)])
+def test_all_processes_have_equally_many_batches(build, monkeypatch, n_batches, n_processes):
+    loader = build("SASRec").data.train
+    monkeypatch.setattr(loader, "_n_processes", n_processes)
+    monkeypatch.setattr(loaders, "batch_plan", lambda *_: [np.array([k]) for k in range(n_batches)])
+    plans = []
+    for rank in range(n_processes):
+        monkeypatch.setattr(loaders.distributed, "get_rank", lambda rank=rank: rank)
+        plans.append([int(batch[0]) for batch in loader._plan(np.random.default_rng(0))])
+    assert len({len(plan) for plan in plans}) == 1
+    assert {k for plan in plans for k in plan} == set(range(n_batches))
+
+
+def test_dynamic_negatives_are_chosen_by_the_model(build):
+    """RecBole tells the training loader the model, which scores the candidates."""
+    keys = {
+        "loss_type": "BPR",
+        "train_neg_sample_args": {"distribution": "uniform", "sample_num": 1, "dynamic": True, "candidate_num": 3},
+    }
+    built = build.config("SASRec_SDA", **keys)
+    data = load_data(built)
+    model = model_class("SASRec_SDA")(built, data.train._dataset)
+    data.train.get_model(model)
+    assert isinstance(data.train, TrimmedLoader) and len(next(iter(data.train))) > 0

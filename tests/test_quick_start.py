@@ -10,6 +10,7 @@ import yaml
 from recbole_sda import quick_start
 from recbole_sda.checkpoint import BEST, ITEM_IDS, LAST, load_checkpoint
 from recbole_sda.errors import InputError
+from recbole_sda.features.store import FeatureStore, write_store
 from recbole_sda.trainer import RunTrainer
 
 EPOCHS = 4
@@ -101,7 +102,9 @@ def test_resumed_equals_uninterrupted(model, keys, tmp_path, monkeypatch):
     assert all(torch.equal(value, second[key]) for key, value in first.items())
 
 
-@pytest.mark.parametrize("model", ["SASRec_SDA", "BERT4Rec_SDA", "GRU4Rec", "BPR_SDA"])
+@pytest.mark.parametrize(
+    "model", ["SASRec_SDA", "BERT4Rec_SDA", "GRU4Rec", "BPR_SDA", "LightGCN_SDA", "MGCN_SDA", "MMGCN", "FREEDOM"]
+)
 def test_mixed_precision(model, keys, tmp_path):
     """RecBole's enable_amp; the losses stay in float32, so that results are close to those without it."""
     runs = [
@@ -144,6 +147,41 @@ def test_evaluate_again_under_another_protocol(finished):
     assert sampled["protocol"]["evaluation"]["test"] == "5 uniform negatives"
     assert sampled["test"]["hit@5"] > result["test"]["hit@5"]
     assert len(list(folder.glob("evaluation-*.json"))) >= 1
+
+
+def test_weights_belong_to_their_users_items_and_features(tiny_keys, tmp_path, write_tiny):
+    """RecBole numbers users and items as they appear, so one more interaction can leave all shapes and move all rows."""
+    folder = write_tiny(tmp_path / "data")
+    keys = {**tiny_keys, "data_path": str(tmp_path / "data"), "runs_path": str(tmp_path / "runs"), "epochs": 1}
+    run_dir = quick_start.run("BPR_SDA", "tiny", (), keys)["run_dir"]
+    path = folder / "tiny.inter"
+    header, *lines = path.read_text().splitlines()
+    path.write_text("\n".join([header, *lines[::-1]]) + "\n")
+    for act in (quick_start.load, quick_start.resume):
+        with pytest.raises(InputError, match="was trained on other users than tiny has now, or in another order"):
+            act(run_dir)
+    path.write_text("\n".join([header, *lines]) + "\n")
+    quick_start.load(run_dir)
+    store = FeatureStore(folder / "features" / "random")
+    others = {name: store.matrix(name).numpy() * 2 for name in store.modalities}
+    write_store(store.path, store.item_ids, others, {}, overwrite=True)
+    with pytest.raises(InputError, match="was trained on other features than tiny has now"):
+        quick_start.load(run_dir)
+
+
+@pytest.mark.parametrize("model", ["SASRec_SDA", "BPR"])
+@pytest.mark.parametrize("split", [{"LS": "test_only"}, {"RS": [0.8, 0, 0.2]}])
+def test_a_split_without_validation(model, split, keys):
+    result = quick_start.run(model, "tiny", (), {**keys, "eval_args": {"split": split}})
+    assert result["valid"] is None and list(result["groups"]) == ["test"] and result["best_epoch"] == EPOCHS
+    assert quick_start.evaluate(result["run_dir"])["test"] == result["test"]
+
+
+@pytest.mark.parametrize("model", ["SASRec_SDA", "BPR"])
+@pytest.mark.parametrize("split", [{"LS": "valid_only"}, {"RS": [0.8, 0.2, 0]}])
+def test_a_split_without_test_is_refused(model, split, keys):
+    with pytest.raises(InputError, match="eval_args: split=.* leaves no interactions for the test part"):
+        quick_start.run(model, "tiny", (), {**keys, "eval_args": {"split": split}})
 
 
 def test_without_validation_the_last_epoch_is_kept(keys, tmp_path):

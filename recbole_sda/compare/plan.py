@@ -10,10 +10,11 @@ import yaml
 from recbole_sda.compare.users import cutoffs
 from recbole_sda.config import RunConfig
 from recbole_sda.errors import InputError, nearest
+from recbole_sda.features.store import store_path, stored_sha256
 from recbole_sda.files import properties_dir, read_yaml
 from recbole_sda.metrics.significance import CORRECTIONS
 from recbole_sda.quick_start import configure
-from recbole_sda.results import CONFIG, METRICS, config_text
+from recbole_sda.results import CONFIG, METRICS, config_text, read_metrics
 
 FOLDER = "experiments"
 KEYS = ("title", "about", "datasets", "seeds", "keys", "dataset_keys", "models", "metrics", "correction")
@@ -73,8 +74,9 @@ class Cell:
             raise InputError(f"models: {self.row.name}: {error}") from error
 
     def check(self) -> None:
-        """Build the configuration; refuse a folder whose run had another one."""
-        planned = yaml.safe_load(config_text(self.configuration().resolved))
+        """Build the configuration; refuse a folder whose run had another one, or other vectors in the feature store."""
+        config = self.configuration()
+        planned = yaml.safe_load(config_text(config.resolved))
         if not (self.folder / CONFIG).is_file():
             return
         made = read_yaml(self.folder / CONFIG)
@@ -86,6 +88,13 @@ class Cell:
             raise InputError(
                 f"{self.folder} was run with other settings ({changes}); choose another --out, or remove the folder"
             )
+        features = read_metrics(self.folder).get("features") if self.is_done else None
+        if features:
+            store = store_path(config["data_path"], config["features"])
+            if stored_sha256(store) != features["sha256"]:
+                raise InputError(
+                    f"{self.folder} was run with other vectors than {store} has now; choose another --out, or remove the folder"
+                )
 
 
 @dataclass(frozen=True)

@@ -122,10 +122,10 @@ def _for_any_machine(cell: Cell) -> Cell:
     return replace(cell, folder=cell.folder.resolve(), keys={**cell.keys, "data_path": str(Path(data_path).resolve())})
 
 
-def _remote(cell: Cell) -> Optional[str]:
+def _remote(cell: Cell, gpus: float) -> Optional[str]:
     start_logging("error")
     try:
-        run_cell(replace(cell, keys=on_this_worker(cell.keys)))
+        run_cell(replace(cell, keys={**cell.keys, **on_this_worker(gpus)}))
     except Exception as error:
         return _message(cell, error)
     return None
@@ -151,7 +151,7 @@ def _by_ray(
                     progress.tell(cell, error)
                 elif len(running) < parallel and not _needs_any(cell, unfinished, todo):
                     waiting.remove(cell)
-                    running[task.remote(_for_any_machine(cell))] = cell
+                    running[task.remote(_for_any_machine(cell), gpus)] = cell
             if not running:
                 continue
             ready, _ = ray.wait(list(running), num_returns=1)

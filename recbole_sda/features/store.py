@@ -250,7 +250,17 @@ class FeatureStore:
 
 
 def find_store(dataset_path, name: Optional[str] = None) -> FeatureStore:
-    """Open a store of a data set.
+    """Open a store of a data set; see :func:`store_path`."""
+    return FeatureStore(store_path(dataset_path, name))
+
+
+def stored_sha256(path) -> str:
+    """Return :attr:`FeatureStore.features_sha256` as the manifest has it, without opening the vectors."""
+    return json.loads((Path(path) / MANIFEST).read_text(encoding="utf-8"))["sha256"][FEATURES]
+
+
+def store_path(dataset_path, name: Optional[str] = None) -> Path:
+    """Return the directory of a store of a data set.
 
     Args:
         dataset_path: the data set's directory.
@@ -272,4 +282,4 @@ def find_store(dataset_path, name: Optional[str] = None) -> FeatureStore:
         raise InputError(
             f"no feature store {str(name)!r} in {folder}; there is {', '.join(names)}.{nearest(name, names)}"
         )
-    return FeatureStore(folder / str(name or names[0]))
+    return folder / str(name or names[0])

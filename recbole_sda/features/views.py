@@ -47,19 +47,24 @@ def parse_steps(steps: Sequence[str]) -> List[Tuple[str, int]]:
 Step = Callable[[np.ndarray], np.ndarray]
 
 
+def _rows(matrix: Tensor, present: Tensor) -> np.ndarray:
+    """Return a copy of the rows of a modality that are there, (n, dim), float32."""
+    return matrix[present].float().numpy()
+
+
 def _fit(name: str, size: int, x: np.ndarray, where: str) -> Tuple[np.ndarray, Step]:
-    """Return a step's result on the catalogue, and the step for further rows."""
+    """Return a step's result on the catalogue, made in place where it can be, and the step for further rows."""
     if name == "center":
-        mean = x.mean(axis=0)
-        return x - mean, lambda rows: rows - mean
+        mean = x.mean(axis=0, dtype=np.float64).astype(x.dtype)
+        return np.subtract(x, mean, out=x), lambda rows: rows - mean
     if name == "l2":
-        return normalize(x), normalize
+        return normalize(x, copy=False), normalize
     if size > min(x.shape):
         raise InputError(
             f"{where}: {name}:{size} asks for more components than {x.shape[0]} items x {x.shape[1]} values give"
         )
     pca = PCA(size, whiten=name == "whiten", svd_solver="full")
-    return pca.fit_transform(x), pca.transform
+    return pca.fit_transform(x.astype(np.float64)), pca.transform
 
 
 def view(store: FeatureStore, modality: str, steps: Sequence[str], cache: bool = True) -> Tensor:
@@ -85,7 +90,7 @@ def view(store: FeatureStore, modality: str, steps: Sequence[str], cache: bool =
 
     def make():
         present = store.present(modality)
-        x = store.matrix(modality)[present].numpy().astype(np.float64)
+        x = _rows(store.matrix(modality), present)
         for name, size in parsed:
             x, _ = _fit(name, size, x, f"{store.path}, modality {modality!r}")
         result = torch.zeros(len(present), x.shape[1])
@@ -107,7 +112,7 @@ def view_of_others(store: FeatureStore, others: FeatureStore, modality: str, ste
     if x.shape[1] != y.shape[1]:
         raise InputError(f"{others.path}: {modality} has {y.shape[1]} values, but {x.shape[1]} in {store.path}")
     there, present = store.present(modality), others.present(modality)
-    fitted, rows = x[there].numpy().astype(np.float64), y[present].numpy().astype(np.float64)
+    fitted, rows = _rows(x, there), _rows(y, present)
     for name, size in parse_steps(steps):
         fitted, step = _fit(name, size, fitted, f"{store.path}, modality {modality!r}")
         rows = step(rows)

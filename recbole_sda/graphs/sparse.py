@@ -36,6 +36,8 @@ class _Product(torch.autograd.Function):
 class SparseMatrix(nn.Module):
     """A constant matrix (n_rows, n_cols); a call with x (n_cols, dim) returns the product (n_rows, dim), float32.
 
+    It does not follow autocast: sparse products are defined in float32 on every device.
+
     Its transpose is kept beside it: autograd would otherwise transpose in each backward pass, which on the CPU costs
     several products.
 
@@ -64,7 +66,8 @@ class SparseMatrix(nn.Module):
         return self.values if self.transposed is None else self.transposed
 
     def forward(self, x: Tensor) -> Tensor:
-        return _Product.apply(x, self.values, self.back)
+        with torch.autocast(x.device.type, enabled=False):
+            return _Product.apply(x.float(), self.values, self.back)
 
     def extra_repr(self) -> str:
         return f"{self.shape[0]} x {self.shape[1]}, {self.values.values().numel()} entries"

@@ -106,7 +106,8 @@ class _MeanOverLayers(torch.autograd.Function):
 
 def light_gcn(graph: SparseMatrix, nodes: Tensor, n_layers: int) -> Tensor:
     """Return the mean of ``nodes`` (n_nodes, dim) and their first ``n_layers`` propagations (LightGCN, He et al. 2020)."""
-    return _MeanOverLayers.apply(nodes, graph.values, graph.back, n_layers)
+    with torch.autocast(nodes.device.type, enabled=False):  # as in SparseMatrix
+        return _MeanOverLayers.apply(nodes.float(), graph.values, graph.back, n_layers)
 
 
 def draw_edges(weights: Tensor, share: float) -> Tensor:

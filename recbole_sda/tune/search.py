@@ -128,7 +128,7 @@ class Search:
     def _search(self) -> List[Dict[str, Any]]:
         def trainable(config: Dict[str, Any]) -> None:
             start_logging("error")  # the trial's folder has its log
-            train_trial(self.trial(config["drawn"]), _report, on_this_worker({}))
+            train_trial(self.trial(config["drawn"]), _report, on_this_worker(self.gpus))
 
         scheduler = ASHAScheduler(
             time_attr="epoch",

@@ -16,6 +16,7 @@ from recbole_sda.compare.tables import compare_runs
 from recbole_sda.compare.users import user_metrics
 from recbole_sda.errors import InputError
 from recbole_sda.experiments_cli import main
+from recbole_sda.features.store import FeatureStore, write_store
 from recbole_sda.trainer import RunTrainer
 
 BASE, OURS = Row("BPR", "BPR", None, {}), Row("ours", "BPR_SDA", "BPR", {"id_shrinkage": 2.0})
@@ -126,6 +127,27 @@ def test_folders_of_other_settings_are_refused(plan_of):
     other = plan_of(Row("BPR", "BPR", None, {"learning_rate": 0.5}))
     with pytest.raises(InputError, match="run with other settings .learning_rate 0.001 -> 0.5"):
         other.cells()[0].check()
+
+
+def test_folders_of_other_vectors_are_refused(plan_of, tiny_keys, tmp_path, write_tiny):
+    folder = write_tiny(tmp_path / "data")
+    plan = replace(plan_of(OURS), keys={**tiny_keys, "data_path": str(tmp_path / "data")})
+    run_cells(plan.cells())
+    plan.cells()[0].check()
+    store = FeatureStore(folder / "features" / "random")
+    others = {name: store.matrix(name).numpy() * 2 for name in store.modalities}
+    write_store(store.path, store.item_ids, others, {}, overwrite=True)
+    with pytest.raises(InputError, match="was run with other vectors than .*random has now"):
+        plan.cells()[0].check()
+
+
+def test_a_damaged_result_is_named(plan_of):
+    plan = plan_of(BASE)
+    run_cells(plan.cells())
+    path = plan.cells()[0].folder / "metrics.json"
+    path.write_text(path.read_text()[:100])
+    with pytest.raises(InputError, match="metrics.json is damaged .*remove it, and --resume="):
+        compare_runs(plan)
 
 
 def test_the_command_writes_tables_and_says_how_to_go_on(tiny_keys, tmp_path, capsys, monkeypatch):

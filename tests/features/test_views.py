@@ -1,5 +1,7 @@
 """Derived views: what each step does, on whom it is fitted, and what its cache depends on."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
@@ -30,6 +32,16 @@ def test_center_and_l2_over_the_items_that_have_the_modality(wide):
     both = view(wide, "text", ["center", "l2"])
     torch.testing.assert_close(both[present].norm(dim=1), torch.ones(len(x)))
     assert not centred[~present].any() and not both[~present].any()
+
+
+def test_the_default_views_take_little_more_than_the_vectors(tmp_path):
+    x = np.random.default_rng(0).normal(size=(4000, 256)).astype(np.float16)
+    store = FeatureStore(write_store(tmp_path / "s", [str(k) for k in range(4000)], {"text": x}))
+    tracemalloc.start()
+    view(store, "text", ["center", "l2"], cache=False)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 1.5 * x.astype(np.float32).nbytes
 
 
 def test_pca_keeps_the_leading_components(wide):

@@ -15,6 +15,20 @@ def test_ranks_by_hand_with_ties_against():
     assert ranks_of(torch.zeros(1, 9), torch.tensor([0]), torch.tensor([4])).tolist() == [9]
 
 
+def test_scores_that_are_no_numbers_rank_last():
+    scores = torch.tensor([[torch.nan, 0.1, 0.5], [torch.nan] * 3])
+    assert ranks_of(scores, torch.arange(2), torch.tensor([2, 1])).tolist() == [2, 3]
+    assert ranks_of(scores, torch.tensor([0, 0, 1]), torch.tensor([0, 1, 2])).tolist() == [3, 3, 3]
+
+
+def test_many_items_of_a_row_are_ranked_a_few_at_a_time():
+    scores = torch.rand(3, 50)
+    row, item = torch.arange(3).repeat_interleave(50), torch.arange(50).repeat(3)
+    expected = (scores[row] >= scores[row, item].unsqueeze(1)).sum(dim=1)
+    assert torch.equal(ranks_of(scores, row, item), expected)
+    assert ranks_of(scores, row[:0], item[:0]).tolist() == []
+
+
 def test_users_by_hand():
     # user 5: right items at ranks 1 and 4; user 7: at rank 3
     cases = Cases(np.array([0, 1, 0]), np.array([5, 7, 5]), np.array([1, 2, 3]), np.array([4, 3, 1]))

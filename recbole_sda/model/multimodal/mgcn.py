@@ -32,7 +32,8 @@ class MGCN(ViewRecommender):
         return [ids * gate(x) * has for x, gate, has in zip(self.mapped(), self.gates, present)]
 
     def side(self, behaviour, views, there):
-        weights = self.query(views).masked_fill(~there, -1e9).softmax(dim=0)
+        weights = self.query(views)
+        weights = weights.masked_fill(~there, torch.finfo(weights.dtype).min).softmax(dim=0)
         shared = (weights * views).sum(dim=0)
         prefer = torch.stack([preference(behaviour) for preference in self.preferences])
         own = (prefer * (views - shared) * there).sum(dim=0)
