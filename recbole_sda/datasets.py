@@ -117,6 +117,11 @@ def load_data(config: RunConfig, with_test: bool = True) -> Data:
             total = _counts(dataset)  # before a sequential data set leaves the first item of each user out
             train, valid, test = _split(config, dataset)
         except (ValueError, KeyError, AttributeError, NotImplementedError) as error:
+            if config["benchmark_filename"] and config["MODEL_TYPE"] == ModelType.SEQUENTIAL:
+                raise InputError(
+                    f"benchmark_filename={config['benchmark_filename']}: {config['model']} is sequential, and RecBole reads its "
+                    "parts only from files with a column of histories; give it the undivided .inter file instead"
+                ) from error
             raise InputError(f"data set {config['dataset']} in {config['data_path']}: {error}") from error
     valid, test = (part if part is not None and len(part.dataset.inter_feat) else None for part in (valid, test))
     missing = ("test" if test is None else None) if with_test else ("validation" if valid is None else None)

@@ -44,7 +44,7 @@ def _compare(args: argparse.Namespace, keys: Dict[str, Any]) -> None:
     path = find_plan(args.plan)
     plan = read_plan(path, args.out or f"runs/compare/{path.stem}", keys)
     cells = plan.cells()
-    for cell in cells:
+    for cell in [*cells, *plan.done_besides()]:
         cell.check()
     if args.list:
         for cell in cells:
@@ -84,13 +84,16 @@ def _recommend(args: argparse.Namespace, keys: Dict[str, Any]) -> None:
     if args.new_titles:
         items |= read_titles(Path(args.new_titles).parent, "", args.new_titles)
     if out.suffix == ".html":
+        n_users = len(recommender.users if users is None else users)
         if users is None:
             users = list(recommender.users)[:MAX_SHOWN]
         title = f"{config['model']} on {config['dataset']}: the first {args.k} for each user"
         again = "may be" if args.repeat else "is not"
         about = f"Run {args.run}. All interactions known of a user count; what a user has {again} recommended again."
         n = write_page(recommender.top(users, args.k), out, items, recommender.history, title, about)
-        logger.info("%s: %d users%s", out, n, "" if n == len(users) else f" of {len(users)}; a page shows no more")
+        logger.info(
+            "%s: %d users%s", out, n, "" if n == n_users else f" of {n_users}; a page shows no more, .csv has all"
+        )
         return
     n = write_table((with_titles(block, items) for block in recommender.top(users, args.k)), out)
     logger.info("%s: %d lines", out, n)
@@ -133,7 +136,7 @@ def _parser() -> argparse.ArgumentParser:
         help="models x data sets x seeds from one YAML file, with tests",
         description="Runs every model of the file on every data set and seed, and compares them. What is done is never "
         "run again: the same command goes on after Ctrl-C. Further --key=value are keys of all runs; --datasets, --seeds "
-        "and --metrics replace the file's, and --models=[...] names some of its rows.",
+        "and --metrics replace the file's, and --models=[...] names the rows to run; the table has all that are done.",
     )
     compare.add_argument("plan", help="a YAML file, or the name of one of properties/experiments/")
     compare.add_argument("--out", help="folder of runs and tables (default: runs/compare/<name>)")

@@ -12,7 +12,7 @@ import torch
 from recbole_sda import parallel
 from recbole_sda.checkpoint import BEST, ITEM_IDS, LAST
 from recbole_sda.collector import Ranking
-from recbole_sda.config import RunConfig
+from recbole_sda.config import MACHINE_KEYS, RunConfig
 from recbole_sda.datasets import SAMPLE_SUFFIX, Data, choose_dataset, ensure_sample, load_data
 from recbole_sda.errors import InputError
 from recbole_sda.files import read_yaml
@@ -38,6 +38,9 @@ from recbole.utils import init_seed  # isort: skip  (after recbole_sda.config, w
 
 logger = logging.getLogger(__name__)
 
+
+# Keys that may change when a run goes on: how long it trains, and what its result does not depend on.
+RESUMABLE = {"epochs", "stopping_step", "data_path", *MACHINE_KEYS}
 
 Rankings = Dict[str, Optional[Ranking]]
 
@@ -212,6 +215,13 @@ def _in_run_folder(run_dir: Path) -> Iterator[None]:
         raise
 
 
+def _settings_of(run_dir: Path) -> Dict[str, Any]:
+    """Return the configuration that a run folder was made with."""
+    if not (run_dir / CONFIG).is_file():
+        raise InputError(f"{run_dir} is not a run folder: {CONFIG} is missing")
+    return read_yaml(run_dir / CONFIG)
+
+
 def open_run(run_dir, overrides: Optional[Dict[str, Any]] = None) -> Run:
     """Open a run folder: its configuration, data, model and trainer, before any weights are loaded.
 
@@ -220,9 +230,7 @@ def open_run(run_dir, overrides: Optional[Dict[str, Any]] = None) -> Run:
         overrides: keys that win over the run's configuration.
     """
     run_dir = Path(run_dir)
-    if not (run_dir / CONFIG).is_file():
-        raise InputError(f"{run_dir} is not a run folder: {CONFIG} is missing")
-    values = read_yaml(run_dir / CONFIG)
+    values = _settings_of(run_dir)
     dataset = values["dataset"]
     if choose_dataset(dataset, values["data_path"]) != dataset:
         raise InputError(f"{run_dir} was made on {dataset}, which is no longer in {values['data_path']}")
@@ -280,19 +288,33 @@ def _evaluate(run: Run) -> Tuple[Dict[str, Any], Rankings]:
 
 
 def resume(run_dir, overrides: Optional[Dict[str, Any]] = None) -> Dict[str, Any]:
-    """Train an interrupted run on from the end of its last epoch; ``overrides`` may raise ``epochs``.
+    """Train an interrupted run on from the end of its last epoch.
 
     On the CPU the result equals that of a run without interruption.
 
+    Args:
+        run_dir: the run folder.
+        overrides: keys of :data:`RESUMABLE`; any other key keeps the run's value.
+
     Returns:
         What :func:`run` returns.
+
+    Raises:
+        InputError: the folder is no run, does not fit the data at hand, or a key would make another run of it.
     """
     run_dir = Path(run_dir)
+    made = _settings_of(run_dir)
+    for key, value in (overrides or {}).items():
+        if key not in RESUMABLE and value != made.get(key):
+            raise InputError(
+                f"--resume={run_dir}: {key} is {made.get(key)!r} there and stays so, not {value!r}; what may change is "
+                f"{', '.join(sorted(RESUMABLE))}. Another run is made without --resume"
+            )
     if not (run_dir / LAST).is_file():
         raise InputError(f"{run_dir} has no {LAST}: the run ended before its first epoch; start it anew")
     with _in_run_folder(run_dir):
         run = open_run(run_dir, overrides)
+        run.trainer.resume(run.data.train)
         if parallel.is_main():
             write_config(run_dir, run.config.resolved)
-        run.trainer.resume(run.data.train)
         return _finish(run)

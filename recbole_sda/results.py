@@ -26,6 +26,8 @@ def make_run_dir(config) -> Path:
     """Create a new run folder; a ``run_dir`` that exists and is not empty is an InputError."""
     if config["run_dir"]:
         path = Path(config["run_dir"])
+        if path.exists() and not path.is_dir():
+            raise InputError(f"run_dir={path} is a file; expected a folder")
         if path.exists() and any(path.iterdir()):
             raise InputError(f"run_dir={path} exists already; resume it with --resume={path}, or choose another one")
         path.mkdir(parents=True, exist_ok=True)

@@ -34,9 +34,9 @@ OWN_STAGES = {
 
 
 def read_history(run_dir) -> List[dict]:
-    """Return the lines of a run's history so far; models without training have none."""
+    """Return the lines of a run's history so far; models without training have none. A line cut short by a crash is left out."""
     path = Path(run_dir) / HISTORY
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    lines = path.read_text(encoding="utf-8").split("\n")[:-1] if path.is_file() else []
     return [json.loads(line) for line in lines]
 
 

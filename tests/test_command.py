@@ -70,7 +70,7 @@ def test_help_shows_keys_models_and_data_sets(capsys):
         (["--model=SASRec_SDA", "--dataset=tiny", "--features=x"], "no feature store 'x'"),
         (["--model=SASRec_SDA", "--dataset=tiny", "--config_files=no.yaml"], "no.yaml does not exist"),
         (["--model=SASRec_SDA", "--dataset=tiny", "--epochz=1"], "'epochz' is not a key.*Did you mean 'epochs'"),
-        (["--resume=nowhere"], "nowhere has no checkpoint/last.pt"),
+        (["--resume=nowhere"], "nowhere is not a run folder: config.yaml is missing"),
         (["--load=nowhere", "--model=BPR"], "--load takes model, data set and files from the run folder"),
     ],
 )

@@ -132,3 +132,38 @@ def test_each_supported_data_set_has_a_file():
 
 def test_time_column_is_loaded_for_sequential_models(build):
     assert build.config("SASRec")["load_col"]["inter"] == ["user_id", "item_id", "timestamp"]
+
+
+@pytest.mark.parametrize(
+    "keys, message",
+    [
+        ({"epochs": -1}, "epochs=-1: expected a whole number at least 1"),
+        ({"epochs": 1.5}, "epochs=1.5: expected a whole number"),
+        ({"train_batch_size": 0}, "train_batch_size=0"),
+        ({"learning_rate": "1e-3x"}, "learning_rate='1e-3x': expected a number above 0"),
+        ({"learning_rate": -1}, "learning_rate=-1"),
+        ({"weight_decay": "abc"}, "weight_decay='abc'"),
+        ({"seed": "abc"}, "seed='abc'"),
+        ({"threads": 0}, "threads=0"),
+        ({"metric_decimal_place": 0}, "metric_decimal_place=0"),
+        ({"tail_items": -1}, "tail_items=-1"),
+        ({"short_users": "abc"}, "short_users='abc'"),
+        ({"topk": [5]}, "valid_metric='NDCG@10' is not measured; metrics and topk give Hit@5, NDCG@5"),
+        ({"topk": ["a"]}, "topk='a'"),
+        ({"valid_metric": "NDCG"}, "valid_metric='NDCG' is not measured"),
+        ({"valid_metric": "Recall@10"}, "valid_metric='Recall@10' is not measured"),
+        ({"eval_args": {"splitt": {"RS": [8, 1, 1]}}}, "eval_args: unknown key 'splitt'.*Did you mean 'split'"),
+        ({"eval_args": {"split": {"RS": [8, 1]}}}, "eval_args: split=.*three shares"),
+        ({"eval_args": {"split": {"LS": "both"}}}, "eval_args: split=.*valid_and_test, valid_only, test_only"),
+        ({"eval_args": {"mode": "uni"}}, "eval_args: mode='uni': allowed are full"),
+    ],
+)
+def test_values_that_recbole_would_stumble_over(build, keys, message):
+    with pytest.raises(InputError, match=message):
+        build.config("SASRec_SDA", **keys)
+
+
+def test_modes_by_phase_and_metrics_without_cutoff(build):
+    modes = {"valid": "uni5", "test": "full"}
+    assert build.config("BPR", eval_args={"mode": modes})["eval_args"]["mode"] == modes
+    assert build.config("BPR", metrics=["Hit"], topk=5, valid_metric="hit@5")["topk"] == [5]

@@ -149,6 +149,29 @@ def test_evaluate_again_under_another_protocol(finished):
     assert len(list(folder.glob("evaluation-*.json"))) >= 1
 
 
+@pytest.mark.parametrize(
+    "key, value", [("seed", 3), ("learning_rate", 0.1), ("shuffle_features", True), ("embedding_size", 32)]
+)
+def test_a_resumed_run_keeps_its_settings(finished, key, value):
+    """A refused key leaves the folder as it was."""
+    _, folder = finished
+    before = {path: path.read_bytes() for path in (folder / "config.yaml", folder / "metrics.json")}
+    with pytest.raises(InputError, match=f"--resume=.*: {key} is .* there and stays so, not {value}"):
+        quick_start.resume(folder, {"epochs": EPOCHS + 1, key: value})
+    assert {path: path.read_bytes() for path in before} == before
+    quick_start.load(folder)
+
+
+def test_a_history_cut_short_by_a_crash(finished, keys, tmp_path):
+    result, folder = finished
+    with open(folder / "history.jsonl", "a") as file:
+        file.write('{"epoch": 4, "phase": "tr')
+    longer = quick_start.resume(folder, {"epochs": EPOCHS + 1})
+    assert [line["epoch"] for line in history(folder)[::2]] == list(range(EPOCHS + 1)) and longer[
+        "epochs_run"
+    ] == EPOCHS + 1
+
+
 def test_weights_belong_to_their_users_items_and_features(tiny_keys, tmp_path, write_tiny):
     """RecBole numbers users and items as they appear, so one more interaction can leave all shapes and move all rows."""
     folder = write_tiny(tmp_path / "data")
@@ -239,7 +262,7 @@ def test_an_existing_run_folder_is_never_overwritten(finished, keys):
 
 
 def test_what_is_not_a_run_folder(tmp_path):
-    with pytest.raises(InputError, match="has no checkpoint/last.pt"):
+    with pytest.raises(InputError, match="is not a run folder: config.yaml is missing"):
         quick_start.resume(tmp_path)
     with pytest.raises(InputError, match="is not a run folder: config.yaml is missing"):
         quick_start.load(tmp_path)

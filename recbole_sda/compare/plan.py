@@ -8,7 +8,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 import yaml
 
 from recbole_sda.compare.users import cutoffs
-from recbole_sda.config import RunConfig
+from recbole_sda.config import MACHINE_KEYS, RunConfig
 from recbole_sda.errors import InputError, nearest
 from recbole_sda.features.store import store_path, stored_sha256
 from recbole_sda.files import properties_dir, read_yaml
@@ -20,8 +20,8 @@ FOLDER = "experiments"
 KEYS = ("title", "about", "datasets", "seeds", "keys", "dataset_keys", "models", "metrics", "correction")
 ROW_KEYS = ("model", "base", "keys")
 FOLDER_KEYS = {"runs_path", "run_dir", "checkpoint_dir"}
-# What a machine needs and a result does not depend on: it may differ between a run and the plan that finds it done.
-MACHINE_KEYS = {"gpu_id", "use_gpu", "threads", "show_progress", "state", *FOLDER_KEYS}
+# What may differ between a run and the plan that finds it done.
+FREE_KEYS = {*MACHINE_KEYS, *FOLDER_KEYS}
 # What the plan itself gives to each run.
 OWN_KEYS = {"seed": "seeds", "dataset": "datasets", "model": "models"}
 
@@ -71,7 +71,8 @@ class Cell:
         try:
             return configure(self.row.model, self.dataset, (), self.keys)
         except InputError as error:
-            raise InputError(f"models: {self.row.name}: {error}") from error
+            reason = str(error).replace("command line: ", "", 1)  # the keys are those of the plan
+            raise InputError(f"models: {self.row.name}: {reason}") from error
 
     def check(self) -> None:
         """Build the configuration; refuse a folder whose run had another one, or other vectors in the feature store."""
@@ -82,7 +83,7 @@ class Cell:
         made = read_yaml(self.folder / CONFIG)
         for values in (planned, made):
             values["data_path"] = str(Path(values["data_path"]).resolve())
-        differing = sorted(key for key in {*planned, *made} - MACHINE_KEYS if planned.get(key) != made.get(key))
+        differing = sorted(key for key in {*planned, *made} - FREE_KEYS if planned.get(key) != made.get(key))
         if differing:
             changes = ", ".join(f"{key} {made.get(key)!r} -> {planned.get(key)!r}" for key in differing[:5])
             raise InputError(
@@ -110,6 +111,7 @@ class Plan:
         correction: of the p-values, see :func:`recbole_sda.metrics.significance.corrected`.
         out: folder of the runs and the table.
         folders: (row, data set, seed) -> folder, of runs that were made elsewhere.
+        chosen: names of the rows to run; None: all. The table has all rows, so that a choice of them changes no p-value.
     """
 
     title: str
@@ -123,10 +125,19 @@ class Plan:
     correction: str
     out: Path
     folders: Dict[Tuple[str, str, int], Path] = field(default_factory=dict)
+    chosen: Optional[Tuple[str, ...]] = None
 
     def cells(self) -> List[Cell]:
-        """Return all runs, in an order in which each comes after those that it needs."""
-        order = _ordered(self.rows)
+        """Return all runs of the chosen rows, in an order in which each comes after those that it needs."""
+        return self._cells(lambda row: self.chosen is None or row.name in self.chosen)
+
+    def done_besides(self) -> List[Cell]:
+        """Return the finished runs of the rows that are not chosen, which the table shows as well."""
+        others = self._cells(lambda row: self.chosen is not None and row.name not in self.chosen)
+        return [cell for cell in others if cell.is_done]
+
+    def _cells(self, wanted) -> List[Cell]:
+        order = [row for row in _ordered(self.rows) if wanted(row)]
         return [self.cell(row, dataset, seed) for dataset in self.datasets for seed in self.seeds for row in order]
 
     def cell(self, row: Row, dataset: str, seed: int) -> Cell:
@@ -197,7 +208,8 @@ def read_plan(path, out, changes: Optional[Dict[str, Any]] = None) -> Plan:
     return Plan(
         title=values.get("title") or Path(path).stem,
         about=" ".join((values.get("about") or "").split()),
-        rows=rows if chosen is None else _chosen(rows, _names(path, "models", chosen)),
+        rows=rows,
+        chosen=None if chosen is None else _chosen(rows, _names(path, "models", chosen)),
         datasets=datasets,
         seeds=seeds,
         keys={**(values.get("keys") or {}), **given},
@@ -245,14 +257,16 @@ def _rows(path, models: Any) -> Tuple[Row, ...]:
         rows[str(name)] = Row(str(name), row.get("model", str(name)), row.get("base"), dict(row.get("keys") or {}))
     for row in rows.values():
         for other in [*row.needs, *([row.base] if row.base else [])]:
-            if other not in rows or other == row.name:
-                raise InputError(f"{path}: models: {row.name}: there is no other row {other!r}.{nearest(other, rows)}")
+            if other == row.name:
+                raise InputError(f"{path}: models: {row.name}: a row cannot be its own base, nor need its own run")
+            if other not in rows:
+                raise InputError(f"{path}: models: {row.name}: there is no row {other!r}.{nearest(other, rows)}")
     _check_slugs(path, rows)
     return tuple(rows.values())
 
 
-def _chosen(rows: Sequence[Row], names: Sequence[str]) -> Tuple[Row, ...]:
-    """Return the rows of these names and those that they lead to, in the order of the file."""
+def _chosen(rows: Sequence[Row], names: Sequence[str]) -> Tuple[str, ...]:
+    """Return the names of these rows and of those that they lead to, in the order of the file."""
     by_name = {row.name: row for row in rows}
     wanted = list(names)
     for name in wanted:
@@ -262,7 +276,7 @@ def _chosen(rows: Sequence[Row], names: Sequence[str]) -> Tuple[Row, ...]:
             )
         row = by_name[name]
         wanted += [other for other in (row.base, *row.needs) if other and other not in wanted]
-    return tuple(row for row in rows if row.name in wanted)
+    return tuple(row.name for row in rows if row.name in wanted)
 
 
 def _check_slugs(path, rows: Sequence[str]) -> None:

@@ -9,7 +9,8 @@ from typing import Callable, Dict, List, Optional
 
 from recbole_sda import quick_start
 from recbole_sda.checkpoint import LAST
-from recbole_sda.compare.plan import FOLDER_KEYS, MACHINE_KEYS, Cell
+from recbole_sda.compare.plan import Cell
+from recbole_sda.config import MACHINE_KEYS
 from recbole_sda.errors import InputError
 from recbole_sda.locks import alone
 from recbole_sda.ray_session import check_room, on_this_worker, ray_session
@@ -34,7 +35,7 @@ def _run(cell: Cell) -> None:
     if cell.is_done:
         return
     if (cell.folder / LAST).is_file():
-        machine = {key: value for key, value in cell.keys.items() if key in MACHINE_KEYS and key not in FOLDER_KEYS}
+        machine = {key: value for key, value in cell.keys.items() if key in MACHINE_KEYS}
         quick_start.resume(cell.folder, machine)
         return
     if cell.folder.is_dir() and any(cell.folder.iterdir()):  # a run that ended before its first epoch

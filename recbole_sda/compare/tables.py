@@ -48,6 +48,9 @@ def compare_runs(plan: Plan) -> Dict[str, Any]:
         "comparisons": len(tests),
         "seeds": list(plan.seeds),
         "rows": lines,
+        "without_runs": {
+            dataset: [row.name for row in plan.rows if found[row.name, dataset] is None] for dataset in plan.datasets
+        },
     }
 
 
@@ -204,26 +207,32 @@ def protocol_line(found: Dict[str, Any], dataset: str) -> str:
 
 
 def unfinished(found: Dict[str, Any], dataset: str) -> List[str]:
-    """Return a line that says of which rows not all seeds are done; nothing where all are."""
+    """Return lines that say of which rows no run is done, or not those of all seeds; nothing where all are."""
     wanted = found["seeds"]
     short = [
         f"{line['row']}: seeds {', '.join(map(str, line['seeds']))} of {', '.join(map(str, wanted))}"
         for line in found["rows"]
         if line["dataset"] == dataset and line["seeds"] != wanted
     ]
-    return (
-        [f"Not all runs are done; gains and tests are over the seeds that both have. {'; '.join(short)}."]
-        if short
-        else []
-    )
+    lines = []
+    if short:
+        lines.append(f"Not all runs are done; gains and tests are over the seeds that both have. {'; '.join(short)}.")
+    missing = found.get("without_runs", {}).get(dataset)
+    if missing:
+        lines.append(
+            f"Without a finished run: {', '.join(missing)}. What is compared with them has no gain and no test."
+        )
+    return lines
 
 
 def notes(found: Dict[str, Any]) -> str:
     """Say how the tables are to be read."""
+    if not found["comparisons"]:
+        return "Mean ± sample deviation over seeds. Tail items: by training interactions."
     return (
         f"Mean ± sample deviation over seeds; in brackets the gain over the row's base. *: Wilcoxon signed-rank over users "
         f"(each user's metric averaged over the seeds), p < {LEVEL:g} after {found['correction']} correction over the "
-        f"{found['comparisons']} comparisons of this file. The intervals are bootstrap intervals over users; they do not hold "
+        f"{found['comparisons']} comparisons of this table. The intervals are bootstrap intervals over users; they do not hold "
         "the variation of seeds, which the deviation shows. Tail items: by training interactions."
     )
 

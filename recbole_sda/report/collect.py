@@ -7,7 +7,7 @@ from typing import Any, Dict, List, Sequence
 
 import numpy as np
 
-from recbole_sda.compare.plan import MACHINE_KEYS, Plan, Row
+from recbole_sda.compare.plan import FREE_KEYS, Plan, Row
 from recbole_sda.compare.tables import COMPARISON, SAME_RULES, compare_runs
 from recbole_sda.errors import InputError
 from recbole_sda.files import read_yaml
@@ -148,6 +148,6 @@ def _same_rules(one: str, other: str, places: Dict[tuple, Path]) -> bool:
 
 def _row_name(config: Dict[str, Any], others: List[Dict[str, Any]]) -> str:
     same = [other for other in others if all(other[key] == config[key] for key in ("model", "dataset"))]
-    keys = sorted({key for other in same for key in other} - MACHINE_KEYS - {"seed"})
+    keys = sorted({key for other in same for key in other} - FREE_KEYS - {"seed"})
     differing = [key for key in keys if any(other.get(key) != config.get(key) for other in same)]
     return ", ".join([config["model"], *(f"{key}={config.get(key)}" for key in differing)])

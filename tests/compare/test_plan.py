@@ -59,7 +59,9 @@ def test_chosen_rows_bring_those_that_they_lead_to(tmp_path):
     path = write(tmp_path, models=models)
 
     def names(chosen):
-        return [row.name for row in read_plan(path, tmp_path, {"models": chosen}).rows]
+        return [
+            cell.row.name for cell in read_plan(path, tmp_path, {"models": chosen, "seeds": 1, "datasets": "d"}).cells()
+        ]
 
     assert names(["no CMSA"]) == ["BPR", "BPR_SDA", "no CMSA"]
     assert names("aligned") == ["SASRec", "aligned"]
@@ -87,7 +89,7 @@ def test_chosen_rows_bring_those_that_they_lead_to(tmp_path):
         ({"dataset_keys": {"tinny": {}}}, "dataset_keys: 'tinny' is not in datasets"),
         ({"models": ["BPR"]}, "models: expected"),
         ({"models": {"BPR": {"modl": "BPR"}}}, "models: BPR: modl is not allowed"),
-        ({"models": {"x": {"model": "BPR", "base": "BPT"}, "BPR": None}}, "no other row 'BPT'"),
+        ({"models": {"x": {"model": "BPR", "base": "BPT"}, "BPR": None}}, "there is no row 'BPT'"),
         ({"models": {"a b": {"model": "BPR"}, "A-b": {"model": "BPR"}}}, "would share a folder"),
     ],
 )

@@ -12,7 +12,7 @@ from filelock import FileLock
 from recbole_sda import quick_start
 from recbole_sda.compare.plan import Plan, Row
 from recbole_sda.compare.schedule import run_cells
-from recbole_sda.compare.tables import compare_runs
+from recbole_sda.compare.tables import compare_runs, to_markdown
 from recbole_sda.compare.users import user_metrics
 from recbole_sda.errors import InputError
 from recbole_sda.experiments_cli import main
@@ -139,6 +139,20 @@ def test_folders_of_other_vectors_are_refused(plan_of, tiny_keys, tmp_path, writ
     write_store(store.path, store.item_ids, others, {}, overwrite=True)
     with pytest.raises(InputError, match="was run with other vectors than .*random has now"):
         plan.cells()[0].check()
+
+
+def test_chosen_rows_are_run_and_all_that_are_done_are_shown(plan_of):
+    """So that a choice of rows makes no p-value smaller; a row without any run is named."""
+    third = Row("third", "BPR_SDA", "BPR", {"id_shrinkage": 1.0})
+    run_cells(plan_of(BASE, OURS).cells())
+    plan = replace(plan_of(BASE, OURS, third), chosen=("BPR", "third"))
+    assert [cell.row.name for cell in plan.cells()] == ["BPR", "third"]
+    assert [cell.row.name for cell in plan.done_besides()] == ["ours"]
+    found = compare_runs(plan)
+    assert [line["row"] for line in found["rows"]] == ["BPR", "ours"] and found["without_runs"] == {"tiny": ["third"]}
+    assert "Without a finished run: third." in to_markdown(found)
+    run_cells(plan.cells())
+    assert compare_runs(plan)["comparisons"] == 2 * found["comparisons"]
 
 
 def test_a_damaged_result_is_named(plan_of):
