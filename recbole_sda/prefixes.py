@@ -86,7 +86,7 @@ class PrefixSamples(Interaction):
             return self._columns[index]
         if not isinstance(index, slice):
             index = torch.as_tensor(index)
-            index = index if len(index) else index.long()  # of an empty part, RecBole gives an empty list
+            index = index if index.numel() else index.long()  # of an empty part, RecBole gives an empty list
         columns = {name: values[index] for name, values in self._columns.items()}
         start, length = self._start[index], self._length[index]
         if start.dim() == 0:  # a single sample, without the dimension of samples, as RecBole gives it

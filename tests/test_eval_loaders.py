@@ -77,7 +77,9 @@ def agree(found, ranks):
 
 
 def test_sampled_protocol_of_a_sequential_model(build, tmp_path):
-    run = quick_start.build(build.config("SASRec", eval_args={"mode": "uni10"}, topk=[1, 3, 5]), tmp_path)
+    run = quick_start.build(
+        build.config("SASRec", eval_args={"mode": "uni10"}, topk=[1, 3, 5], valid_metric="NDCG@5"), tmp_path
+    )
     loader = run.data.test
     assert isinstance(loader, SampleLoader)
     samples = loader._dataset.inter_feat
@@ -88,7 +90,7 @@ def test_sampled_protocol_of_a_sequential_model(build, tmp_path):
 
 def test_sampled_protocol_of_a_general_model(build, tmp_path):
     """Leave-one-out: each user's positive among ten items that the user never had, in any phase up to the test."""
-    keys = {"eval_args": {"mode": "uni10"}, "repeatable": False, "topk": [1, 3, 5]}
+    keys = {"eval_args": {"mode": "uni10"}, "repeatable": False, "topk": [1, 3, 5], "valid_metric": "NDCG@5"}
     run = quick_start.build(build.config("BPR", **keys), tmp_path)
     loader = run.data.test
     assert isinstance(loader, UserLoader)
@@ -110,7 +112,13 @@ def test_sampled_protocol_of_a_general_model(build, tmp_path):
 
 def test_sampled_protocol_with_several_positives(build, tmp_path):
     """Every positive of a user is ranked among all of the user's positives and negatives."""
-    keys = {"eval_args": {"mode": "uni5", **RATIO}, "repeatable": False, "topk": [5], "metrics": ["Recall"]}
+    keys = {
+        "eval_args": {"mode": "uni5", **RATIO},
+        "repeatable": False,
+        "topk": [5],
+        "metrics": ["Recall"],
+        "valid_metric": "Recall@5",
+    }
     run = quick_start.build(build.config("BPR", **keys), tmp_path)
     loader, recalls = run.data.test, []
     for k, user in enumerate(loader.user_df["user_id"]):

@@ -36,6 +36,7 @@ LEVELS = {
     "collector": 2,
     "optimizers": 0,
     "parallel": 0,
+    "devices": 0,
     "trainer": 2,
     "results": 2,
     "group_report": 2,

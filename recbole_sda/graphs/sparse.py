@@ -67,7 +67,7 @@ class SparseMatrix(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         with torch.autocast(x.device.type, enabled=False):
-            return _Product.apply(x.float(), self.values, self.back)
+            return _Product.apply(x.to(self.values.dtype), self.values, self.back)
 
     def extra_repr(self) -> str:
         return f"{self.shape[0]} x {self.shape[1]}, {self.values.values().numel()} entries"

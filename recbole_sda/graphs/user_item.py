@@ -107,7 +107,7 @@ class _MeanOverLayers(torch.autograd.Function):
 def light_gcn(graph: SparseMatrix, nodes: Tensor, n_layers: int) -> Tensor:
     """Return the mean of ``nodes`` (n_nodes, dim) and their first ``n_layers`` propagations (LightGCN, He et al. 2020)."""
     with torch.autocast(nodes.device.type, enabled=False):  # as in SparseMatrix
-        return _MeanOverLayers.apply(nodes.float(), graph.values, graph.back, n_layers)
+        return _MeanOverLayers.apply(nodes.to(graph.values.dtype), graph.values, graph.back, n_layers)
 
 
 def draw_edges(weights: Tensor, share: float) -> Tensor:
