@@ -4,10 +4,9 @@ A run folder holds ``checkpoint/best.pt`` (the model of the best validation epoc
 that training needs to go on) and ``item_ids.txt`` (the item token of each internal item id).
 """
 
-import os
 import pickle
 from pathlib import Path
-from typing import Any, List
+from typing import Any, List, Sequence
 
 import numpy as np
 import scipy.sparse as sp
@@ -15,6 +14,7 @@ import torch
 from torch import nn
 
 from recbole_sda.errors import InputError
+from recbole_sda.files import whole
 
 BEST, LAST, ITEM_IDS = Path("checkpoint/best.pt"), Path("checkpoint/last.pt"), Path("item_ids.txt")
 _SPARSE, _ARRAY = "__scipy_sparse__", "__numpy_array__"
@@ -62,9 +62,8 @@ def save_checkpoint(path, state: dict) -> None:
     """Write plain data; the file appears whole or not at all."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    torch.save(to_plain(state, path.name), draft)
-    os.replace(draft, path)
+    with whole(path) as draft:
+        torch.save(to_plain(state, path.name), draft)
 
 
 def load_checkpoint(path) -> dict:
@@ -84,6 +83,11 @@ def load_checkpoint(path) -> dict:
         ) from None
     except (RuntimeError, EOFError, KeyError, ValueError) as error:
         raise InputError(f"{path} is damaged: {str(error).splitlines()[0]}") from None
+
+
+def write_item_tokens(run_dir, tokens: Sequence[str]) -> None:
+    """Write the item token of each internal id of a run, position 0 the padding item."""
+    (Path(run_dir) / ITEM_IDS).write_text("".join(f"{token}\n" for token in tokens), encoding="utf-8")
 
 
 def read_item_tokens(run_dir) -> List[str]:

@@ -21,8 +21,8 @@ from recbole_sda import compat, parallel
 from recbole_sda.devices import choose_device
 from recbole_sda.errors import InputError, nearest
 from recbole_sda.files import YamlLoader, properties_dir, read_yaml
-from recbole_sda.model.settings import checked_number
 from recbole_sda.model.table import BASES, MULTIMODAL, SUFFIX, base_name, model_class, plain_model
+from recbole_sda.run_values import check_evaluation, check_metrics, check_numbers
 
 compat.apply()
 
@@ -31,25 +31,6 @@ from recbole.config import Config  # noqa: E402
 from recbole.utils import argument_list  # noqa: E402
 
 logger = logging.getLogger(__name__)
-
-# Numbers of every run: key -> (lowest, the lowest itself is allowed, whole); empty values are RecBole's or torch's to choose.
-NUMBERS = {
-    "epochs": (1, True, True),
-    "train_batch_size": (1, True, True),
-    "eval_batch_size": (1, True, True),
-    "eval_step": (0, True, True),
-    "stopping_step": (0, True, True),
-    "seed": (0, True, True),
-    "threads": (1, True, True),
-    "metric_decimal_place": (1, True, True),
-    "learning_rate": (0, False, False),
-    "weight_decay": (0, True, False),
-    "tail_items": (0, False, False),
-    "short_users": (0, False, False),
-}
-EVALUATION_KEYS = {"split", "group_by", "order", "mode"}
-LEAVE_OUT = ("valid_and_test", "valid_only", "test_only")
-WITHOUT_CUTOFF = {"auc", "gauc", "logloss", "mae", "rmse"}
 
 # What this command reads itself, beside the files of properties/.
 COMMAND_KEYS = {"model", "dataset", "config_files"}
@@ -141,6 +122,7 @@ class RunConfig(Config):
         dataset: name of the data set.
         config_files: YAML files, later ones win.
         overrides: further keys, which win over the files.
+        source: where the further keys were given, for messages.
 
     Attributes:
         resolved: all values before RecBole derives others from them: plain data, fit to be given as a config file.
@@ -155,6 +137,7 @@ class RunConfig(Config):
         dataset: str,
         config_files: Sequence[str] = (),
         overrides: Optional[Dict[str, Any]] = None,
+        source: str = "command line",
     ):
         self.resolved: Dict[str, Any] = {}
         self.ignored_keys: List[str] = []
@@ -162,7 +145,7 @@ class RunConfig(Config):
         self._files = list(config_files)
         for path in config_files:
             self.ignored_keys += check_keys(list(read_yaml(path)), model, str(path), strict=False)
-        self.ignored_keys += check_keys(list(overrides or {}), model, "command line", strict=True)
+        self.ignored_keys += check_keys(list(overrides or {}), model, source, strict=True)
         try:
             super().__init__(self._class, dataset, [str(path) for path in config_files], dict(overrides or {}))
         except InputError:
@@ -219,10 +202,8 @@ class RunConfig(Config):
         values["load_col"] = self._columns(values)
         if isinstance(values["eval_args"], dict):
             values["eval_args"] = self._evaluation()
-        for key, (low, allowed, whole) in NUMBERS.items():
-            if values.get(key) is not None:
-                checked_number(key, values[key], low, allowed, None, whole)
-        _check_metrics(values)
+        check_numbers(values)
+        check_metrics(values)
         row = BASES.get(base_name(self.model))
         for key in ("softmax_negatives", "popularity_adjustment"):
             if values[key] and (row is None or row.loss == "own"):
@@ -248,7 +229,7 @@ class RunConfig(Config):
         evaluation = dict(self.internal_config_dict["eval_args"])
         for layer in [*(read_yaml(path) for path in self._files), self.variable_config_dict]:
             evaluation.update(layer.get("eval_args") or {})
-        _check_evaluation(evaluation)
+        check_evaluation(evaluation)
         return evaluation
 
     def _columns(self, values: Dict[str, Any]) -> Dict[str, Any]:
@@ -263,42 +244,6 @@ class RunConfig(Config):
             if values["TIME_FIELD"] in [name.partition(":")[0] for name in header]:
                 columns["inter"] = [*columns["inter"], values["TIME_FIELD"]]
         return columns
-
-
-def _check_evaluation(evaluation: Dict[str, Any]) -> None:
-    """Refuse eval_args that RecBole would not read, or read as something else."""
-    for key in evaluation:
-        if key not in EVALUATION_KEYS:
-            known = ", ".join(sorted(EVALUATION_KEYS))
-            raise InputError(f"eval_args: unknown key {key!r}; allowed are {known}.{nearest(key, EVALUATION_KEYS)}")
-    split, mode = evaluation["split"], evaluation["mode"]
-    shares = split.get("RS") if isinstance(split, dict) else None
-    ratio = (
-        isinstance(shares, list) and len(shares) == 3 and all(isinstance(x, (int, float)) and x >= 0 for x in shares)
-    )
-    if not isinstance(split, dict) or len(split) != 1 or not (ratio or split.get("LS") in LEAVE_OUT):
-        raise InputError(
-            f"eval_args: split={split!r}: expected {{RS: [train, valid, test]}} with three shares, or {{LS: ...}} with one of "
-            f"{', '.join(LEAVE_OUT)}"
-        )
-    for one in mode.values() if isinstance(mode, dict) else [mode]:
-        if not re.fullmatch(r"full|labeled|(uni|pop)[1-9]\d*", str(one)):
-            raise InputError(f"eval_args: mode={one!r}: allowed are full, labeled, uniN and popN, as uni100")
-
-
-def _check_metrics(values: Dict[str, Any]) -> None:
-    """Refuse cut-offs that are no numbers, and a valid_metric that is not measured: RecBole says so after an epoch."""
-    metrics, topk = values["metrics"], values["topk"]
-    metrics = [metrics] if isinstance(metrics, str) else list(metrics)
-    topk = topk if isinstance(topk, list) else [topk]
-    for k in topk:
-        checked_number("topk", k, 1, True, None, whole=True)
-    names = [f"{metric}@{k}" for metric in metrics if metric.lower() not in WITHOUT_CUTOFF for k in topk]
-    names += [metric for metric in metrics if metric.lower() in WITHOUT_CUTOFF]
-    if str(values["valid_metric"]).lower() not in [name.lower() for name in names]:
-        raise InputError(
-            f"valid_metric={values['valid_metric']!r} is not measured; metrics and topk give {', '.join(names)}"
-        )
 
 
 def _dataset_files(dataset: str) -> List[Path]:

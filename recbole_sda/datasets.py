@@ -124,11 +124,9 @@ def load_data(config: RunConfig, with_test: bool = True) -> Data:
                 ) from error
             raise InputError(f"data set {config['dataset']} in {config['data_path']}: {error}") from error
     valid, test = (part if part is not None and len(part.dataset.inter_feat) else None for part in (valid, test))
-    missing = ("test" if test is None else None) if with_test else ("validation" if valid is None else None)
-    if missing:
-        raise InputError(
-            f"eval_args: split={config['eval_args']['split']} leaves no interactions for the {missing} part"
-        )
+    name, needed = ("test", test) if with_test else ("validation", valid)
+    if needed is None:
+        raise InputError(f"eval_args: split={config['eval_args']['split']} leaves no interactions for the {name} part")
     if max(config["topk"]) >= dataset.item_num - 1:
         raise InputError(
             f"topk={config['topk']}: {config['dataset']} has {dataset.item_num - 1} items, and each k must be below that"

@@ -10,6 +10,7 @@ from torch import Tensor
 from recbole_sda import compat, parallel
 from recbole_sda.candidates import fixed_negatives
 from recbole_sda.errors import InputError
+from recbole_sda.model.item_features import item_tokens
 from recbole_sda.model.table import model_class
 
 compat.apply()
@@ -145,9 +146,10 @@ class SampleLoader(FullSortEvalDataLoader):
 def stored_negatives(config, dataset, groups: np.ndarray, taken: np.ndarray, k: int, phase: str) -> np.ndarray:
     """Return the negatives of a phase, (n_cases, k); see :func:`recbole_sda.candidates.fixed_negatives`."""
     folder = Path(config.resolved["data_path"]) / config["dataset"] / "negatives"
-    tokens = [str(token) for token in dataset.field2id_token[dataset.iid_field]]
     try:
-        return fixed_negatives(folder, phase, groups, taken, tokens, k, int(config["eval_negatives_seed"]))
+        return fixed_negatives(
+            folder, phase, groups, taken, item_tokens(dataset), k, int(config["eval_negatives_seed"])
+        )
     except ValueError as error:
         raise InputError(f"eval_args: uni{k}: {error}") from None
 

@@ -1,9 +1,11 @@
-"""Configuration files: YAML values as RecBole's users write them, and where this project's own files lie."""
+"""Files: YAML values as RecBole's users write them, where this project's own lie, and writing one whole or not at all."""
 
+import os
 import re
+from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any, Dict, Iterator
 
 import yaml
 
@@ -21,6 +23,14 @@ YamlLoader.add_implicit_resolver(
     ),
     list("-+0123456789."),
 )
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """Inside, write to the path that is given; afterwards it takes the place of ``path``, which so appears whole or not at all."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    yield draft
+    os.replace(draft, path)
 
 
 def properties_dir() -> Path:

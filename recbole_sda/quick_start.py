@@ -10,7 +10,7 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tu
 import torch
 
 from recbole_sda import parallel
-from recbole_sda.checkpoint import BEST, ITEM_IDS, LAST
+from recbole_sda.checkpoint import BEST, LAST, write_item_tokens
 from recbole_sda.collector import Ranking
 from recbole_sda.config import MACHINE_KEYS, RunConfig
 from recbole_sda.datasets import SAMPLE_SUFFIX, Data, choose_dataset, ensure_sample, load_data
@@ -56,17 +56,21 @@ class Run(NamedTuple):
 
 
 def configure(
-    model: str, dataset: str, config_files: Sequence[str] = (), overrides: Optional[Dict[str, Any]] = None
+    model: str,
+    dataset: str,
+    config_files: Sequence[str] = (),
+    overrides: Optional[Dict[str, Any]] = None,
+    source: str = "command line",
 ) -> RunConfig:
     """Return the configuration of a run; a supported data set that is not prepared gives way to its miniature."""
     model_class(model)  # a wrong name is reported before anything is made
-    config = RunConfig(model, dataset, config_files, overrides)
+    config = RunConfig(model, dataset, config_files, overrides, source)
     data_path = config.resolved["data_path"]
     chosen = choose_dataset(dataset, data_path)
     if chosen.endswith(SAMPLE_SUFFIX):
         parallel.from_main(lambda: ensure_sample(chosen, data_path))
     # Read again: a data set's own file, and the columns of its interaction file, take part in the configuration.
-    return RunConfig(model, chosen, config_files, overrides)
+    return RunConfig(model, chosen, config_files, overrides, source)
 
 
 def build(config: RunConfig, run_dir: Path, with_test: bool = True) -> Run:
@@ -187,8 +191,7 @@ def run(
             write_config(run_dir, config.resolved)
         built = build(config, run_dir)
         if parallel.is_main():
-            tokens = item_tokens(built.data.dataset)
-            (run_dir / ITEM_IDS).write_text("".join(f"{token}\n" for token in tokens), encoding="utf-8")
+            write_item_tokens(run_dir, item_tokens(built.data.dataset))
         return _finish(built)
 
 

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 import sys
 import time
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from texttable import Texttable
 from recbole_sda import __version__, parallel
 from recbole_sda.errors import InputError
 from recbole_sda.features.store import library_versions
+from recbole_sda.files import whole
 
 CONFIG, METRICS, LOG = "config.yaml", "metrics.json", "run.log"
 
@@ -149,9 +149,8 @@ def environment(device) -> Dict[str, str]:
 def write_metrics(run_dir: Path, content: Dict[str, Any], name: str = METRICS) -> None:
     """Write results as JSON; the file appears whole or not at all."""
     text = json.dumps({"recbole_sda": __version__, **content}, indent=2, default=str)
-    draft = run_dir / f".{name}.{os.getpid()}"
-    draft.write_text(text + "\n", encoding="utf-8")
-    os.replace(draft, run_dir / name)
+    with whole(run_dir / name) as draft:
+        draft.write_text(text + "\n", encoding="utf-8")
 
 
 def read_metrics(run_dir: Path) -> Dict[str, Any]:

@@ -17,7 +17,7 @@ torch.set_num_threads(1)
 
 from recbole_sda.config import RunConfig  # noqa: E402
 from recbole_sda.datasets import load_data  # noqa: E402
-from recbole_sda.features.store import write_store  # noqa: E402
+from recbole_sda.features.store import FeatureStore, write_store  # noqa: E402
 from recbole_sda.model.table import model_class  # noqa: E402
 
 from recbole.utils import init_seed  # noqa: E402  isort: skip
@@ -52,6 +52,19 @@ def write_tiny(data_path: Path, name: str = "tiny", seed: int = 0) -> Path:
     }
     write_store(folder / "features" / "random", ids, features, {"image": present}, {"encoder": {"model": "random"}})
     return folder
+
+
+def other_vectors(folder: Path) -> None:
+    """Replace the vectors of the store ``random`` of a data set's folder."""
+    store = FeatureStore(folder / "features" / "random")
+    others = {name: store.matrix(name).numpy() * 2 for name in store.modalities}
+    write_store(store.path, store.item_ids, others, {}, overwrite=True)
+
+
+@pytest.fixture(name="other_vectors")
+def other_vectors_fixture():
+    """The function that replaces the vectors of a data set's store."""
+    return other_vectors
 
 
 @pytest.fixture(name="write_tiny")

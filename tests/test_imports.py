@@ -28,6 +28,7 @@ LEVELS = {
     "model": 1,
     "lvlm": 1,
     "config": 2,
+    "run_values": 2,
     "datasets": 2,
     "loaders": 2,
     "negatives": 2,

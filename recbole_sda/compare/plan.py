@@ -69,10 +69,9 @@ class Cell:
     def configuration(self) -> RunConfig:
         """Return the run's configuration; wrong names, keys and values are InputErrors that name the row."""
         try:
-            return configure(self.row.model, self.dataset, (), self.keys)
+            return configure(self.row.model, self.dataset, (), self.keys, source="keys")
         except InputError as error:
-            reason = str(error).replace("command line: ", "", 1)  # the keys are those of the plan
-            raise InputError(f"models: {self.row.name}: {reason}") from error
+            raise InputError(f"models: {self.row.name}: {error}") from error
 
     def check(self) -> None:
         """Build the configuration; refuse a folder whose run had another one, or other vectors in the feature store."""
@@ -129,15 +128,17 @@ class Plan:
 
     def cells(self) -> List[Cell]:
         """Return all runs of the chosen rows, in an order in which each comes after those that it needs."""
-        return self._cells(lambda row: self.chosen is None or row.name in self.chosen)
+        return [cell for cell in self._all() if self._is_chosen(cell)]
 
     def done_besides(self) -> List[Cell]:
         """Return the finished runs of the rows that are not chosen, which the table shows as well."""
-        others = self._cells(lambda row: self.chosen is not None and row.name not in self.chosen)
-        return [cell for cell in others if cell.is_done]
+        return [cell for cell in self._all() if not self._is_chosen(cell) and cell.is_done]
 
-    def _cells(self, wanted) -> List[Cell]:
-        order = [row for row in _ordered(self.rows) if wanted(row)]
+    def _is_chosen(self, cell: Cell) -> bool:
+        return self.chosen is None or cell.row.name in self.chosen
+
+    def _all(self) -> List[Cell]:
+        order = _ordered(self.rows)
         return [self.cell(row, dataset, seed) for dataset in self.datasets for seed in self.seeds for row in order]
 
     def cell(self, row: Row, dataset: str, seed: int) -> Cell:

@@ -20,7 +20,7 @@ import uuid
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Dict, List, Mapping, Optional, Sequence
+from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 import numpy as np
 import torch
@@ -34,6 +34,7 @@ from recbole_sda.features.checks import DTYPES, check_ids, check_matrix
 
 SCHEMA_VERSION = 1
 FEATURES, ITEM_IDS, MANIFEST = "features.safetensors", "item_ids.txt", "manifest.json"
+MANIFEST_KEYS = ("schema_version", "sha256", "modalities")
 
 
 @dataclass
@@ -138,6 +139,15 @@ def write_store(
     return path
 
 
+def _read_manifest(path: Path) -> Dict[str, Any]:
+    """Return the manifest of a store; a damaged one, or one that lacks a key, is an InputError."""
+    try:
+        manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+        return {**manifest, **{key: manifest[key] for key in MANIFEST_KEYS}}
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        raise InputError(f"{path / MANIFEST} is damaged ({type(error).__name__}: {error})") from None
+
+
 class FeatureStore:
     """A feature store opened for reading; matrices are memory-mapped.
 
@@ -154,12 +164,8 @@ class FeatureStore:
         for name in (MANIFEST, FEATURES, ITEM_IDS):
             if not (self.path / name).is_file():
                 raise InputError(f"{self.path} is not a feature store: {name} is missing")
-        try:
-            self.manifest = json.loads((self.path / MANIFEST).read_text(encoding="utf-8"))
-            found, hashes = self.manifest["schema_version"], self.manifest["sha256"]
-            self.counts = self.manifest["modalities"]
-        except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
-            raise InputError(f"{self.path / MANIFEST} is damaged ({type(error).__name__}: {error})") from None
+        self.manifest = _read_manifest(self.path)
+        found, hashes, self.counts = (self.manifest[key] for key in MANIFEST_KEYS)
         if found != SCHEMA_VERSION:
             raise InputError(f"{self.path} has schema version {found}; this version reads {SCHEMA_VERSION}")
         if verify:
@@ -255,8 +261,8 @@ def find_store(dataset_path, name: Optional[str] = None) -> FeatureStore:
 
 
 def stored_sha256(path) -> str:
-    """Return :attr:`FeatureStore.features_sha256` as the manifest has it, without opening the vectors."""
-    return json.loads((Path(path) / MANIFEST).read_text(encoding="utf-8"))["sha256"][FEATURES]
+    """Return :attr:`FeatureStore.features_sha256` without opening the vectors."""
+    return _read_manifest(Path(path))["sha256"][FEATURES]
 
 
 def store_path(dataset_path, name: Optional[str] = None) -> Path:

@@ -1,7 +1,6 @@
 """Shards of an extraction on disk: written whole or not at all, taken up again by the same plan alone."""
 
 import json
-import os
 from pathlib import Path
 from typing import List
 
@@ -11,6 +10,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from recbole_sda.errors import InputError
+from recbole_sda.files import whole
 from recbole_sda.lvlm.plan import Plan, Shard
 
 PLAN = "plan.json"
@@ -48,9 +48,8 @@ class Shards:
                 )
             return
         self.folder.mkdir(parents=True, exist_ok=True)
-        draft = self.folder / f".{PLAN}.{os.getpid()}"
-        draft.write_text(json.dumps(self.plan.record, indent=2, default=str) + "\n", encoding="utf-8")
-        os.replace(draft, path)
+        with whole(path) as draft:
+            draft.write_text(json.dumps(self.plan.record, indent=2, default=str) + "\n", encoding="utf-8")
 
     def finished(self, shard: Shard) -> bool:
         """Return whether a shard is there, whole and of this plan."""
@@ -62,9 +61,8 @@ class Shards:
 
     def write(self, shard: Shard, vectors: Tensor) -> None:
         """Write the vectors of a shard's rows, (n_rows, dim)."""
-        draft = self.folder / f".{shard.name}.{os.getpid()}"
-        save_file({"vectors": vectors.contiguous()}, draft, {"plan": self.plan.fingerprint})
-        os.replace(draft, self.folder / shard.name)
+        with whole(self.folder / shard.name) as draft:
+            save_file({"vectors": vectors.contiguous()}, draft, {"plan": self.plan.fingerprint})
 
     def read(self, shard: Shard) -> Tensor:
         """Return the vectors of a shard's rows, (n_rows, dim)."""

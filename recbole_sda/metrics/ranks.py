@@ -41,12 +41,12 @@ def ranks_of(scores: Tensor, row: Tensor, item: Tensor) -> Tensor:
         Ties count against the item, so a model that scores all items alike gets the last rank, not the first; so do scores
         that are not numbers.
     """
-    own = scores[row, item].unsqueeze(1)
+    own, n_items = scores[row, item].unsqueeze(1), scores.shape[1]
     if len(row) == len(scores) and torch.equal(row, torch.arange(len(scores), device=row.device)):
-        return (~(scores < own)).sum(dim=1)
+        return n_items - (scores < own).sum(dim=1)
     # Rows are copied, a row for each of its items: no more at a time than there are scores.
     parts = zip(row.split(max(1, len(scores))), own.split(max(1, len(scores))))
-    return torch.cat([(~(scores[rows] < of_rows)).sum(dim=1) for rows, of_rows in parts])
+    return torch.cat([n_items - (scores[rows] < of_rows).sum(dim=1) for rows, of_rows in parts])
 
 
 def per_case(cases: Cases, topk: Sequence[int]) -> Dict[str, np.ndarray]:

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
-from recbole_sda.checkpoint import ITEM_IDS, LAST
+from recbole_sda.checkpoint import LAST, write_item_tokens
 from recbole_sda.model.item_features import item_tokens
 from recbole_sda.quick_start import build, configure
 from recbole_sda.results import log_to, write_config
@@ -66,8 +66,7 @@ def train_trial(trial: Trial, report: Report, machine: Optional[Dict[str, Any]] 
         else:
             write_config(trial.folder, config.resolved)
             (trial.folder / HISTORY).unlink(missing_ok=True)
-            tokens = item_tokens(run.data.dataset)
-            (trial.folder / ITEM_IDS).write_text("".join(f"{token}\n" for token in tokens), encoding="utf-8")
+            write_item_tokens(trial.folder, item_tokens(run.data.dataset))
         bigger = run.trainer.valid_metric_bigger
         best: List[float] = []
 

@@ -16,7 +16,6 @@ from recbole_sda.compare.tables import compare_runs, to_markdown
 from recbole_sda.compare.users import user_metrics
 from recbole_sda.errors import InputError
 from recbole_sda.experiments_cli import main
-from recbole_sda.features.store import FeatureStore, write_store
 from recbole_sda.trainer import RunTrainer
 
 BASE, OURS = Row("BPR", "BPR", None, {}), Row("ours", "BPR_SDA", "BPR", {"id_shrinkage": 2.0})
@@ -129,14 +128,12 @@ def test_folders_of_other_settings_are_refused(plan_of):
         other.cells()[0].check()
 
 
-def test_folders_of_other_vectors_are_refused(plan_of, tiny_keys, tmp_path, write_tiny):
+def test_folders_of_other_vectors_are_refused(plan_of, tiny_keys, tmp_path, write_tiny, other_vectors):
     folder = write_tiny(tmp_path / "data")
     plan = replace(plan_of(OURS), keys={**tiny_keys, "data_path": str(tmp_path / "data")})
     run_cells(plan.cells())
     plan.cells()[0].check()
-    store = FeatureStore(folder / "features" / "random")
-    others = {name: store.matrix(name).numpy() * 2 for name in store.modalities}
-    write_store(store.path, store.item_ids, others, {}, overwrite=True)
+    other_vectors(folder)
     with pytest.raises(InputError, match="was run with other vectors than .*random has now"):
         plan.cells()[0].check()
 
