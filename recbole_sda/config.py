@@ -22,7 +22,7 @@ from recbole_sda.devices import choose_device
 from recbole_sda.errors import InputError, nearest
 from recbole_sda.files import YamlLoader, properties_dir, read_yaml
 from recbole_sda.model.table import BASES, MULTIMODAL, SUFFIX, base_name, model_class, plain_model
-from recbole_sda.run_values import check_evaluation, check_metrics, check_numbers
+from recbole_sda.run_values import check_evaluation, check_loss, check_metrics, check_numbers
 
 compat.apply()
 
@@ -203,6 +203,7 @@ class RunConfig(Config):
         if isinstance(values["eval_args"], dict):
             values["eval_args"] = self._evaluation()
         check_numbers(values)
+        check_loss(self._class.type, values)
         check_metrics(values)
         row = BASES.get(base_name(self.model))
         for key in ("softmax_negatives", "popularity_adjustment"):

@@ -3,6 +3,8 @@
 import re
 from typing import Any, Dict
 
+from recbole.utils import ModelType
+
 from recbole_sda.errors import InputError, nearest
 from recbole_sda.model.settings import checked_number
 
@@ -23,6 +25,7 @@ NUMBERS = {
 }
 EVALUATION_KEYS = {"split", "group_by", "order", "mode"}
 LEAVE_OUT = ("valid_and_test", "valid_only", "test_only")
+LOSSES = ("CE", "BPR")
 WITHOUT_CUTOFF = {"auc", "gauc", "logloss", "mae", "rmse"}
 
 
@@ -52,6 +55,12 @@ def check_evaluation(evaluation: Dict[str, Any]) -> None:
     for one in mode.values() if isinstance(mode, dict) else [mode]:
         if not re.fullmatch(r"full|labeled|(uni|pop)[1-9]\d*", str(one)):
             raise InputError(f"eval_args: mode={one!r}: allowed are full, labeled, uniN and popN, as uni100")
+
+
+def check_loss(model_type: ModelType, values: Dict[str, Any]) -> None:
+    """Refuse a loss_type that RecBole's sequential models do not have; it would ask for other negatives first."""
+    if model_type == ModelType.SEQUENTIAL and values.get("loss_type") not in (None, *LOSSES):
+        raise InputError(f"loss_type={values['loss_type']!r}: allowed are {', '.join(LOSSES)}")
 
 
 def check_metrics(values: Dict[str, Any]) -> None:

@@ -148,6 +148,7 @@ def test_time_column_is_loaded_for_sequential_models(build):
         ({"metric_decimal_place": 0}, "metric_decimal_place=0"),
         ({"tail_items": -1}, "tail_items=-1"),
         ({"short_users": "abc"}, "short_users='abc'"),
+        ({"loss_type": "XE"}, "loss_type='XE': allowed are CE, BPR"),
         ({"topk": [5]}, "valid_metric='NDCG@10' is not measured; metrics and topk give Hit@5, NDCG@5"),
         ({"topk": ["a"]}, "topk='a'"),
         ({"valid_metric": "NDCG"}, "valid_metric='NDCG' is not measured"),

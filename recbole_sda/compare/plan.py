@@ -272,9 +272,9 @@ def _chosen(rows: Sequence[Row], names: Sequence[str]) -> Tuple[str, ...]:
     wanted = list(names)
     for name in wanted:
         if name not in by_name:
-            raise InputError(
-                f"--models: there is no row {name!r}; there are {', '.join(map(repr, by_name))}.{nearest(name, by_name)}"
-            )
+            several = all(part in by_name for part in name.split(","))
+            hint = f" Several are written --models=[{name}]." if several else nearest(name, by_name)
+            raise InputError(f"--models: there is no row {name!r}; there are {', '.join(map(repr, by_name))}.{hint}")
         row = by_name[name]
         wanted += [other for other in (row.base, *row.needs) if other and other not in wanted]
     return tuple(row.name for row in rows if row.name in wanted)

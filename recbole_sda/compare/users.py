@@ -35,7 +35,10 @@ def user_metrics(run_dir, metrics: Sequence[str], scope: str = "all", phase: str
     path = Path(run_dir) / RANKS.format(phase=phase)
     if not path.is_file():
         raise InputError(f"{path} is missing: the run did not end, or was made by an older version")
-    table = pd.read_parquet(path)
+    try:
+        table = pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read ({error}); repeat the run") from error
     if scope == "tail":
         table = table[table["tail"]].reset_index(drop=True)
     cases = Cases(

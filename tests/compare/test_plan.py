@@ -68,6 +68,8 @@ def test_chosen_rows_bring_those_that_they_lead_to(tmp_path):
     assert names(["BPR_SDA", "BPR"]) == ["BPR", "BPR_SDA"]
     with pytest.raises(InputError, match="--models: there is no row 'BPR_SDAA'.*Did you mean 'BPR_SDA'"):
         names(["BPR_SDAA"])
+    with pytest.raises(InputError, match=r"no row 'BPR,SASRec'.*Several are written --models=\[BPR,SASRec\]"):
+        names("BPR,SASRec")
     with pytest.raises(InputError, match="models=.*expected a list of names"):
         names([])
 

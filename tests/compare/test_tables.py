@@ -119,3 +119,6 @@ def test_a_users_metrics(tmp_path):
         user_metrics(tmp_path / "run", ["hit@ten"])
     with pytest.raises(InputError, match="ranks-valid.parquet is missing"):
         user_metrics(tmp_path / "run", ["hit@10"], phase="valid")
+    (tmp_path / "run/ranks-valid.parquet").write_text("cut off")
+    with pytest.raises(InputError, match="ranks-valid.parquet cannot be read"):
+        user_metrics(tmp_path / "run", ["hit@10"], phase="valid")

@@ -43,7 +43,7 @@ class FREEDOM(MultimodalRecommender):
         if given is None:
             others = len(names) - 1
             given = {name: 0.1 if name == "image" and others else 0.9 / max(others, 1) for name in names}
-        elif not isinstance(given, dict) or not set(names) <= set(given):
+        elif not isinstance(given, dict) or set(given) != set(names):
             raise InputError(f"modality_weights={given!r}: expected a number for each of {', '.join(names)}")
         weights = [checked_number(f"modality_weights: {name}", given[name], 0, True, None) for name in names]
         if not sum(weights):

@@ -139,6 +139,8 @@ def test_numbers_are_checked(build):
         build("MGCN", knn_k=0)
     with pytest.raises(InputError, match="modality_weights=.*expected a number for each of image, text"):
         build("FREEDOM", modality_weights={"image": 1.0})
+    with pytest.raises(InputError, match="modality_weights=.*'sound'.*expected a number for each of image, text"):
+        build("FREEDOM", modality_weights={"image": 1.0, "text": 1.0, "sound": 1.0})
     with pytest.raises(InputError, match="modality_weights: text='much': expected a number at least 0"):
         build("FREEDOM", modality_weights={"image": 1.0, "text": "much"})
     with pytest.raises(InputError, match="knn_k=.*one for each of the modalities image, text"):
