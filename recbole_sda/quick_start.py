@@ -91,7 +91,7 @@ def build(config: RunConfig, run_dir: Path, with_test: bool = True) -> Run:
     use_fused_gelu(model)
     use_fast_products(model)
     dataset = data.dataset
-    trainer = make_trainer(config, model, run_dir, identity_of(dataset, model))
+    trainer = make_trainer(config, model, run_dir, identity_of(config, data, model))
     logger.info(
         "%s on %s: %d users, %d items, %d parameters, %s",
         config["model"], config["dataset"], dataset.user_num - 1, dataset.item_num - 1,
@@ -255,6 +255,10 @@ def load(run_dir, overrides: Optional[Dict[str, Any]] = None) -> Run:
 
 def evaluate(run_dir, overrides: Optional[Dict[str, Any]] = None) -> Dict[str, Any]:
     """Evaluate the best epoch of a run again, perhaps under another protocol; write ``evaluation-<time>.json``.
+
+    Args:
+        run_dir: the run folder.
+        overrides: keys that win over the run's configuration; a split with another training part is refused.
 
     Returns:
         What :func:`run` returns.

@@ -121,8 +121,8 @@ class RunTrainer:
         for what, found in state.get("identity", {}).items():
             if self.identity.get(what, found) != found:
                 raise InputError(
-                    f"{path} was trained on other {what} than {self.config['dataset']} has now, or in another order; "
-                    "bring those back, or train anew"
+                    f"{path} was trained on other {what} than {self.config['dataset']} has now with these settings, or in "
+                    "another order; bring those back, or train anew"
                 )
         try:
             self.model.load_state_dict(state["state_dict"])
@@ -260,15 +260,20 @@ class RunTrainer:
         (self.run_dir / HISTORY).write_text("".join(kept), encoding="utf-8")
 
 
-def identity_of(dataset, model) -> Dict[str, str]:
-    """Return hashes of what weights belong to: the tokens of the rows of users and items, in order, and the features."""
-    fields = {"users": dataset.uid_field, "items": dataset.iid_field}
-    found = {}
-    for what, field in fields.items():
-        tokens = "\n".join(map(str, dataset.field2id_token[field]))
+def identity_of(config, data, model) -> Dict[str, str]:
+    """Return hashes of what weights belong to: the tokens of users and items by row, the training part, the features."""
+    fields, found = (data.dataset.uid_field, data.dataset.iid_field), {}
+    for what, field in zip(("users", "items"), fields):
+        tokens = "\n".join(map(str, data.dataset.field2id_token[field]))
         found[what] = hashlib.sha256(tokens.encode()).hexdigest()
+    users, items = (np.asarray(data.train._dataset.inter_feat[field], dtype=np.int64) for field in fields)
+    order = np.argsort(users, kind="stable")  # user by user, each in the order of the data
+    found["training interactions"] = hashlib.sha256(np.stack([users[order], items[order]]).tobytes()).hexdigest()
     record = getattr(model, "feature_record", None)
-    return found if record is None else {**found, "features": record["sha256"]}
+    if record is None:
+        return found
+    rows = f" shuffled with seed {config['seed']}" if record["shuffled"] else ""
+    return {**found, "features": record["sha256"] + rows}
 
 
 def make_trainer(config, model, run_dir, identity: Optional[Dict[str, str]] = None):

@@ -1,6 +1,7 @@
 """Who may import whom: modules import from lower levels only, and heavy packages have one home."""
 
 import ast
+import configparser
 import subprocess
 import sys
 from pathlib import Path
@@ -110,3 +111,16 @@ def test_cheap_modules_import_nothing_heavy(module):
     code = f"import sys, {module}; print({{'torch', 'recbole', 'ray', 'pandas', 'sklearn'}} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.stdout.strip() == "set()", done.stdout + done.stderr
+
+
+def test_every_package_is_installed():
+    """An installation that is not editable holds what setup.cfg names."""
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    named = set(config["options"]["packages"].split())
+    found = {
+        ".".join(path.parent.relative_to(ROOT).parts)
+        for top in ("recbole_sda", "dataset_prep")
+        for path in (ROOT / top).rglob("__init__.py")
+    }
+    assert named - {"recbole_sda.properties"} == found

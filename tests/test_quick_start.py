@@ -148,6 +148,12 @@ def test_evaluate_again_under_another_protocol(finished):
     assert len(list(folder.glob("evaluation-*.json"))) >= 1
 
 
+@pytest.mark.parametrize("changes", [{"split": {"RS": [0.5, 0.25, 0.25]}}, {"split": {"LS": "test_only"}}])
+def test_no_evaluation_on_what_was_trained_on(finished, changes):
+    with pytest.raises(InputError, match="was trained on other training interactions than tiny has now with these"):
+        quick_start.evaluate(finished[1], {"eval_args": changes})
+
+
 @pytest.mark.parametrize(
     "key, value", [("seed", 3), ("learning_rate", 0.1), ("shuffle_features", True), ("embedding_size", 32)]
 )
@@ -179,13 +185,26 @@ def test_weights_belong_to_their_users_items_and_features(tiny_keys, tmp_path, w
     header, *lines = path.read_text().splitlines()
     path.write_text("\n".join([header, *lines[::-1]]) + "\n")
     for act in (quick_start.load, quick_start.resume):
-        with pytest.raises(InputError, match="was trained on other users than tiny has now, or in another order"):
+        with pytest.raises(InputError, match="was trained on other users than tiny has now with these settings, or in"):
+            act(run_dir)
+    times = [line.rsplit("\t", 1) for line in lines]
+    path.write_text("\n".join([header, *(f"{pair}\t-{time}" for pair, time in times)]) + "\n")
+    for act in (quick_start.load, quick_start.resume):  # the same users and items, but what was last is now first
+        with pytest.raises(InputError, match="was trained on other training interactions than tiny has now"):
             act(run_dir)
     path.write_text("\n".join([header, *lines]) + "\n")
     quick_start.load(run_dir)
     other_vectors(folder)
     with pytest.raises(InputError, match="was trained on other features than tiny has now"):
         quick_start.load(run_dir)
+
+
+def test_a_controls_features_are_those_of_its_seed(keys):
+    run_dir = quick_start.run("BPR_SDA", "tiny", (), {**keys, "epochs": 1, "shuffle_features": True})["run_dir"]
+    quick_start.load(run_dir)
+    for changes in ({"seed": 3}, {"shuffle_features": False}):
+        with pytest.raises(InputError, match="was trained on other features than tiny has now with these settings"):
+            quick_start.load(run_dir, changes)
 
 
 @pytest.mark.parametrize("model", ["SASRec_SDA", "BPR"])

@@ -9,7 +9,7 @@ import pandas as pd
 
 from recbole_sda import __version__
 from recbole_sda.compare.plan import Cell, Plan, Row
-from recbole_sda.compare.users import SCOPES, user_metrics
+from recbole_sda.compare.users import SCOPES, case_hash, user_metrics
 from recbole_sda.errors import InputError
 from recbole_sda.metrics.significance import corrected, paired_tests
 from recbole_sda.results import read_metrics
@@ -38,7 +38,7 @@ def compare_runs(plan: Plan) -> Dict[str, Any]:
         for test, p in zip(tests, corrected([test[kind] for test in tests], plan.correction)):
             test[f"{kind}_corrected"] = p
     for line in lines:
-        del line["users"]
+        del line["users"], line["case_hashes"]
     return {
         "recbole_sda": __version__,
         "title": plan.title,
@@ -79,6 +79,7 @@ def _of_row(plan: Plan, row: Row, dataset: str) -> Optional[Dict[str, Any]]:
             "parameters": last["parameters"],
         },
         "users": users,
+        "case_hashes": {cell.seed: case_hash(cell.folder) for cell in cells},
     }
 
 
@@ -110,32 +111,26 @@ def _against(line: Dict[str, Any], base: Dict[str, Any]) -> None:
                 f"{line['row']} and {base['row']} on {line['dataset']} cannot be compared: {key} is {values[0]!r} and "
                 f"{values[1]!r}"
             )
+    for seed in seeds:
+        same_users = (line["users"][s][seed].index.equals(base["users"][s][seed].index) for s in SCOPES)
+        if line["case_hashes"][seed] != base["case_hashes"][seed] or not all(same_users):
+            raise InputError(
+                f"{line['row']} and {base['row']} on {line['dataset']} have other test users or items with seed {seed}: were "
+                "the data changed between them?"
+            )
     line["gain"], line["tests"] = {}, {}
     for scope in SCOPES:
-        for seed in seeds:
-            if not line["users"][scope][seed].index.equals(base["users"][scope][seed].index):
-                raise InputError(
-                    f"{line['row']} and {base['row']} on {line['dataset']} have other test users with seed {seed}: were the "
-                    "data changed between them?"
-                )
         # A random split gives each seed its own test cases: a user's mean is over the seeds that have the user.
         ours, theirs = (
             pd.concat([of["users"][scope][seed] for seed in seeds]).groupby(level=0).mean() for of in (line, base)
         )
-        line["gain"][scope] = {
-            name: _relative(*(_mean_of(of, scope, name, seeds) for of in (line, base))) for name in ours
-        }
+        line["gain"][scope] = {name: _relative(ours[name].mean(), theirs[name].mean()) for name in ours}
         if len(ours):
             line["tests"][scope] = {name: paired_tests(ours[name].to_numpy(), theirs[name].to_numpy()) for name in ours}
 
 
-def _mean_of(line: Dict[str, Any], scope: str, name: str, seeds: List[int]) -> float:
-    values = dict(zip(line["seeds"], line["metrics"][scope][name]["values"]))
-    return float(np.mean([values[seed] for seed in seeds]))
-
-
 def _relative(ours: float, base: float) -> Optional[float]:
-    return ours / base - 1 if base > 0 else None
+    return float(ours / base - 1) if base > 0 else None
 
 
 # what people look at --------------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """Metrics of each user of a run, read from its file of ranks: what paired tests compare."""
 
+import hashlib
 import re
 from pathlib import Path
 from typing import Sequence
@@ -22,6 +23,22 @@ def cutoffs(metrics: Sequence[str]) -> list:
     return sorted({int(name.partition("@")[2]) for name in metrics})
 
 
+def _ranks(run_dir, phase: str) -> pd.DataFrame:
+    path = Path(run_dir) / RANKS.format(phase=phase)
+    if not path.is_file():
+        raise InputError(f"{path} is missing: the run did not end, or was made by an older version")
+    try:
+        return pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read ({error}); repeat the run") from error
+
+
+def case_hash(run_dir) -> str:
+    """Return a hash of the users and right items that a run was tested on; their order does not matter."""
+    pairs = pd.util.hash_pandas_object(_ranks(run_dir, "test")[["user_id", "item_id"]], index=False)
+    return hashlib.sha256(np.sort(pairs.to_numpy()).tobytes()).hexdigest()
+
+
 def user_metrics(run_dir, metrics: Sequence[str], scope: str = "all", phase: str = "test") -> pd.DataFrame:
     """Return metrics by user, a column each, indexed by external user id.
 
@@ -32,13 +49,7 @@ def user_metrics(run_dir, metrics: Sequence[str], scope: str = "all", phase: str
             were the only one.
         phase: ``valid`` or ``test``.
     """
-    path = Path(run_dir) / RANKS.format(phase=phase)
-    if not path.is_file():
-        raise InputError(f"{path} is missing: the run did not end, or was made by an older version")
-    try:
-        table = pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read ({error}); repeat the run") from error
+    table = _ranks(run_dir, phase)
     if scope == "tail":
         table = table[table["tail"]].reset_index(drop=True)
     cases = Cases(

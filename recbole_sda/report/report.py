@@ -114,6 +114,9 @@ class Report:
         """Return Hit and NDCG at the middle cut-off that all lines have."""
         found = set.intersection(*({name for name in line.results[0]["test"] if "@" in name} for line in lines))
         ks = sorted({int(name.partition("@")[2]) for name in found})
+        if not ks:
+            rows = ", ".join(dict.fromkeys(line.row for line in lines))
+            raise InputError(f"{rows} have no metric at the same cut-off; a report needs one, as topk=[10] in all runs")
         k = 10 if 10 in ks else ks[len(ks) // 2]
         return [f"hit@{k}", f"ndcg@{k}"]
 

@@ -20,11 +20,12 @@ PROTOCOL = {
 }  # fmt: skip
 
 
-def write_run(folder, ranks, users=None, tail=None) -> None:
+def write_run(folder, ranks, users=None, tail=None, item="i") -> None:
     folder.mkdir(parents=True)
     users = [f"u{k}" for k in range(len(ranks))] if users is None else users
     tail = np.arange(len(ranks)) < 10 if tail is None else tail
-    table = pd.DataFrame({"row": range(len(ranks)), "user_id": users, "rank": ranks, "tail": tail})
+    items = [f"{item}{k}" for k in range(len(ranks))]
+    table = pd.DataFrame({"row": range(len(ranks)), "user_id": users, "item_id": items, "rank": ranks, "tail": tail})
     table.to_parquet(folder / "ranks-test.parquet")
     hit = float((np.asarray(ranks) <= 10).mean())
     content = {
@@ -96,6 +97,25 @@ def test_other_users_cannot_be_paired(plan):
     other = Plan(**{**vars(plan), "rows": (plan.rows[0], Row("ours2", "BPR", "base", {})), "seeds": (1,)})
     with pytest.raises(InputError, match="ours2 and base on d have other test users"):
         compare_runs(other)
+
+
+def test_other_items_of_the_same_users_cannot_be_paired(plan):
+    """As when the data changed between two runs."""
+    write_run(plan.out / "d/ours2/seed1", [1] * N, item="j")
+    other = Plan(**{**vars(plan), "rows": (plan.rows[0], Row("ours2", "BPR", "base", {})), "seeds": (1,)})
+    with pytest.raises(InputError, match="ours2 and base on d have other test users or items with seed 1"):
+        compare_runs(other)
+
+
+def test_a_gain_is_of_the_averages_that_are_tested(tmp_path):
+    """Users of a random split: a and c in one seed, a and b in the other; each user counts once."""
+    for seed, users in ((1, ["a", "c"]), (2, ["a", "b"])):
+        write_run(tmp_path / f"d/base/seed{seed}", [1, 20], users=users)
+        write_run(tmp_path / f"d/ours/seed{seed}", [20, 1] if seed == 1 else [1, 1], users=users)
+    rows = (Row("base", "BPR", None, {}), Row("ours", "BPR", "base", {}))
+    ours = compare_runs(Plan("T", "", rows, ("d",), (1, 2), {}, {}, ("hit@10",), "holm", tmp_path))["rows"][1]
+    assert ours["gain"]["all"]["hit@10"] == pytest.approx((0.5 + 1 + 1) / (1 + 0 + 0) - 1)
+    assert ours["tests"]["all"]["hit@10"]["difference"] == pytest.approx((2.5 - 1) / 3)
 
 
 def test_other_rules_are_not_compared(plan):
