@@ -1,5 +1,6 @@
 """Pictures of items: fetched politely or taken from a folder, verified, shrunk; every failure with its reason."""
 
+import hashlib
 import io
 import json
 import logging
@@ -8,7 +9,7 @@ import os
 import re
 import threading
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPException
 from pathlib import Path
@@ -106,15 +107,17 @@ def fetch_images(
 
 
 def file_stems(items) -> Dict[str, str]:
-    """Return a file name for each id, without its ending: safe on every system, and different for different ids."""
-    stems, taken = {}, set()
+    """Return a file name for each id, without its ending: safe on every system, and different for different ids.
+
+    What another selection of items leaves in the folder is never taken for another item's: an id that is no file name, or
+    that differs from another one in case alone, ends with a hash of its own.
+    """
+    same = Counter(item.lower() for item in items)
+    stems = {}
     for item in items:
-        stem = re.sub(r"[^A-Za-z0-9_-]", "_", item)[:100] or "_"
-        number, name = 2, stem
-        while name.lower() in taken:
-            name, number = f"{stem}~{number}", number + 1
-        taken.add(name.lower())
-        stems[item] = name
+        stem = re.sub(r"[^A-Za-z0-9_-]", "_", item)[:100]
+        plain = stem == item and same[item.lower()] == 1
+        stems[item] = stem if plain else f"{stem}~{hashlib.sha256(item.encode()).hexdigest()[:12]}"
     return stems
 
 

@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import zlib
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO, Dict, Iterator, Optional
 
@@ -74,37 +75,46 @@ def json_lines(path, problems: Problems) -> Iterator[Record]:
         raise InputError(f"{path}: expected a JSON object (or a Python literal of one) per line; found {found!r}, ...")
 
 
-def _decoded(raw: bytes, path, number: int, problems: Problems) -> str:
+def _decoded(raw: bytes, path, number: int, problems: Problems, errors: str = "replace") -> str:
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError:
-        problems.add("not UTF-8", f"{path}:{number}", raw[:100].decode("utf-8", "replace"))
-        return raw.decode("utf-8", "replace")
+        problems.add("not UTF-8", f"{path}:{number}", raw[:100].decode("utf-8", errors))
+        return raw.decode("utf-8", errors)
 
 
 def csv_rows(path, problems: Problems, delimiter: Optional[str] = None) -> Iterator[Record]:
-    """Yield the rows of a CSV file with a header, as strings; rows of another width are counted.
+    """Yield the rows of a CSV file with a header, as strings; rows of another width and bytes that are not UTF-8 are counted.
+
+    Such bytes are written out, as ``\\xe9``, so that different ids stay different.
 
     Args:
         path: the file; ``.tsv`` and RecBole's atomic files are split at tabs, others as the header suggests.
         problems: where bad rows are counted.
         delimiter: overrides the guess.
+
+    Raises:
+        InputError: the file is missing or empty, or a field does not end.
     """
     with open_plain(path) as file:
-        text = io.TextIOWrapper(file, encoding="utf-8-sig", errors="replace", newline="")
-        header = text.readline()
+        text = (_decoded(raw, path, n, problems, "backslashreplace") for n, raw in enumerate(file, start=1))
+        header = next(text, "").removeprefix("\ufeff")
         if not header.strip():
             raise InputError(f"{path} is empty: expected a header line with the names of the columns")
         mark = delimiter or max("\t,;|", key=header.count)
         quoting = csv.QUOTE_NONE if mark == "\t" else csv.QUOTE_MINIMAL
-        names = next(csv.reader([header], delimiter=mark, quoting=quoting))
-        reader = csv.reader(text, delimiter=mark, quoting=quoting)
-        for number, row in enumerate(reader, start=2):
-            if len(row) != len(names):
-                if row:
-                    problems.add("bad line", f"{path}:{number}", mark.join(row))
-                continue
-            yield dict(zip(names, row))
+        reader = csv.reader(chain([header], text), delimiter=mark, quoting=quoting)
+        try:
+            names = next(reader)
+            for row in reader:
+                if len(row) == len(names):
+                    yield dict(zip(names, row))
+                elif row:
+                    problems.add("bad line", f"{path}:{reader.line_num}", mark.join(row))
+        except csv.Error as error:
+            raise InputError(
+                f"{path}, line {reader.line_num}: {error}; is a quotation mark before it not closed?"
+            ) from None
 
 
 def parquet_rows(path) -> Iterator[Record]:

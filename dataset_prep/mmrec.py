@@ -48,8 +48,10 @@ def read_mmrec(path, problems: Problems) -> Tuple[Interactions, np.ndarray]:
         yield first
         yield from checked
 
-    before = problems.counts["incomplete interaction"]
     data = collect(pick(every(), fields, path, problems))
-    if problems.counts["incomplete interaction"] > before:
-        raise InputError(f"{path}: {problems.examples[-1]['where']} has no user, item or time; a split is taken whole")
+    if problems.counts:
+        first_one = problems.examples[0]
+        raise InputError(
+            f"{first_one['where']}: {first_one['problem']}, {first_one['found']!r}; a split is taken whole"
+        )
     return data, np.array(parts, dtype=np.int8)

@@ -7,7 +7,7 @@ from typing import Any, Dict, List, Optional
 
 from recbole_sda.command import guarded, split_arguments
 from recbole_sda.errors import InputError
-from recbole_sda.files import parse_value
+from recbole_sda.files import parse_value, text_lines
 from recbole_sda.results import start_logging
 
 logger = logging.getLogger(__name__)
@@ -80,7 +80,7 @@ def _recommend(args: argparse.Namespace, keys: Dict[str, Any]) -> None:
     users = _users(args.users)
     recommender = Recommender(args.run, args.new_items, args.repeat)
     config = recommender.run.config
-    items = read_titles(Path(config["data_path"]), config["dataset"], args.items)
+    items = read_titles(Path(config["data_path"]), config["dataset"], args.items, config["ITEM_ID_FIELD"])
     if args.new_titles:
         items |= read_titles(Path(args.new_titles).parent, "", args.new_titles)
     if out.suffix == ".html":
@@ -121,7 +121,7 @@ def _users(text: Optional[str]) -> Optional[List[str]]:
     if text is None:
         return None
     is_file = "," not in text and Path(text).is_file()
-    words = Path(text).read_text(encoding="utf-8").splitlines() if is_file else text.split(",")
+    words = text_lines(text) if is_file else text.split(",")
     users = list(dict.fromkeys(word.strip() for word in words if word.strip()))
     if not users:
         raise InputError(f"--users={text}: holds no user")

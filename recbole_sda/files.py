@@ -5,7 +5,7 @@ import re
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
-from typing import Any, Dict, Iterator
+from typing import Any, Dict, Iterator, List
 
 import yaml
 
@@ -31,6 +31,12 @@ def whole(path: Path) -> Iterator[Path]:
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     yield draft
     os.replace(draft, path)
+
+
+def text_lines(path) -> List[str]:
+    """Return the lines of a text file. Line ends alone part them: U+2028 and its like, legal inside JSON, do not."""
+    with open(path, encoding="utf-8") as file:
+        return [line.rstrip("\n") for line in file]
 
 
 def properties_dir() -> Path:

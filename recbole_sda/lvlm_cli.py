@@ -2,7 +2,6 @@
 
 import logging
 import os
-from pathlib import Path
 from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
 from recbole_sda.command import guarded, split_arguments
@@ -83,7 +82,7 @@ def _adapt(own: Dict[str, Any], files: List[str], keys: Dict[str, Any]) -> None:
 def _extract(own: Dict[str, Any], files: List[str], keys: Dict[str, Any]) -> None:
     from recbole_sda.lvlm.extract import extract
 
-    settings = _settings(files, keys, _adapted_with(keys.get("adapter")))
+    settings = _settings(files, keys, _adapted_with(files, keys))
     encode_shards = None
     if own["actors"]:
         from recbole_sda.lvlm_ray import by_actors
@@ -93,10 +92,20 @@ def _extract(own: Dict[str, Any], files: List[str], keys: Dict[str, Any]) -> Non
     _say(f"{path}: look at it with `python -m recbole_sda features inspect {path}`")
 
 
-def _adapted_with(adapter: Optional[str]) -> Optional[Dict[str, Any]]:
-    """Return the settings of the adaptation that an adapter came from, where they are recorded."""
-    record = Path(adapter) / "adapt.yaml" if adapter else None
-    return read_yaml(record)["settings"] if record is not None and record.is_file() else None
+def _adapted_with(files: List[str], keys: Dict[str, Any]) -> Optional[Dict[str, Any]]:
+    """Return the settings of the adaptation that the adapter came from, where they are recorded."""
+    given: Dict[str, Any] = {}
+    for layer in (*map(read_yaml, files), keys):
+        given.update(layer)
+    if not given.get("adapter"):
+        return None
+    from recbole_sda.lvlm.adapters import fingerprint, folder_of, record_of
+
+    folder = folder_of(given["adapter"])
+    method, found = given.get("method"), fingerprint(folder)["method"]
+    if method not in (None, "none", found):
+        raise InputError(f"method={method}: {folder} is of {found}; leave method out, or none for the bare model")
+    return record_of(folder).get("settings")
 
 
 def _export(own: Dict[str, Any], files: List[str], keys: Dict[str, Any]) -> None:

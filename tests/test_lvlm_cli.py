@@ -1,4 +1,5 @@
 import pytest
+import yaml
 
 from recbole_sda.cli import main
 from recbole_sda.features.store import FeatureStore
@@ -51,3 +52,14 @@ def test_demo_and_what_follows(tmp_path, monkeypatch, capsys):
     # what was adapted tells extract its backbone, prompts and pooling
     assert lvlm("extract", "--adapter=runs/lvlm-demo/qwen2_5_vl-moda", "--out=other", "--workers=0") == 0
     assert FeatureStore("other").manifest["encoder"] == store.manifest["encoder"]
+    # also where the folder in it is given, or a file gives it; and without the adapter, with its prompts
+    record = yaml.safe_load((tmp_path / "runs/lvlm-demo/qwen2_5_vl-moda/adapt.yaml").read_text())["settings"]
+    (tmp_path / "x.yaml").write_text("adapter: runs/lvlm-demo/qwen2_5_vl-moda/adapter\npooling: last\n")
+    assert lvlm("extract", "--config_files=x.yaml", "--out=last", "--workers=0", "--method=none") == 0
+    bare = FeatureStore("last").manifest
+    assert bare["pooling"] == "last" and bare["encoder"]["adapter"] is None
+    assert (
+        bare["prompt"]["text"] == record["text_prompt"] and bare["image_budget"]["max_pixels"] == record["max_pixels"]
+    )
+    assert lvlm("extract", "--config_files=x.yaml", "--out=lora", "--method=lora") == 2
+    assert "method=lora: " in capsys.readouterr().err

@@ -8,6 +8,7 @@ from typing import List, Sequence
 from recbole_sda.errors import InputError
 from recbole_sda.features.light import encode_images, encode_texts, provenance
 from recbole_sda.features.store import write_store
+from recbole_sda.files import text_lines
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +28,7 @@ def read_items(path) -> List[dict]:
     if not path.is_file():
         raise InputError(f"items file {path} does not exist")
     items = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(text_lines(path), start=1):
         if not line.strip():
             continue
         try:

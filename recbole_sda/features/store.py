@@ -93,6 +93,8 @@ def write_store(
     path = Path(path)
     if path.exists() and not overwrite:
         raise InputError(f"{path} exists already; remove it, choose another name, or overwrite it (--overwrite)")
+    if path.exists() and not (path / MANIFEST).is_file() and not (path.is_dir() and not any(path.iterdir())):
+        raise InputError(f"{path} is no feature store ({MANIFEST} is missing), so it is not overwritten")
     ids = check_ids(item_ids, str(path))
     if not features:
         raise InputError(f"{path}: a store needs at least one modality")

@@ -10,6 +10,7 @@ A folder of adaptation holds
 """
 
 import logging
+import shutil
 from pathlib import Path
 from typing import Dict, List, Optional
 
@@ -23,11 +24,12 @@ from recbole_sda.errors import InputError
 from recbole_sda.features.store import library_versions, sha256_of
 from recbole_sda.files import read_yaml
 from recbole_sda.lvlm import adapters
+from recbole_sda.lvlm.adapters import ADAPTER, RECORD
 from recbole_sda.lvlm.backbone import load_backbone
 from recbole_sda.lvlm.catalogue import read_catalogue
 from recbole_sda.lvlm.devices import join_processes
 from recbole_sda.lvlm.evaluate import evaluate
-from recbole_sda.lvlm.history import HISTORY, History
+from recbole_sda.lvlm.history import HISTORY, TENSORBOARD, History
 from recbole_sda.lvlm.inputs import Batches, prepared
 from recbole_sda.lvlm.objective import among, bought_together
 from recbole_sda.lvlm.pairs import StepBatches, make_pairs
@@ -36,7 +38,7 @@ from recbole_sda.lvlm.training import Training
 
 logger = logging.getLogger(__name__)
 
-RECORD, LAST, ADAPTER = "adapt.yaml", "last.pt", "adapter"
+LAST = "last.pt"
 
 
 def quality(found: Dict[str, float]) -> List[float]:
@@ -230,13 +232,17 @@ FREE = {"device", "threads", "workers", "patience", "token_budget", "backbone", 
 
 
 def _new_folder(out: Path, overwrite: bool) -> None:
-    if out.exists() and any(out.iterdir()):
+    """Make room for an adaptation; one that was killed before its first checkpoint left curves alone, which nobody misses."""
+    there = {path.name for path in out.iterdir()} if out.exists() else set()
+    if there - {HISTORY, TENSORBOARD}:
         if not overwrite:
             raise InputError(
                 f"{out} exists already: go on with --resume={out}, choose another folder, or --overwrite=True"
             )
-        if not (out / RECORD).is_file():
+        if RECORD not in there:
             raise InputError(f"{out} is not a folder of adaptation ({RECORD} is missing), so it is not overwritten")
-        for name in (RECORD, LAST, HISTORY):
-            (out / name).unlink(missing_ok=True)
+    for name in (RECORD, LAST, HISTORY):
+        (out / name).unlink(missing_ok=True)
+    for name in (ADAPTER, TENSORBOARD):
+        shutil.rmtree(out / name, ignore_errors=True)
     out.mkdir(parents=True, exist_ok=True)

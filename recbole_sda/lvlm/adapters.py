@@ -18,7 +18,8 @@ from recbole_sda.lvlm.moda import MoDAConfig, MoDALinear
 from recbole_sda.lvlm.modality import current_modality, modality
 from recbole_sda.lvlm.settings import LVLMSettings
 
-CONFIG, WEIGHTS, ADAPTER = "adapter_config.json", "adapter_model.safetensors", "adapter"
+CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+ADAPTER, RECORD = "adapter", "adapt.yaml"  # in a folder of adaptation
 NAMES = ("image", "text")  # of the two adapters of two_lora, in the order of the modalities
 
 
@@ -173,6 +174,12 @@ def folder_of(path) -> Path:
         if (folder / CONFIG).is_file() or all((folder / name / CONFIG).is_file() for name in NAMES):
             return folder
     raise InputError(f"adapter={path}: neither a PEFT adapter ({CONFIG}) nor a folder that `lvlm adapt` has written")
+
+
+def record_of(folder: Path) -> Dict[str, Any]:
+    """Return what `lvlm adapt` recorded of the adapter in a folder; nothing where it comes from elsewhere."""
+    path = folder.parent / RECORD
+    return read_yaml(path) if folder.name == ADAPTER and path.is_file() else {}
 
 
 def parts_of(folder: Path) -> List[Tuple[str, Path]]:

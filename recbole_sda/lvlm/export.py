@@ -19,9 +19,8 @@ from recbole_sda.errors import InputError
 from recbole_sda.features.store import library_versions, sha256_of
 from recbole_sda.files import read_yaml
 from recbole_sda.layers.low_rank import mixture
-from recbole_sda.lvlm.adapters import CONFIG, NAMES, WEIGHTS, fingerprint, folder_of, parts_of
+from recbole_sda.lvlm.adapters import CONFIG, NAMES, WEIGHTS, fingerprint, folder_of, parts_of, record_of
 
-RECORD = "adapt.yaml"
 CARD = """\
 ---
 library_name: peft
@@ -97,8 +96,8 @@ def export_lora(adapter, out, overwrite: bool = False) -> Path:
             LoraConfig(**values, inference_mode=True).save_pretrained(out / name)
         else:
             shutil.copytree(source, out / name, dirs_exist_ok=True, ignore=lambda *_: ["README.md"])
-    record = read_yaml(folder.parent / RECORD) if (folder.parent / RECORD).is_file() else {}
-    (out / "README.md").write_text(model_card(method, read_yaml(out / NAMES[0] / CONFIG), record), encoding="utf-8")
+    card = model_card(method, read_yaml(out / NAMES[0] / CONFIG), record_of(folder))
+    (out / "README.md").write_text(card, encoding="utf-8")
     manifest = {name: sha256_of(out / name / WEIGHTS) for name in NAMES}
     manifest = {"adapter": fingerprint(folder), "sha256": manifest, "versions": library_versions("peft", "torch")}
     (out / "export.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")

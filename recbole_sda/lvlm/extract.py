@@ -34,14 +34,15 @@ class Extractor:
     """A loaded backbone with its adapter, and the plan for a catalogue.
 
     Args:
-        settings: of the stage; ``adapter`` names a folder of :mod:`recbole_sda.lvlm.adapt` or an adapter in it.
+        settings: of the stage; ``adapter`` names a folder of :mod:`recbole_sda.lvlm.adapt` or an adapter in it, which
+            ``method`` none leaves out.
     """
 
     def __init__(self, settings: LVLMSettings):
         self.settings = settings
         self.backbone = load_backbone(settings)
         self.adapted, adapter = None, None
-        if settings.adapter:
+        if settings.adapter and settings.method != "none":
             folder = adapters.folder_of(settings.adapter)
             self.adapted = adapters.load(self.backbone.model, folder).eval()
             adapter = adapters.fingerprint(folder)

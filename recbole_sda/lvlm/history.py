@@ -9,7 +9,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from recbole_sda import parallel
 
-HISTORY = "history.jsonl"
+HISTORY, TENSORBOARD = "history.jsonl", "tensorboard"
 
 
 class History:
@@ -23,7 +23,7 @@ class History:
         self.path = Path(folder) / HISTORY
         self.writer: Optional[SummaryWriter] = None
         if parallel.is_main():
-            self.writer = SummaryWriter(str(Path(folder) / "tensorboard"))
+            self.writer = SummaryWriter(str(Path(folder) / TENSORBOARD))
 
     def add(self, step: int, phase: str, values: Dict[str, float]) -> None:
         """Add figures after ``step`` steps; phase is ``train`` or ``evaluation``."""
@@ -46,6 +46,6 @@ class History:
         """Drop what came after ``step`` steps: a resumed run does it again."""
         if self.writer is None or not self.path.is_file():
             return
-        lines = self.path.read_text(encoding="utf-8").splitlines()
+        lines = self.path.read_text(encoding="utf-8").split("\n")[:-1]  # without one that a crash cut short
         kept = [line for line in lines if json.loads(line)["step"] <= step]
         self.path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")

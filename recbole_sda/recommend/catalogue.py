@@ -20,13 +20,16 @@ class Item(NamedTuple):
     image: Optional[Path]
 
 
-def read_titles(folder: Path, dataset: str, items_file: Optional[str] = None) -> Dict[str, Item]:
+def read_titles(
+    folder: Path, dataset: str, items_file: Optional[str] = None, id_field: str = "item_id"
+) -> Dict[str, Item]:
     """Return title and picture by external item id.
 
     Args:
         folder: the data set's.
         dataset: its name.
         items_file: an items.jsonl with titles and pictures; None takes the folder's, or else titles of the ``.item`` file.
+        id_field: column of item ids in the ``.item`` file; without it there are no titles.
     """
     path = Path(items_file) if items_file else folder / "items.jsonl"
     if items_file or path.is_file():
@@ -41,11 +44,13 @@ def read_titles(folder: Path, dataset: str, items_file: Optional[str] = None) ->
         return {}
     table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, quoting=3)
     table.columns = [name.partition(":")[0] for name in table.columns]
+    if id_field not in table:
+        return {}
     titles = table["title"] if "title" in table else [""] * len(table)
     images = table["image"] if "image" in table else [""] * len(table)
     return {
         token: Item(_text(title), folder / image if image else None)
-        for token, title, image in zip(table["item_id"], titles, images)
+        for token, title, image in zip(table[id_field], titles, images)
     }
 
 

@@ -62,7 +62,7 @@ def check_same_space(ours: FeatureStore, others: FeatureStore, modalities: Seque
     The record of the encoder must be the same. Where it tells too little (none is recorded, or it is one that is fitted on its
     own catalogue, as the light one), the stores must share items, and these must have the same vectors.
     """
-    for key in ("encoder", "pooling", "prompt"):
+    for key in ("encoder", "pooling", "prompt", "truncate_dim", "l2"):
         values = [store.manifest.get(key) for store in (ours, others)]
         if values[0] != values[1]:
             raise InputError(

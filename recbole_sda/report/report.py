@@ -147,7 +147,11 @@ class Report:
             for line in lines:
                 if not line.results[0].get("features") or line.results[0]["features"].get("shuffled"):
                     continue
-                space = read_space(line.folders[0])
+                try:
+                    space = read_space(line.folders[0])
+                except InputError as error:  # the data may be elsewhere by now
+                    section.parts.append(Part(f"{line.row} on {dataset} is not shown: {error}."))
+                    break
                 if space is None:
                     continue
                 share, n = found_share(*space.after[:2]), len(space.after[0])

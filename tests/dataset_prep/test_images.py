@@ -1,4 +1,5 @@
 import json
+import re
 import time
 
 from PIL import Image
@@ -59,5 +60,19 @@ def test_requests_to_a_host_keep_their_pace(server, tmp_path):
 
 def test_file_names_are_safe_and_different():
     stems = file_stems(["B01", "a/b", "a?b", "../x", "b01", "é"])
-    assert stems["a/b"] == "a_b" and stems["a?b"] == "a_b~2" and stems["../x"] == "___x"
-    assert len({stem.lower() for stem in stems.values()}) == 6
+    assert all(re.fullmatch(r"[\w~-]+", stem, re.ASCII) for stem in stems.values())
+    assert stems["a/b"].startswith("a_b~") and len({stem.lower() for stem in stems.values()}) == 6
+    assert file_stems(["B02", "b_0-2"]) == {"B02": "B02", "b_0-2": "b_0-2"}
+
+
+def test_another_selection_of_items_keeps_their_pictures(tmp_path):
+    """Ids that are no file names, as when a data set is prepared again with another k-core."""
+    colours = {"茶杯": (255, 0, 0), "花瓶": (0, 255, 0), "椅子": (0, 0, 255), "ab": (9, 9, 9), "AB": (99, 99, 99)}
+    for k, colour in enumerate(colours.values()):
+        Image.new("RGB", (5, 5), colour).save(tmp_path / f"{k}.png")
+    sources = {item: [str(tmp_path / f"{k}.png")] for k, item in enumerate(colours)}
+    for chosen in (list(colours), ["椅子", "花瓶", "AB"], ["ab", "茶杯"]):
+        found, _ = fetch_images({item: sources[item] for item in chosen}, tmp_path / "out", QUICK)
+        assert {item: Image.open(tmp_path / "out" / name).getpixel((0, 0)) for item, name in found.items()} == {
+            item: colours[item] for item in chosen
+        }

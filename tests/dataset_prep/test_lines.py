@@ -63,6 +63,20 @@ def test_quoted_commas(tmp_path):
     assert list(csv_rows(path, Problems())) == [{"id": "1", "title": "red, loud\nand new"}]
 
 
+def test_tables_in_another_encoding_keep_ids_apart(tmp_path):
+    path, problems = tmp_path / "x.csv", Problems()
+    path.write_bytes("user,item\nJosé,i1\nJosè,i2\n".encode("latin-1"))
+    assert [row["user"] for row in csv_rows(path, problems)] == ["Jos\\xe9", "Jos\\xe8"]
+    assert problems.counts["not UTF-8"] == 2 and problems.examples[0]["where"] == f"{path}:2"
+
+
+def test_a_quotation_mark_that_is_not_closed(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text('id,title\n1,"red\n' + "2,blue\n" * 20_000)
+    with pytest.raises(InputError, match=r"x.csv, line \d+: .*is a quotation mark before it not closed"):
+        list(csv_rows(path, Problems()))
+
+
 def test_parquet(tmp_path):
     path = tmp_path / "x.parquet"
     pd.DataFrame({"user": ["a", "b"], "n": [1, 2]}).to_parquet(path)

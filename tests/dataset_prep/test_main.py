@@ -144,6 +144,9 @@ def test_mmrec_splits_are_taken_as_given(tmp_path, capsys):
     (tmp_path / "baby.inter").write_text(bad)
     assert main(["mmrec", "--inter", str(tmp_path / "baby.inter"), "--name", "Baby", "--out", str(tmp_path)]) == 2
     assert "x_label is '3'; allowed are 0, 1 and 2" in capsys.readouterr().err
+    (tmp_path / "baby.inter").write_text(bad.replace("\t3\n", "\t2\n") + "0\t7\n")
+    assert main(["mmrec", "--inter", str(tmp_path / "baby.inter"), "--name", "Baby", "--out", str(tmp_path)]) == 2
+    assert "baby.inter:98: bad line, '0\\t7'; a split is taken whole" in capsys.readouterr().err
 
 
 def test_from_raw_files_to_a_trained_model(raw, tmp_path, server):

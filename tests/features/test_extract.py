@@ -1,5 +1,7 @@
 """From an items file to a store of light features."""
 
+import json
+
 import pytest
 
 from recbole_sda.errors import InputError
@@ -45,6 +47,13 @@ def test_bad_items_files(tmp_path, content, message):
         read_items(path)
     with pytest.raises(InputError, match="does not exist"):
         read_items(tmp_path / "none.jsonl")
+
+
+def test_other_separators_of_unicode_part_no_lines(tmp_path):
+    titles = ["Tea\u2028cup", "Vase\u0085", "Chair\x0b"]
+    lines = [json.dumps({"item_id": f"i{k}", "title": title}, ensure_ascii=False) for k, title in enumerate(titles)]
+    (tmp_path / "items.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    assert [item["title"] for item in read_items(tmp_path / "items.jsonl")] == titles
 
 
 def test_neither_texts_nor_pictures(tmp_path):

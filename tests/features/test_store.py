@@ -105,6 +105,16 @@ def test_an_existing_store_is_replaced_only_when_asked(store, features):
     assert [p.name for p in store.path.parent.iterdir()] == ["mine"]
 
 
+def test_only_a_store_is_overwritten(tmp_path, features):
+    (tmp_path / "Mine").mkdir()
+    write_store(tmp_path / "Mine", IDS, features, overwrite=True)  # an empty folder holds nothing to lose
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/data.inter").write_text("precious")
+    with pytest.raises(InputError, match="data is no feature store .manifest.json is missing."):
+        write_store(tmp_path / "data", IDS, features, overwrite=True)
+    assert (tmp_path / "data/data.inter").read_text() == "precious"
+
+
 def test_a_write_that_fails_keeps_the_old_store(store, features, monkeypatch):
     def full(*args, **kwargs):
         raise OSError("No space left on device")

@@ -46,6 +46,16 @@ def test_training_finds_pairs(stage, tmp_path):
     assert after["alignment"] < before["alignment"] - 0.3
 
 
+def test_what_is_overwritten_leaves_nothing_of_the_old(stage, tmp_path):
+    """Neither its adapter, which would be found first, nor curves of an adaptation that was killed before its first checkpoint."""
+    adapt(stage(steps=1), tmp_path / "run")
+    adapt(stage(steps=1, method="two_lora"), tmp_path / "run", overwrite=True)
+    assert adapters.fingerprint(adapters.folder_of(tmp_path / "run"))["method"] == "two_lora"
+    assert len({path.name for path in (tmp_path / "run/tensorboard").iterdir()}) == 1
+    (tmp_path / "killed/tensorboard").mkdir(parents=True)
+    adapt(stage(steps=1), tmp_path / "killed")
+
+
 @pytest.mark.parametrize("keys", [{}, {"workers": 2}, {"gradient_checkpointing": True}])
 def test_a_run_repeats_itself(stage, tmp_path, keys):
     adapt(stage(), tmp_path / "one")

@@ -140,11 +140,11 @@ def test_stores_of_another_encoder_are_refused(trained, data_path, tmp_path):
         Recommender(trained("SASRec_SDA"), new_items=str(data_path / "tiny/features/random"))
 
 
-def store_of(path, model, ids, scale=1.0):
+def store_of(path, model, ids, scale=1.0, **told):
     rng = np.random.default_rng(0)
     rows = {token: rng.normal(size=4) for token in ("a", "b", "c", "d")}
     features = {"text": np.stack([scale * rows[token] for token in ids]).astype(np.float32)}
-    return FeatureStore(write_store(path, list(ids), features, {}, {"encoder": {"model": model}}))
+    return FeatureStore(write_store(path, list(ids), features, {}, {"encoder": {"model": model}, **told}))
 
 
 @pytest.mark.parametrize(
@@ -157,4 +157,7 @@ def test_vectors_of_an_encoder_that_tells_too_little_must_share_items(tmp_path, 
     check_same_space(ours, store_of(tmp_path / "shared", model, "dc"), ["text"])
     with pytest.raises(InputError, match="have other text vectors there"):
         check_same_space(ours, store_of(tmp_path / "fitted-anew", model, "dc", scale=1.2), ["text"])
-    check_same_space(store_of(tmp_path / "known", "m", "abc"), store_of(tmp_path / "new", "m", "d"), ["text"])
+    known = store_of(tmp_path / "known", "m", "abc", l2=False)
+    check_same_space(known, store_of(tmp_path / "new", "m", "d", l2=False), ["text"])
+    with pytest.raises(InputError, match="new-l2 was made with l2 True, the run's features with False"):
+        check_same_space(known, store_of(tmp_path / "new-l2", "m", "d", l2=True), ["text"])

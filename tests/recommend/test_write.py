@@ -55,7 +55,10 @@ def test_titles_and_pictures(tmp_path, items_file):
     items_file.unlink()
     found = read_titles(tmp_path, "y")
     assert found["7"] == Item('The "best"', tmp_path / "7.png") and found["8"] == Item(None, None)
-    assert read_titles(tmp_path / "other", "z") == {}
+    assert read_titles(tmp_path, "y", id_field="asin") == {} == read_titles(tmp_path / "other", "z")
+    path = tmp_path / "y.item"
+    path.write_text(path.read_text().replace("item_id:token", "asin:token"))
+    assert read_titles(tmp_path, "y", id_field="asin") == found
 
 
 @pytest.fixture(scope="module")

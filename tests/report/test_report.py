@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -145,3 +146,21 @@ def test_errors(runs, tmp_path, capsys):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="is a file; expected a folder"):
         write_report([str(runs[0])], Path(tmp_path / "file"))
+
+
+def test_runs_whose_data_are_gone_are_reported(runs, tmp_path):
+    """Without their pictures and texts, which lie there."""
+    shutil.copytree(runs[2], tmp_path / "run")
+    config = yaml.safe_load((runs[2] / "config.yaml").read_text())
+    (tmp_path / "run/config.yaml").write_text(yaml.safe_dump({**config, "data_path": str(tmp_path / "nowhere")}))
+    text = (write_report([str(tmp_path / "run")], tmp_path / "r").parent / "report.md").read_text()
+    assert "BPR_SDA on tiny is not shown: " in text and "nowhere" in text
+
+
+def test_runs_without_a_common_cutoff(runs, tmp_path):
+    shutil.copytree(runs[0], tmp_path / "run")
+    path = tmp_path / "run/metrics.json"
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps({**content, "model": "Pop", "test": {"auc": 0.5}}))
+    with pytest.raises(InputError, match="have no metric at the same cut-off"):
+        write_report([str(tmp_path / "run"), str(runs[2])], tmp_path / "r")
