@@ -4,9 +4,10 @@ A run folder holds ``checkpoint/best.pt`` (the model of the best validation epoc
 that training needs to go on) and ``item_ids.txt`` (the item token of each internal item id).
 """
 
+import hashlib
 import pickle
 from pathlib import Path
-from typing import Any, List, Sequence
+from typing import Any, Dict, List, Sequence
 
 import numpy as np
 import scipy.sparse as sp
@@ -17,6 +18,7 @@ from recbole_sda.errors import InputError
 from recbole_sda.files import whole
 
 BEST, LAST, ITEM_IDS = Path("checkpoint/best.pt"), Path("checkpoint/last.pt"), Path("item_ids.txt")
+TRAINING = "training interactions"  # of an identity
 _SPARSE, _ARRAY = "__scipy_sparse__", "__numpy_array__"
 
 
@@ -83,6 +85,17 @@ def load_checkpoint(path) -> dict:
         ) from None
     except (RuntimeError, EOFError, KeyError, ValueError) as error:
         raise InputError(f"{path} is damaged: {str(error).splitlines()[0]}") from None
+
+
+def data_identity(training) -> Dict[str, str]:
+    """Return hashes of what weights belong to: tokens of users and items by row, and interactions, of RecBole's training part."""
+    fields, found = (training.uid_field, training.iid_field), {}
+    for what, field in zip(("users", "items"), fields):
+        tokens = "\n".join(map(str, training.field2id_token[field]))
+        found[what] = hashlib.sha256(tokens.encode()).hexdigest()
+    users, items = (np.asarray(training.inter_feat[field], dtype=np.int64) for field in fields)
+    order = np.argsort(users, kind="stable")  # user by user, each in the order of the data
+    return {**found, TRAINING: hashlib.sha256(np.stack([users[order], items[order]]).tobytes()).hexdigest()}
 
 
 def write_item_tokens(run_dir, tokens: Sequence[str]) -> None:

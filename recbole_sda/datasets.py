@@ -123,6 +123,16 @@ def load_data(config: RunConfig, with_test: bool = True) -> Data:
                     "parts only from files with a column of histories; give it the undivided .inter file instead"
                 ) from error
             raise InputError(f"data set {config['dataset']} in {config['data_path']}: {error}") from error
+    drawn = config["train_neg_sample_args"]["distribution"] != "none"
+    if (
+        config["MODEL_TYPE"] == ModelType.CONTEXT
+        and not drawn
+        and config["LABEL_FIELD"] not in train._dataset.inter_feat
+    ):
+        raise InputError(
+            f"{config['model']} learns from labels, and {config['dataset']} has no column {config['LABEL_FIELD']!r}: give "
+            "threshold, as {rating: 3}, or train_neg_sample_args, as {distribution: uniform, sample_num: 1}"
+        )
     valid, test = (part if part is not None and len(part.dataset.inter_feat) else None for part in (valid, test))
     name, needed = ("test", test) if with_test else ("validation", valid)
     if needed is None:

@@ -133,7 +133,8 @@ class TrimmedLoader(LengthLoader):
     def __init__(self, loader, masked: bool = False):
         length = loader._dataset.inter_feat[loader._dataset.item_list_length_field].numpy()
         weight = _expected_masks(length, loader.config) if masked else np.ones_like(length)
-        size = max(1, round(loader.config["train_batch_size"] * weight.mean()))
+        samples = max(1, loader.config["train_batch_size"] // loader.times)  # each comes with its negatives
+        size = max(1, round(samples * weight.mean()))
         super().__init__(loader, length, weight, size)
 
     def batch(self, chosen: np.ndarray) -> Interaction:

@@ -91,7 +91,7 @@ def build(config: RunConfig, run_dir: Path, with_test: bool = True) -> Run:
     use_fused_gelu(model)
     use_fast_products(model)
     dataset = data.dataset
-    trainer = make_trainer(config, model, run_dir, identity_of(config, data, model))
+    trainer = make_trainer(config, model, run_dir, identity_of(config, data.train._dataset, model))
     logger.info(
         "%s on %s: %d users, %d items, %d parameters, %s",
         config["model"], config["dataset"], dataset.user_num - 1, dataset.item_num - 1,
@@ -297,7 +297,7 @@ def _evaluate(run: Run) -> Tuple[Dict[str, Any], Rankings]:
 def resume(run_dir, overrides: Optional[Dict[str, Any]] = None) -> Dict[str, Any]:
     """Train an interrupted run on from the end of its last epoch.
 
-    On the CPU the result equals that of a run without interruption.
+    On the CPU, in one process, the result equals that of a run without interruption.
 
     Args:
         run_dir: the run folder.

@@ -1,17 +1,16 @@
 """RecBole's trainers with named losses, plain-data checkpoints, exact resume and a history of the run."""
 
-import hashlib
 import json
 import logging
 import random
 from pathlib import Path
-from typing import Dict, List, Optional
+from typing import Any, Dict, List, Optional
 
 import numpy as np
 import torch
 
 from recbole_sda import compat, parallel
-from recbole_sda.checkpoint import BEST, LAST, from_plain, load_checkpoint, save_checkpoint
+from recbole_sda.checkpoint import BEST, LAST, data_identity, from_plain, load_checkpoint, save_checkpoint
 from recbole_sda.errors import InputError
 from recbole_sda.eval_loaders import among_candidates
 from recbole_sda.loaders import trim
@@ -107,9 +106,10 @@ class RunTrainer:
             "best_valid_result": None if self.best_valid_result is None else dict(self.best_valid_result),
             "state_dict": self.model.state_dict(),
             "other_parameter": self.model.other_parameter(),
-            "optimizer": self.optimizer.state_dict(),
+            "numbers": {name: value for name, value in vars(self.model).items() if type(value) in (int, float)},
+            "optimizers": {name: optimizer.state_dict() for name, optimizer in self._optimizers().items()},
             "rng": rng_state(),
-            "batches": self._train_data.generator.get_state(),
+            "batches": [generator.get_state() for generator in generators(self._train_data)],
         }
         save_checkpoint(self.run_dir / LAST, state)
 
@@ -135,11 +135,15 @@ class RunTrainer:
     def resume(self, train_data) -> None:
         """Go back to the end of the last epoch of this run folder."""
         state = self.load_weights(self.run_dir / LAST)
-        self.optimizer.load_state_dict(state["optimizer"])
+        for name, value in state["numbers"].items():  # some models count their steps
+            setattr(self.model, name, value)
+        for name, optimizer in self._optimizers().items():
+            optimizer.load_state_dict(state["optimizers"][name])
         self.start_epoch, self.best_epoch = state["epoch"] + 1, state["best_epoch"]
         self.cur_step, self.best_valid_score = state["cur_step"], state["best_valid_score"]
         self.best_valid_result = state["best_valid_result"]
-        train_data.generator.set_state(state["batches"])
+        for generator, batches in zip(generators(train_data), state["batches"]):
+            generator.set_state(batches)
         restore_rng(from_plain(state["rng"]))
         if not parallel.is_main():
             init_seed(self.config["seed"] + parallel.rank() + self.start_epoch, self.config["reproducibility"])
@@ -148,15 +152,24 @@ class RunTrainer:
 
     # training and evaluation -----------------------------------------------------------------------------------------
     def _build_optimizer(self, **kwargs):
+        if "params" in kwargs:  # of a trainer with an optimiser for each part of its model
+            return fuse(super()._build_optimizer(**kwargs))
         tables = sparse_tables(self.model)
         if not tables:
-            return fuse(super()._build_optimizer(**{**kwargs, "params": self._groups(self.model.parameters())}))
+            return fuse(super()._build_optimizer(**kwargs, params=self._groups(self.model.parameters())))
         check_sparse(self.config)
         if parallel.world_size() > 1:
             raise InputError("softmax_negatives with an id embedding runs in one process; id_embedding=none in several")
         dense = [p for p in self.model.parameters() if all(p is not table for table in tables)]
-        adam = fuse(super()._build_optimizer(**{**kwargs, "params": self._groups(dense)}))
+        adam = fuse(super()._build_optimizer(**kwargs, params=self._groups(dense)))
         return DenseAndSparse(adam, torch.optim.SparseAdam(tables, lr=self.learning_rate))
+
+    def _optimizers(self) -> Dict[str, Any]:
+        """Return the optimisers by attribute. RecVAE has one for each half, which ``optimizer`` is in turn."""
+        kinds = (torch.optim.Optimizer, DenseAndSparse)
+        found = {name: value for name, value in vars(self).items() if isinstance(value, kinds)}
+        parts = [value for name, value in found.items() if name != "optimizer"]
+        return {name: value for name, value in found.items() if name != "optimizer" or not parts}
 
     def _groups(self, parameters) -> list:
         """Return parameters for an optimizer, the maps of an item encoder with a learning rate of their own."""
@@ -205,7 +218,7 @@ class RunTrainer:
         return score, result
 
     def _full_sort_batch_eval(self, batched_data):
-        *batched_data, candidates = batched_data
+        *batched_data, candidates = batched_data if len(batched_data) == 5 else (*batched_data, None)
         row = BASES.get(base_name(self.config["model"]))
         if row is not None and row.sequences != "padded":
             trim(batched_data[0], self.config)
@@ -260,20 +273,19 @@ class RunTrainer:
         (self.run_dir / HISTORY).write_text("".join(kept), encoding="utf-8")
 
 
-def identity_of(config, data, model) -> Dict[str, str]:
-    """Return hashes of what weights belong to: the tokens of users and items by row, the training part, the features."""
-    fields, found = (data.dataset.uid_field, data.dataset.iid_field), {}
-    for what, field in zip(("users", "items"), fields):
-        tokens = "\n".join(map(str, data.dataset.field2id_token[field]))
-        found[what] = hashlib.sha256(tokens.encode()).hexdigest()
-    users, items = (np.asarray(data.train._dataset.inter_feat[field], dtype=np.int64) for field in fields)
-    order = np.argsort(users, kind="stable")  # user by user, each in the order of the data
-    found["training interactions"] = hashlib.sha256(np.stack([users[order], items[order]]).tobytes()).hexdigest()
-    record = getattr(model, "feature_record", None)
+def generators(train_data) -> List[torch.Generator]:
+    """Return what draws the batches of RecBole's training dataloader; that of knowledge graphs holds two."""
+    parts = [getattr(train_data, name, None) for name in ("general_dataloader", "kg_dataloader")]
+    return [part.generator for part in parts if part is not None] or [train_data.generator]
+
+
+def identity_of(config, training, model) -> Dict[str, str]:
+    """Return what weights belong to: users, items and interactions of the training part, features and how they are taken."""
+    found, record = data_identity(training), getattr(model, "feature_record", None)
     if record is None:
         return found
-    rows = f" shuffled with seed {config['seed']}" if record["shuffled"] else ""
-    return {**found, "features": record["sha256"] + rows}
+    seed = config["seed"] if record["shuffled"] else None
+    return {**found, "features": repr((record["sha256"], record["views"], list(record["modalities"]), seed))}
 
 
 def make_trainer(config, model, run_dir, identity: Optional[Dict[str, str]] = None):

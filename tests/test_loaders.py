@@ -75,10 +75,18 @@ def test_what_follows_a_position_does_not_change_its_output(build, name):
 
 @pytest.mark.parametrize("name", TRIMMED)
 def test_padding_does_not_change_what_claims_so(build, name):
-    """What the column claims: loss and scores of a batch without its padding are those of the padded one."""
+    """What the column claims: loss and scores of a batch without its padding are those of the padded one.
+
+    Item vectors are as large as after training, that of the padding too, and histories as short as one item.
+    """
     model, data, batch, config = vars(build(name, fast_sequences=False, MAX_ITEM_LIST_LENGTH=20)).values()
     model.eval()
+    table = getattr(model, BASES[name.removesuffix("_SDA")].item_table)
+    torch.nn.init.normal_((table.ids if name.endswith("_SDA") else table).weight, std=0.5)
     evaluated = next(iter(data.valid))[0]
+    for interaction in (batch, evaluated):
+        interaction["item_length"][:8] = 1
+        interaction["item_id_list"][:8, 1:] = 0
     found = []
     with torch.no_grad():
         for change in (lambda interaction: interaction, lambda interaction: trim(interaction, config)):
@@ -100,6 +108,15 @@ def test_trimmed_batches_hold_every_sample_once(build):
     assert torch.equal(seen.sort().values, loader.dataset.inter_feat["item_id"].sort().values)
     for batch in batches:
         assert batch["item_id_list"].shape[1] == batch["item_length"].max()
+
+
+def test_negatives_take_part_in_the_size_of_a_batch(build):
+    """As RecBole's: a batch of 64 rows holds 16 samples with 4 negatives each."""
+    keys = {"loss_type": "BPR", "train_neg_sample_args": {"distribution": "uniform", "sample_num": 4, "alpha": 1.0,
+            "dynamic": False, "candidate_num": 0}}  # fmt: skip
+    ours, theirs = (build("SRGNN", fast_sequences=fast, **keys).data.train for fast in (True, False))
+    assert isinstance(ours, TrimmedLoader) and len(ours) == len(theirs)
+    assert len(next(iter(ours))["item_id"]) == len(next(iter(theirs))["item_id"]) == 64
 
 
 def test_masked_batches_hold_as_many_expected_targets_whatever_their_length(build):

@@ -76,7 +76,9 @@ def test_the_best_epoch_is_chosen_on_validation_data(finished):
     assert load_checkpoint(folder / BEST)["epoch"] == result["best_epoch"] - 1
 
 
-@pytest.mark.parametrize("model", ["SASRec_SDA", "BPR_SDA", "LightGCN", "BERT4Rec_SDA", "FREEDOM_SDA"])
+@pytest.mark.parametrize(
+    "model", ["SASRec_SDA", "BPR_SDA", "LightGCN", "BERT4Rec_SDA", "FREEDOM_SDA", "RecVAE", "MultiVAE"]
+)
 def test_resumed_equals_uninterrupted(model, keys, tmp_path, monkeypatch):
     """Ctrl-C in the third epoch, after some of its steps; dropout, negatives and shuffles are drawn as without it."""
     whole = quick_start.run(model, "tiny", (), {**keys, "run_dir": str(tmp_path / "whole")})
@@ -228,6 +230,44 @@ def test_without_validation_the_last_epoch_is_kept(keys, tmp_path):
     assert result["valid"] is None and load_checkpoint(folder / BEST)["epoch"] == EPOCHS - 1 == result["best_epoch"] - 1
 
 
+def test_weights_belong_to_their_inputs(finished):
+    _, folder = finished
+    for changes in ({"feature_views": []}, {"modalities": ["text", "image"]}):
+        with pytest.raises(InputError, match="was trained on other features than tiny has now with these settings"):
+            quick_start.load(folder, changes)
+
+
+def test_a_trainer_with_two_optimisers_keeps_them_apart(keys):
+    run = quick_start.open_run(quick_start.run("RecVAE", "tiny", (), {**keys, "epochs": 1})["run_dir"])
+    for half in ("encoder", "decoder"):
+        ours = {id(p) for group in getattr(run.trainer, f"optimizer_{half}").param_groups for p in group["params"]}
+        assert ours == {id(p) for p in getattr(run.model, half).parameters()}
+
+
+@pytest.mark.parametrize("mode", ["full", "uni5"])
+@pytest.mark.parametrize("model", ["LR", "CFKG"])
+def test_recboles_context_and_knowledge_models(model, mode, tiny_keys, tmp_path, write_tiny):
+    folder = write_tiny(tmp_path / "data")
+    facts = [(f"e{k}", "r", f"e{(7 * k + 3) % 37}") for k in range(37)]
+    text = "".join("\t".join(fact) + "\n" for fact in facts)
+    (folder / "tiny.kg").write_text("head_id:token\trelation_id:token\ttail_id:token\n" + text)
+    links = "".join(f"i{k}\te{k}\n" for k in range(37))
+    (folder / "tiny.link").write_text("item_id:token\tentity_id:token\n" + links)
+    columns = {"inter": ["user_id", "item_id", "timestamp"], "kg": ["head_id", "relation_id", "tail_id"],
+               "link": ["item_id", "entity_id"]}  # fmt: skip
+    keys = {**tiny_keys, "data_path": str(tmp_path / "data"), "runs_path": str(tmp_path / "runs"), "load_col": columns}
+    if model == "LR":
+        with pytest.raises(InputError, match="LR learns from labels, and tiny has no column 'label': give threshold"):
+            quick_start.run(model, "tiny", (), keys)
+        keys["train_neg_sample_args"] = {"distribution": "uniform", "sample_num": 1}
+    given = {**keys, "epochs": 2, "eval_args": {"mode": mode}}
+    result = quick_start.run(model, "tiny", (), given)
+    assert 0 < result["test"]["hit@10"] <= 1
+    longer = quick_start.resume(result["run_dir"], {"epochs": 3})
+    if mode == "full":  # RecBole draws other negatives in every evaluation of these models
+        assert comparable(longer) == comparable(quick_start.run(model, "tiny", (), {**given, "epochs": 3}))
+
+
 @pytest.mark.parametrize("model", ["Pop", "ItemKNN", "BPR", "SASRec", "EASE"])
 def test_recboles_own_models_run_and_load(model, keys):
     result = quick_start.run(model, "tiny", (), {**keys, "epochs": 1})
@@ -247,6 +287,10 @@ def test_alignment_with_a_run_of_the_base(keys, tmp_path):
     result = quick_start.run("SASRec_SDA", "tiny", (), {**given, "run_dir": str(tmp_path / "a")})
     assert set(history(tmp_path / "a")[0]["loss"]) == {"recommendation", "cmsa", "alignment"}
     assert result["protocol"] == base["protocol"]
+    with pytest.raises(
+        InputError, match="was trained on another part of the same data, which may hold this run's test"
+    ):
+        quick_start.run("SASRec_SDA", "tiny", (), {**given, "eval_args": {"split": {"RS": [0.6, 0.2, 0.2]}}})
     with pytest.raises(InputError, match="a run of SASRec; expected one of GRU4Rec"):
         quick_start.run("GRU4Rec_SDA", "tiny", (), given)
     with pytest.raises(InputError, match="item embeddings are 64-d, this model's are 32-d"):

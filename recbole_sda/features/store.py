@@ -13,6 +13,7 @@ renamed, so a reader sees the old one, the new one or none. It is opened memory-
 
 import hashlib
 import json
+import logging
 import os
 import platform
 import shutil
@@ -31,6 +32,8 @@ from torch import Tensor
 from recbole_sda import __version__
 from recbole_sda.errors import InputError, nearest
 from recbole_sda.features.checks import DTYPES, check_ids, check_matrix
+
+logger = logging.getLogger(__name__)
 
 SCHEMA_VERSION = 1
 FEATURES, ITEM_IDS, MANIFEST = "features.safetensors", "item_ids.txt", "manifest.json"
@@ -81,7 +84,7 @@ def write_store(
         item_ids: external item tokens, in row order; unique.
         features: per modality a float16 or float32 matrix (n_items, dim), as an array or a tensor.
         present: per modality a bool vector (n_items,); a modality left out is present everywhere. Rows of missing
-            items are written as zeros.
+            items are written as zeros; an item whose vector is zero counts as missing.
         provenance: what the manifest records beside counts and hashes: ``encoder``, ``prompt``, ``pooling``,
             ``image_budget``, and anything else that plain JSON holds.
         overwrite: whether an existing store is replaced.
@@ -106,6 +109,13 @@ def write_store(
         mask = torch.ones(len(matrix), dtype=torch.bool)
         if present is not None and name in present:
             mask = torch.as_tensor(present[name]).bool()
+        if matrix.dim() == 2 and mask.shape == matrix.shape[:1]:
+            empty = mask & (matrix == 0).all(dim=1)  # says nothing, and has no direction
+            if empty.any():
+                logger.warning(
+                    "%s: %d vectors of %s are all zero: these items count as without it", path, empty.sum(), name
+                )
+                mask = mask & ~empty
         check_matrix(str(path), name, matrix, mask, len(ids))
         tensors[name] = (matrix * mask.unsqueeze(-1)).contiguous()
         tensors[f"{name}.present"] = mask.contiguous()

@@ -32,6 +32,7 @@ class ConcatFusion(nn.Module):
     def __init__(self, n_modalities: int, dim: int):
         super().__init__()
         self.projection = nn.Linear(n_modalities * dim, dim)
+        nn.init.zeros_(self.projection.bias)
 
     def forward(self, embeddings: Tensor, present: Tensor) -> Tensor:
         return self.projection(embeddings.transpose(0, 1).flatten(1))

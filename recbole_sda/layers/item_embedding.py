@@ -110,7 +110,10 @@ class EncodedItemEmbedding(nn.Module):
         if self.trust is not None:
             own = own * (self.trust if ids is None else self.trust[ids])
         if self.training and self.id_dropout.p > 0:
-            own = own * self.id_dropout(torch.ones_like(own[:, :1]))
+            kept = self.id_dropout(torch.ones_like(own[:, :1]))
+            no_item = torch.arange(len(own), device=own.device) if ids is None else ids
+            no_item = (no_item == 0) | (no_item >= self.n_items)
+            own = own * torch.where(no_item.unsqueeze(1), 1.0, kept)
         return own
 
     def catalogue(self) -> Catalogue:

@@ -10,6 +10,12 @@ from torch.nn import functional as F
 MIN_TEMPERATURE = 0.01  # a learned temperature is kept at or above this, as CLIP keeps its logit scale at or below 100
 
 
+def at_least(temperature: Tensor, least: float) -> Tensor:
+    """Return a temperature in float32 after it was moved, in place, to ``least`` if it was below: there it can rise again."""
+    temperature.data.clamp_(min=least)
+    return temperature.float()
+
+
 class CMSALoss(nn.Module):
     """Contrastive loss between two modalities with soft targets from the similarities inside each of them.
 
@@ -56,7 +62,7 @@ class CMSALoss(nn.Module):
         self.target_entropy: Optional[Tensor] = None  # of the last call, in nats, detached
 
     def _tau(self) -> Tensor:
-        return self.temperature.float().clamp(min=MIN_TEMPERATURE)
+        return at_least(self.temperature, MIN_TEMPERATURE)
 
     def _ready(self, x: Tensor) -> Tensor:
         return F.normalize(x.float(), dim=-1) if self.normalize else x.float()

@@ -5,6 +5,7 @@ from typing import Any, Dict, Optional, Sequence
 
 from recbole_sda.errors import InputError, nearest
 from recbole_sda.files import properties_dir, read_yaml
+from recbole_sda.losses.cmsa import MIN_TEMPERATURE
 
 CHOICES = {
     "dtype": ("float32", "bfloat16", "float16"),
@@ -27,7 +28,7 @@ RANGES = {
     "experts": (1, True, None, True),
     "alpha": (0, False, None, True),
     "dropout": (0, True, 1, False),
-    "temperature": (0, False, None, True),
+    "temperature": (MIN_TEMPERATURE, True, None, True),
     "teacher_scale": (0, False, None, True),
     "loss_dim": (1, True, None, True),
     "bought_together_weight": (0, True, None, True),

@@ -1,30 +1,35 @@
 """The frozen item table of a base model trained on ids alone, for the alignment term."""
 
+import logging
 from pathlib import Path
-from typing import Sequence, Tuple
+from typing import Tuple
 
 import torch
 from torch import Tensor
 
-from recbole_sda.checkpoint import BEST, load_checkpoint, read_item_tokens
+from recbole_sda.checkpoint import BEST, TRAINING, data_identity, load_checkpoint, read_item_tokens
 from recbole_sda.errors import InputError
+from recbole_sda.model.item_features import item_tokens
+
+logger = logging.getLogger(__name__)
 
 
-def load_item_table(run_dir, tokens: Sequence[str], base: str, item_table: str, dim: int) -> Tuple[Tensor, Tensor]:
-    """Read the item table of a base model's run and bring it into the order of ``tokens``.
+def load_item_table(run_dir, dataset, base: str, item_table: str, dim: int) -> Tuple[Tensor, Tensor]:
+    """Read the item table of a base model's run and bring it into the order of a data set's items.
 
     Args:
         run_dir: run folder of the base model.
-        tokens: item tokens, position 0 the padding item.
+        dataset: RecBole's training part.
         base: name of the base model, which the run must be of.
         item_table: its attribute that holds the item table.
         dim: the width that the table must have.
 
     Returns:
-        The table (n_tokens, dim), float32, zeros where the run does not know the item; and the mask of those it knows.
+        The table (n_items, dim), float32, zeros where the run does not know the item; and the mask of those it knows.
 
     Raises:
-        InputError: the run is of another model or width, or shares no item with ``tokens``.
+        InputError: the run is of another model or width, shares no item with the data set, or was trained on another part
+            of the same data.
     """
     where = Path(run_dir)
     state = load_checkpoint(where / BEST)
@@ -35,6 +40,14 @@ def load_item_table(run_dir, tokens: Sequence[str], base: str, item_table: str, 
     trained = state["state_dict"][f"{item_table}.weight"]
     if trained.shape[1] != dim:
         raise InputError(f"alignment_run={run_dir}: item embeddings are {trained.shape[1]}-d, this model's are {dim}-d")
+    theirs, ours, tokens = state["identity"], data_identity(dataset), item_tokens(dataset)
+    same = all(theirs[key] == ours[key] for key in ("users", "items"))
+    if same and theirs[TRAINING] != ours[TRAINING]:
+        raise InputError(
+            f"alignment_run={run_dir}: was trained on another part of the same data, which may hold this run's test part"
+        )
+    if not same:
+        logger.warning("alignment_run=%s: of other data; see that it has not seen this run's test part", run_dir)
     index = {token: row for row, token in enumerate(read_item_tokens(where)) if row}
     rows = torch.tensor([index.get(token, -1) for token in tokens])
     known = rows >= 0

@@ -9,7 +9,7 @@ from recbole_sda.layers.item_embedding import EncodedItemEmbedding
 from recbole_sda.layers.item_encoder import ItemEncoder, LinearItemEncoder, MoDAItemEncoder
 from recbole_sda.losses.alignment import CollaborativeAlignment
 from recbole_sda.model.collaborative import load_item_table
-from recbole_sda.model.item_features import item_tokens, load_item_features
+from recbole_sda.model.item_features import load_item_features
 from recbole_sda.model.sda_loss import SDALoss
 from recbole_sda.model.settings import SDASettings
 
@@ -99,7 +99,7 @@ class SDA(SDALoss):
         settings = self.settings
         if settings.alignment_weight > 0:
             table, known = load_item_table(
-                settings.alignment_run, item_tokens(dataset), self.base_name, self.item_table, self.items.embedding_dim
+                settings.alignment_run, dataset, self.base_name, self.item_table, self.items.embedding_dim
             )
             self.alignment = CollaborativeAlignment(
                 table, known, settings.alignment_temperature, settings.alignment_normalize

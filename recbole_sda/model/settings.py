@@ -6,6 +6,7 @@ from typing import Any, Optional, Tuple
 from recbole_sda.errors import InputError, nearest
 from recbole_sda.features.views import parse_steps
 from recbole_sda.layers.fusion import FUSIONS
+from recbole_sda.losses.cmsa import MIN_TEMPERATURE
 
 CHOICES = {
     "item_encoder": ("moda", "linear", "identity"),
@@ -28,11 +29,11 @@ RANGES = {
     "moda_alpha": (0, False, None),
     "moda_dropout": (0, True, 1),
     "cmsa_weight": (0, True, None),
-    "cmsa_temperature": (0, False, None),
+    "cmsa_temperature": (MIN_TEMPERATURE, True, None),
     "cmsa_teacher_scale": (0, False, None),
     "cmsa_max_items": (2, True, None),
     "alignment_weight": (0, True, None),
-    "alignment_temperature": (0, False, None),
+    "alignment_temperature": (MIN_TEMPERATURE, True, None),
     "alignment_max_items": (2, True, None),
 }
 

@@ -45,7 +45,7 @@ BASES: Dict[str, Base] = {
     "FOSSIL": Base("sequential"),
     "GCSAN": Base("sequential", sequences="trimmed"),
     "GRU4Rec": Base("sequential", sequences="packed", loss="product"),
-    "HRM": Base("sequential", sequences="trimmed"),
+    "HRM": Base("sequential"),
     "LightSANs": Base("sequential", loss="product"),
     "NARM": Base("sequential", sequences="trimmed", loss="product"),
     "NextItNet": Base("sequential"),
@@ -53,7 +53,7 @@ BASES: Dict[str, Base] = {
     "SHAN": Base("sequential"),
     "SINE": Base("sequential", loss="product"),
     "SRGNN": Base("sequential", sequences="trimmed", loss="product"),
-    "STAMP": Base("sequential", sequences="trimmed", loss="product"),
+    "STAMP": Base("sequential", loss="product"),  # sums over the padding too, whose row is not zero
     "TransRec": Base("sequential", sequences="trimmed", step_items=("ITEM_SEQ", "POS_ITEM_ID", "NEG_ITEM_ID")),
     # general
     "BPR": Base("general", step_items=("ITEM_ID", "NEG_ITEM_ID")),

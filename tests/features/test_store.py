@@ -94,6 +94,19 @@ def test_what_is_refused_on_write_leaves_nothing_behind(tmp_path, change, messag
     assert not list(tmp_path.iterdir())
 
 
+def test_a_vector_of_zeros_counts_as_missing(tmp_path, caplog):
+    matrix = np.ones((4, 2), np.float32)
+    matrix[2] = 0
+    store = FeatureStore(write_store(tmp_path / "store", IDS, {"text": matrix}))
+    assert (
+        store.present("text").tolist() == [True, True, False, True]
+        and store.manifest["modalities"]["text"]["missing"] == 1
+    )
+    assert "1 vectors of text are all zero: these items count as without it" in caplog.text
+    with pytest.raises(InputError, match="'text' is empty: no item has it"):
+        write_store(tmp_path / "none", IDS, {"text": 0 * matrix})
+
+
 def test_an_existing_store_is_replaced_only_when_asked(store, features):
     with pytest.raises(InputError, match="exists already.*--overwrite"):
         write_store(store.path, IDS, features)

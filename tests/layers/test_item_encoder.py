@@ -99,7 +99,10 @@ def test_linear_puts_the_stand_in_where_a_modality_is_missing(features, present)
     torch.testing.assert_close(encoder.fuse(z, present)[3], z[:, 3].sum(0) + encoder.second(encoder.first.bias))
 
 
-@pytest.mark.parametrize("encoder", [MoDAItemEncoder(DIMS, OUT), LinearItemEncoder(DIMS, OUT, 7)])
+@pytest.mark.parametrize(
+    "encoder",
+    [MoDAItemEncoder(DIMS, OUT), MoDAItemEncoder(DIMS, OUT, fusion="concat"), LinearItemEncoder(DIMS, OUT, 7)],
+)
 def test_scale_multiplies_the_output(encoder, features, present):
     encoder = encoder.double()
     present = torch.ones_like(present)  # stand-ins start at zero and are not scaled

@@ -133,6 +133,8 @@ def test_temperature_is_learned_and_kept_away_from_zero():
     loss = CMSALoss(temperature=0.001)
     x, y = torch.randn(2, 4, 3)
     assert torch.equal(loss(x, y), CMSALoss(MIN_TEMPERATURE)(x, y))
+    loss(x, y).backward()  # it says what it is, and can rise again
+    assert loss.temperature.item() == pytest.approx(MIN_TEMPERATURE) and loss.temperature.grad != 0
     loss = CMSALoss(temperature=0.1)
     loss(x, y).backward()
     assert loss.temperature.grad is not None and loss.temperature.grad != 0

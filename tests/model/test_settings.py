@@ -13,7 +13,7 @@ from recbole_sda.model.settings import SDASettings
         ({"id_embedding": True}, "id_embedding=True: allowed are add, none"),
         ({"fusion": "attention"}, "fusion='attention': allowed are mean, concat, gated"),
         ({"cmsa_weight": -1}, "cmsa_weight=-1: expected a number at least 0"),
-        ({"cmsa_temperature": 0}, "cmsa_temperature=0: expected a number above 0"),
+        ({"cmsa_temperature": 0}, "cmsa_temperature=0: expected a number at least 0.01"),
         ({"cmsa_weight": "much"}, "cmsa_weight='much': expected a number"),
         ({"cmsa_weight": float("nan")}, "cmsa_weight=nan: expected a number"),
         ({"cmsa_weight": None}, "cmsa_weight=None: expected a number"),

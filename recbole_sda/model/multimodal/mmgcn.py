@@ -56,8 +56,9 @@ class MMGCN(MultimodalRecommender):
 
     def embeddings(self):
         ids, total = self.nodes(), 0
-        for x, narrow, preference, layers in zip(self.item_features(), self.narrow, self.preferences, self.layers):
-            x = F.normalize(torch.cat([preference.weight, narrow(x)]))
+        starts = zip(self.item_features(), self.narrow, self.item_features.present)
+        for (x, narrow, present), preference, layers in zip(starts, self.preferences, self.layers):
+            x = F.normalize(torch.cat([preference.weight, narrow(x) * present.unsqueeze(1)]))
             for layer in layers:
                 x = layer(self.graph, x, ids)
             total = total + x

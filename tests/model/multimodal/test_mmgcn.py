@@ -15,7 +15,8 @@ def slow(made):
     ids = np.concatenate([made.users, made.items])
     n_users = len(made.users)
     for x, narrow, preference, layers in zip(made.features, model.narrow, model.preferences, model.layers):
-        x = linear(narrow, x) if hasattr(narrow, "weight") else x
+        there = np.abs(x).sum(axis=1, keepdims=True) > 0  # others start from zero, not from a bias
+        x = there * (linear(narrow, x) if hasattr(narrow, "weight") else x)
         nodes = unit(np.concatenate([array(preference.weight), x]))
         for layer in layers:
             # the mean over neighbours first, then W1, as the paper writes it
