@@ -22,7 +22,7 @@ from recbole.utils import init_seed  # isort: skip
 
 logger = logging.getLogger(__name__)
 
-FORMAT = 1
+FORMAT = 2  # of checkpoints
 HISTORY = "history.jsonl"
 OWN_STAGES = {
     "S3Rec": "is pre-trained first by a trainer of its own",
@@ -116,6 +116,10 @@ class RunTrainer:
     def load_weights(self, path) -> dict:
         """Load the model's weights from a checkpoint and return its state."""
         state = load_checkpoint(path)
+        if state.get("format") != FORMAT:
+            raise InputError(
+                f"{path} is a checkpoint of format {state.get('format')}; this version reads {FORMAT}: train anew"
+            )
         if state.get("model") != self.config["model"]:
             raise InputError(f"{path} is of {state.get('model')}, not of {self.config['model']}")
         for what, found in state.get("identity", {}).items():

@@ -8,7 +8,7 @@ import torch
 import yaml
 
 from recbole_sda import quick_start
-from recbole_sda.checkpoint import BEST, ITEM_IDS, LAST, load_checkpoint
+from recbole_sda.checkpoint import BEST, ITEM_IDS, LAST, load_checkpoint, save_checkpoint
 from recbole_sda.errors import InputError
 from recbole_sda.trainer import RunTrainer
 
@@ -228,6 +228,13 @@ def test_without_validation_the_last_epoch_is_kept(keys, tmp_path):
     folder = tmp_path / "run"
     result = quick_start.run("SASRec_SDA", "tiny", (), {**keys, "eval_step": 0, "run_dir": str(folder)})
     assert result["valid"] is None and load_checkpoint(folder / BEST)["epoch"] == EPOCHS - 1 == result["best_epoch"] - 1
+
+
+def test_a_checkpoint_of_another_format_is_refused(finished):
+    path = finished[1] / BEST
+    save_checkpoint(path, {**load_checkpoint(path), "format": 1})
+    with pytest.raises(InputError, match="best.pt is a checkpoint of format 1; this version reads 2: train anew"):
+        quick_start.load(finished[1])
 
 
 def test_weights_belong_to_their_inputs(finished):

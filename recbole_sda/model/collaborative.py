@@ -40,9 +40,9 @@ def load_item_table(run_dir, dataset, base: str, item_table: str, dim: int) -> T
     trained = state["state_dict"][f"{item_table}.weight"]
     if trained.shape[1] != dim:
         raise InputError(f"alignment_run={run_dir}: item embeddings are {trained.shape[1]}-d, this model's are {dim}-d")
-    theirs, ours, tokens = state["identity"], data_identity(dataset), item_tokens(dataset)
-    same = all(theirs[key] == ours[key] for key in ("users", "items"))
-    if same and theirs[TRAINING] != ours[TRAINING]:
+    theirs, ours, tokens = state.get("identity", {}), data_identity(dataset), item_tokens(dataset)
+    same = all(theirs.get(key) == ours[key] for key in ("users", "items"))
+    if same and theirs.get(TRAINING) != ours[TRAINING]:
         raise InputError(
             f"alignment_run={run_dir}: was trained on another part of the same data, which may hold this run's test part"
         )
