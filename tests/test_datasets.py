@@ -1,8 +1,10 @@
 """Which data set a run uses."""
 
+import pandas as pd
 import pytest
 
-from recbole_sda.datasets import choose_dataset, ensure_sample
+from recbole_sda.config import RunConfig
+from recbole_sda.datasets import choose_dataset, ensure_sample, load_data
 from recbole_sda.errors import InputError
 from recbole_sda.features.store import find_store
 
@@ -51,3 +53,20 @@ def test_the_miniature_is_made_once_with_its_features(tmp_path):
     made = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
     ensure_sample("Amazon_Baby-sample", tmp_path)
     assert made == {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+
+
+@pytest.mark.parametrize("model", ["SASRec", "BPR", "Pop"])
+def test_seconds_apart_are_told_apart(tiny_keys, tmp_path, write_tiny, model):
+    """RecBole holds times in float32, where those of our days lie 64 or 128 seconds apart."""
+    path = write_tiny(tmp_path) / "tiny.inter"
+    table = pd.read_csv(path, sep="\t")
+    table["timestamp:float"] = 1_400_000_000 + 5 * table["timestamp:float"].astype(int)
+    table.sample(frac=1, random_state=0).to_csv(path, sep="\t", index=False)
+    data = load_data(RunConfig(model, "tiny", (), {**tiny_keys, "data_path": str(tmp_path)}))
+    tokens = [data.dataset.field2id_token[field] for field in ("user_id", "item_id")]
+    last = table.groupby("user_id:token")["item_id:token"].agg(list)
+    for loader, place in ((data.test, -1), (data.valid, -2)):
+        rows = loader.dataset.inter_feat
+        assert len(rows) == len(last)
+        for user, item in zip(rows["user_id"].numpy(), rows["item_id"].numpy()):
+            assert last[tokens[0][user]][place] == tokens[1][item]
