@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from recbole.evaluator.collector import Collector
 
-from recbole_sda.metrics.ranks import Cases, ranks_of
+from recbole_sda.metrics.ranks import Cases, apart, ranks_of
 
 
 class Ranking(NamedTuple):
@@ -38,14 +38,11 @@ class TopKCollector(Collector):
         self._counts: Dict[int, torch.Tensor] = {}
         self._rows = 0
 
-    def _keep(self, scores, interaction, positive_u, positive_i) -> None:
-        if scores.dim() != 2 or positive_u is None or self.config["USER_ID_FIELD"] not in interaction:
-            return
-        users = interaction[self.config["USER_ID_FIELD"]]
+    def _keep(self, scores, interaction, row, item, rank) -> None:
+        users = interaction[self.config["USER_ID_FIELD"]] if self.config["USER_ID_FIELD"] in interaction else ()
         if len(users) != len(scores):
             return
-        row, item = positive_u.to(scores.device), positive_i.to(scores.device)
-        columns = (row + self._rows, users.to(row.device)[row], item, ranks_of(scores, row, item))
+        columns = (row + self._rows, users.to(row.device)[row], item, rank)
         self._parts.append(Cases(*(column.cpu().numpy() for column in columns)))
         self._rows += len(scores)
 
@@ -61,19 +58,22 @@ class TopKCollector(Collector):
         return super().get_data_struct()
 
     def eval_batch_collect(self, scores_tensor, interaction, positive_u, positive_i):
-        self._keep(scores_tensor, interaction, positive_u, positive_i)
+        row = rank = None
+        if scores_tensor.dim() == 2 and positive_u is not None:
+            row, item = positive_u.to(scores_tensor.device), positive_i.to(scores_tensor.device)
+            rank = apart(row, ranks_of(scores_tensor, row, item))
+            self._keep(scores_tensor, interaction, row, item, rank)
         whole = any(self.register.need(key) for key in ("rec.meanrank", "rec.score", "data.label"))
         if whole or not self.register.need("rec.topk"):
             super().eval_batch_collect(scores_tensor, interaction, positive_u, positive_i)
             return
         n_users, n_items = scores_tensor.shape
-        device = scores_tensor.device
-        positive_u, positive_i = positive_u.to(device), positive_i.to(device)
         top = scores_tensor.topk(max(self.topk), dim=-1).indices
         self._count(top, n_items)
-        places = top + n_items * torch.arange(n_users, device=device).unsqueeze(1)
-        hits = torch.isin(places, positive_i + n_items * positive_u)
-        n_positives = torch.bincount(positive_u, minlength=n_users).unsqueeze(1)
-        self.data_struct.update_tensor("rec.topk", torch.cat([hits.int(), n_positives.int()], dim=1))
+        hits = torch.zeros_like(top, dtype=torch.int32)
+        inside = rank <= hits.shape[1]
+        hits[row[inside], rank[inside] - 1] = 1  # not where `top` has the item: among equal scores that is chance
+        n_positives = torch.bincount(row, minlength=n_users).unsqueeze(1)
+        self.data_struct.update_tensor("rec.topk", torch.cat([hits, n_positives.int()], dim=1))
         if self.register.need("rec.items"):
             self.data_struct.update_tensor("rec.items", top)

@@ -18,6 +18,8 @@ METRICS = ["Hit", "Recall", "NDCG", "MRR"]
         ("BPR_SDA", RATIO),
         ("SASRec", {"mode": "uni20"}),
         ("BPR_SDA", {**RATIO, "mode": "uni20"}),
+        ("Pop", RATIO),  # many items of one score
+        ("ItemKNN", RATIO),
     ],
 )
 def test_ranks_give_the_metrics_of_recboles_evaluator(tiny_keys, tmp_path, model, eval_args):

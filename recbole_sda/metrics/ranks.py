@@ -49,6 +49,18 @@ def ranks_of(scores: Tensor, row: Tensor, item: Tensor) -> Tensor:
     return torch.cat([n_items - (scores[rows] < of_rows).sum(dim=1) for rows, of_rows in parts])
 
 
+def apart(row: Tensor, rank: Tensor) -> Tensor:
+    """Return ranks from :func:`ranks_of` with right items of one list and score, which share the last of their places, in one each."""
+    order = rank.argsort(stable=True)
+    order = order[row[order].argsort(stable=True)]
+    pairs = torch.stack([row, rank])[:, order]
+    _, group, sizes = torch.unique_consecutive(pairs, dim=1, return_inverse=True, return_counts=True)
+    behind = sizes.cumsum(0)[group] - torch.arange(1, len(row) + 1, device=row.device)
+    found = torch.empty_like(rank)
+    found[order] = pairs[1] - behind
+    return found
+
+
 def per_case(cases: Cases, topk: Sequence[int]) -> Dict[str, np.ndarray]:
     """Return Hit, NDCG and MRR at each k of every case as if it were its user's only one, name -> (n,)."""
     found = {}
