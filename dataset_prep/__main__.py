@@ -109,7 +109,10 @@ def _mmrec(args: argparse.Namespace) -> None:
     files = [f"{args.name}.{label}.inter" for label in labels] + [f"{args.name}.inter"]
     write_record(folder, {**record, "split": {"benchmark_filename": labels, **sizes}}, files)
     print(f"{folder}: " + ", ".join(f"{label} {sizes[label]:,}" for label in labels))
-    print(f"  python run_recbole_sda.py --model=BPR_SDA --dataset={args.name} --benchmark_filename=[train,valid,test]")
+    print(
+        f"  python run_recbole_sda.py --model=BPR_SDA --dataset={args.name} --data_path={args.out} "
+        "--benchmark_filename=[train,valid,test]"
+    )
 
 
 def _sample(args: argparse.Namespace) -> None:

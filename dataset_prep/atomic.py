@@ -12,6 +12,7 @@ from dataset_prep.interactions import Interactions
 from dataset_prep.items import Item
 from dataset_prep.splits import PARTS
 
+RECORD, UNFINISHED = "dataset.json", ".unfinished"
 Column = Tuple[str, str]  # name and RecBole's type
 
 
@@ -33,7 +34,7 @@ def write_inter(path: Path, data: Interactions) -> None:
         users, items = data.users, data.items
         for u, i, r, t in zip(data.user.tolist(), data.item.tolist(), data.rating.tolist(), data.time.tolist()):
             rating = "" if not rated else "\t" if r != r else f"\t{r:g}"
-            yield f"{users[u]}\t{items[i]}{rating}\t{t}\n"
+            yield f"{users[u]}\t{items[i]}{rating}\t{int(t) if t.is_integer() else t}\n"
 
     write_text(path, lines())
 
@@ -91,4 +92,5 @@ def write_record(folder: Path, record: Dict[str, Any], files: Iterable[str], pic
         for path in sorted(p for p in pictures.iterdir() if not p.name.startswith(".") and p.suffix != ".jsonl"):
             digest.update(f"{path.name} {sha256(path)}\n".encode())
         hashes["images/"] = digest.hexdigest()
-    write_text(folder / "dataset.json", [json.dumps({**record, "sha256": hashes}, indent=2, ensure_ascii=False) + "\n"])
+    write_text(folder / RECORD, [json.dumps({**record, "sha256": hashes}, indent=2, ensure_ascii=False) + "\n"])
+    (folder / UNFINISHED).unlink(missing_ok=True)

@@ -25,7 +25,7 @@ from dataset_prep.download import AGAIN, AGENT
 
 logger = logging.getLogger(__name__)
 
-FAILURES = "failures.jsonl"
+FAILURES, SOURCES = "failures.jsonl", "sources.jsonl"
 SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "GIF": ".gif", "WEBP": ".webp", "BMP": ".bmp"}
 
 
@@ -72,11 +72,12 @@ class _Pace:
 def fetch_images(
     sources: Dict[str, Sequence[str]], folder, options: Options = Options()
 ) -> Tuple[Dict[str, str], List[dict]]:
-    """Bring the pictures of items into a folder; those that are there already are left as they are.
+    """Bring the pictures of items into a folder; those that are there already, of the same source and size, stay as they are.
 
     Args:
         sources: item id -> addresses (http, https) or paths of its picture, the first that works is taken.
-        folder: where they go, one file per item; ``failures.jsonl`` there lists what could not be had.
+        folder: where they go, one file per item; ``sources.jsonl`` there says where each is from, ``failures.jsonl`` what could
+            not be had.
         options: see :class:`Options`.
 
     Returns:
@@ -88,17 +89,30 @@ def fetch_images(
         draft.unlink()
     names = file_stems(sources)
     there = {path.stem: path.name for path in folder.iterdir() if path.suffix in SUFFIXES.values()}
-    found = {item: there[stem] for item, stem in names.items() if stem in there}
+    known = _known_sources(folder / SOURCES)
+    found = {
+        item: there[stem]
+        for item, stem in names.items()
+        if stem in there and _still_wanted(known.get(item), sources[item], options)
+    }
     missing = [item for item, given in sources.items() if item not in found and given]
     pace, failures = _Pace(options.per_second), []
     pool = ThreadPoolExecutor(options.workers)
     try:
         work = pool.map(lambda item: _one(sources[item], folder, names[item], options, pace), missing)
-        for item, (name, failed) in zip(missing, tqdm(work, total=len(missing), desc="pictures", unit="picture")):
-            if name is not None:
+        with open(folder / SOURCES, "w", encoding="utf-8") as log:
+            log.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in known.values())
+            for item, (name, source, failed) in zip(
+                missing, tqdm(work, total=len(missing), desc="pictures", unit="picture")
+            ):
+                if name is None:
+                    failures += [{"item_id": item, "source": source, "reason": reason} for source, reason in failed]
+                    continue
+                for old in {there.get(names[item]), name} - {None, name}:  # of another format
+                    (folder / old).unlink()
                 found[item] = name
-            else:
-                failures += [{"item_id": item, "source": source, "reason": reason} for source, reason in failed]
+                line = {"item_id": item, "source": source, "max_pixels": options.max_pixels}
+                log.write(json.dumps(line, ensure_ascii=False) + "\n")
     finally:
         pool.shutdown(cancel_futures=True)
     text = "".join(json.dumps(failure, ensure_ascii=False) + "\n" for failure in failures)
@@ -121,16 +135,27 @@ def file_stems(items) -> Dict[str, str]:
     return stems
 
 
+def _known_sources(path: Path) -> Dict[str, dict]:
+    """Return what was written of each picture last; a line that a kill cut short is left out."""
+    lines = path.read_text(encoding="utf-8").split("\n")[:-1] if path.is_file() else []
+    return {line["item_id"]: line for line in map(json.loads, lines)}
+
+
+def _still_wanted(known: Optional[dict], sources: Sequence[str], options: Options) -> bool:
+    """Return whether a picture that is there is what would be fetched; of one that came another way nothing is known."""
+    return known is None or (known["source"] in sources and known["max_pixels"] == options.max_pixels)
+
+
 def _one(sources: Sequence[str], folder: Path, stem: str, options: Options, pace: _Pace):
-    """Return the file name of the first source that works, or None; and what failed on the way."""
+    """Return the file name of the first source that works and the source, or None twice; and what failed on the way."""
     failed = []
     for source in sources:
         try:
             content = _read(source, options, pace)
-            return _store(content, folder, stem, options.max_pixels), failed
+            return _store(content, folder, stem, options.max_pixels), source, failed
         except Failure as failure:
             failed.append((source, str(failure)))
-    return None, failed
+    return None, None, failed
 
 
 def _read(source: str, options: Options, pace: _Pace) -> bytes:
@@ -142,8 +167,8 @@ def _read(source: str, options: Options, pace: _Pace) -> bytes:
         except OSError as error:
             raise Failure(error.strerror or str(error)) from None
     for number in range(options.tries):
-        pace.wait(urlsplit(source).netloc)
         try:
+            pace.wait(urlsplit(source).netloc)
             return _get(source, options)
         except HTTPError as error:
             reason = f"the server answers {error.code} {error.reason}"

@@ -1,5 +1,6 @@
 """Interactions in columns of numbers: ten million of them take some hundred megabytes."""
 
+import math
 from array import array
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
@@ -18,7 +19,7 @@ class Interactions:
     Attributes:
         user, item: numbers into ``users`` and ``items``, (n,), int32.
         rating: (n,), float32; NaN where there is none.
-        time: seconds, or whatever orders a user's interactions, (n,), int64.
+        time: seconds and their fractions, or whatever orders a user's interactions, (n,), float64.
         users, items: external tokens.
     """
 
@@ -58,14 +59,14 @@ class Interactions:
         return sorted(np.unique(self.item).tolist(), key=self.items.__getitem__)
 
 
-Row = Tuple[str, str, Optional[float], int]
+Row = Tuple[str, str, Optional[float], float]
 
 
 def collect(rows: Iterable[Row]) -> Interactions:
     """Read (user, item, rating or None, time) into columns."""
     user_of: Dict[str, int] = {}
     item_of: Dict[str, int] = {}
-    user, item, rating, time = array("i"), array("i"), array("f"), array("q")
+    user, item, rating, time = array("i"), array("i"), array("f"), array("d")
     for u, i, r, t in rows:
         user.append(user_of.setdefault(u, len(user_of)))
         item.append(item_of.setdefault(i, len(item_of)))
@@ -76,7 +77,7 @@ def collect(rows: Iterable[Row]) -> Interactions:
 
 
 def _typed(*arrays: array):
-    return zip(arrays, (np.int32, np.int32, np.float32, np.int64))
+    return zip(arrays, (np.int32, np.int32, np.float32, np.float64))
 
 
 def pick(
@@ -113,7 +114,7 @@ def pick(
 
 def _row(record: dict, fields: Dict[str, str], per_second: int, number: int) -> Optional[Row]:
     user, item = record.get(fields["user"]), record.get(fields["item"])
-    if user in (None, "") or item in (None, ""):
+    if user is None or item is None or not (token(user) and token(item)):
         return None
     try:
         time = seconds(record[fields["time"]], per_second) if fields.get("time") else number
@@ -123,17 +124,20 @@ def _row(record: dict, fields: Dict[str, str], per_second: int, number: int) -> 
         return None
 
 
-def seconds(value, per_second: int = 1) -> int:
-    """Return a time, a number or an ISO date such as 2014-05-01 or 2014-05-01T10:00:00 (UTC), in whole seconds.
+def seconds(value, per_second: int = 1) -> float:
+    """Return a time, a number or an ISO date such as 2014-05-01 or 2014-05-01T10:00:00 (UTC), in seconds.
 
     Raises:
         ValueError: it is neither.
     """
     try:
-        return int(float(value)) // per_second
+        time = float(value) / per_second
     except (TypeError, ValueError):
         found = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
-        return int((found if found.tzinfo else found.replace(tzinfo=timezone.utc)).timestamp())
+        time = (found if found.tzinfo else found.replace(tzinfo=timezone.utc)).timestamp()
+    if not math.isfinite(time):
+        raise ValueError(f"{value!r} is no time")
+    return int(time) if time.is_integer() else time
 
 
 def token(value) -> str:

@@ -94,11 +94,13 @@ def part_of(data: Interactions, choices: Choices):
 def new_folder(out, name: str, overwrite: bool) -> Path:
     """Return the data set's folder; one that this command has not made is left alone unless told otherwise."""
     folder = Path(out) / name
-    if (folder / f"{name}.inter").exists() and not (folder / "dataset.json").exists() and not overwrite:
+    ours = any((folder / mark).exists() for mark in (atomic.RECORD, atomic.UNFINISHED))
+    if (folder / f"{name}.inter").exists() and not ours and not overwrite:
         raise InputError(
             f"{folder} holds a data set that was not made by this command; --overwrite to replace its files"
         )
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / atomic.UNFINISHED).touch()
     return folder
 
 
@@ -139,7 +141,10 @@ def write_dataset(
     atomic.write_items(folder, name, tokens, items, columns)
     files = [f"{name}.item", "items.jsonl", f"{name}.inter"]
     record: Dict[str, Any] = {"name": name, "recbole_sda": __version__, **provenance, "choices": asdict(choices)}
-    if part is not None:
+    if part is None:
+        for label in splits.PARTS:  # of an earlier preparation
+            (folder / f"{name}.{label}.inter").unlink(missing_ok=True)
+    else:
         labels = atomic.write_split(folder, name, data, part)
         files += [f"{name}.{label}.inter" for label in labels]
         record["split"] = {"benchmark_filename": labels, **splits.counts(part)}

@@ -16,6 +16,7 @@ from typing import List, Tuple
 
 import numpy as np
 
+from dataset_prep.atomic import write_text
 from dataset_prep.render import COLOURS, SILHOUETTES, render
 from dataset_prep.words import BRANDS, PRODUCTS, PURPOSES
 
@@ -120,10 +121,10 @@ def generate(name: str, data_path) -> Tuple[Path, Path]:
     items_file = folder / "items.jsonl"
     items_file.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
     _write_atomic(folder / f"{dataset}.item", "item_id:token\ttitle:token_seq\tbrand:token", records)
-    with open(folder / f"{dataset}.inter", "w", encoding="utf-8") as file:  # last: its presence says the set is whole
-        file.write("user_id:token\titem_id:token\ttimestamp:float\n")
-        for user, sequence in enumerate(sequences):
-            file.writelines(f"U{user:05d}\t{products[i].item_id}\t{t}\n" for t, i in enumerate(sequence))
+    lines = ["user_id:token\titem_id:token\ttimestamp:float\n"]
+    for user, sequence in enumerate(sequences):
+        lines += (f"U{user:05d}\t{products[i].item_id}\t{t}\n" for t, i in enumerate(sequence))
+    write_text(folder / f"{dataset}.inter", lines)  # last: its presence says the set is whole
     return folder, items_file
 
 

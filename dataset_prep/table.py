@@ -62,14 +62,15 @@ def read_items(
         image_col: column with an address or path of the picture.
         problems: where broken rows are counted.
     """
-    rows = iter(records(path, problems))
-    first = next(rows, None)
-    if first is None:
+    names = dict.fromkeys(
+        key for record in records(path, Problems()) for key in record
+    )  # JSON may lack some in a record
+    if not names:
         raise InputError(f"{path} holds no rows")
-    id_column = column_of(item_col, first, path, "--item-col")
-    image = column_of(image_col, first, path, "--image-col") if image_col else None
-    chosen = [column_of(name, first, path, "--text-cols") for name in text_cols]
-    fields = chosen or [key for key in first if key not in (id_column, image)]
+    id_column = column_of(item_col, names, path, "--item-col")
+    image = column_of(image_col, names, path, "--image-col") if image_col else None
+    chosen = [column_of(name, names, path, "--text-cols") for name in text_cols]
+    fields = chosen or [key for key in names if key not in (id_column, image)]
 
     def read(record: dict) -> Optional[Item]:
         if record.get(id_column) in (None, ""):
@@ -79,11 +80,7 @@ def read_items(
         pictures = pictures if isinstance(pictures, list) else [pictures]
         return {"item_id": token(record[id_column]), **item, "pictures": [str(p) for p in pictures if p]}
 
-    def every():
-        yield first
-        yield from rows
-
-    return gather(every(), set(wanted), read, problems)
+    return gather(records(path, problems), set(wanted), read, problems)
 
 
 def field_name(column: str) -> str:

@@ -15,6 +15,7 @@ from recbole_sda.errors import InputError, nearest
 from recbole_sda.eval_loaders import eval_loader
 from recbole_sda.features.extract import extract_light
 from recbole_sda.loaders import fast_loader
+from recbole_sda.locks import in_turn
 from recbole_sda.model.table import BASES, base_name
 from recbole_sda.negatives import vectorised
 from recbole_sda.prefixes import fast_augmentation
@@ -91,13 +92,14 @@ def _say_miniature(name: str, data_path: str) -> None:
 def ensure_sample(name: str, data_path) -> None:
     """Make a miniature and its light features where they are missing."""
     folder = Path(data_path) / name
-    if not is_prepared(name, data_path):
-        logger.info("generating %s in %s", name, folder)
-        generate(name.removesuffix(SAMPLE_SUFFIX), data_path)
-    store = folder / "features" / "light"
-    if not store.is_dir() and (folder / "items.jsonl").is_file():
-        logger.info("extracting light features of %s into %s", name, store)
-        extract_light(folder / "items.jsonl", store, SAMPLE_DIM)
+    with in_turn(Path(data_path) / f".{name}.lock"):
+        if not is_prepared(name, data_path):
+            logger.info("generating %s in %s", name, folder)
+            generate(name.removesuffix(SAMPLE_SUFFIX), data_path)
+        store = folder / "features" / "light"
+        if not store.is_dir() and (folder / "items.jsonl").is_file():
+            logger.info("extracting light features of %s into %s", name, store)
+            extract_light(folder / "items.jsonl", store, SAMPLE_DIM)
 
 
 def load_data(config: RunConfig, with_test: bool = True) -> Data:
@@ -113,7 +115,8 @@ def load_data(config: RunConfig, with_test: bool = True) -> Data:
             raise InputError(f"{key}={config[key]}: dataloaders are made anew for each run, in seconds, and not stored")
     with compat.base_model_name(config, base_name(config["model"])), fast_augmentation():
         try:
-            dataset = create_dataset(config)
+            with compat.ids_as_written():
+                dataset = create_dataset(config)
             _order_by_time(config, dataset)
             total = _counts(dataset)  # before a sequential data set leaves the first item of each user out
             train, valid, test = _split(config, dataset)
@@ -158,7 +161,11 @@ def _order_by_time(config, dataset) -> None:
 
     Inside such a step, and only there, its stable sort keeps what it finds.
     """
-    if config["eval_args"]["order"] == "TO" and not config["benchmark_filename"] and dataset.time_field in dataset.inter_feat:
+    if (
+        config["eval_args"]["order"] == "TO"
+        and not config["benchmark_filename"]
+        and dataset.time_field in dataset.inter_feat
+    ):
         dataset.inter_feat = dataset.inter_feat.sort_values(dataset.time_field, kind="stable").reset_index(drop=True)
 
 

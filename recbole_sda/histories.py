@@ -32,7 +32,7 @@ class Histories(NamedTuple):
 
 def histories(config: RunConfig) -> Histories:
     """Return the histories of all users, with the internal ids that a run of this configuration has."""
-    with compat.base_model_name(config, base_name(config["model"])):
+    with compat.base_model_name(config, base_name(config["model"])), compat.ids_as_written():
         dataset = create_dataset(config)
     table = dataset.inter_feat
     users, items = (np.asarray(table[field]).astype(np.int64) for field in (dataset.uid_field, dataset.iid_field))

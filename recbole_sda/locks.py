@@ -10,6 +10,14 @@ from recbole_sda.errors import InputError
 
 
 @contextmanager
+def in_turn(path: Path) -> Iterator[None]:
+    """Inside, this process holds the lock file ``path``, after those that hold it now."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path):
+        yield
+
+
+@contextmanager
 def alone(path: Path, message: str) -> Iterator[None]:
     """Inside, this process holds the lock file ``path``; where another one does, an InputError says ``message``."""
     lock = FileLock(path)

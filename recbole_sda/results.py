@@ -86,7 +86,8 @@ def config_text(resolved: Dict[str, Any]) -> str:
 
 def write_config(run_dir: Path, resolved: Dict[str, Any]) -> None:
     """Write the resolved configuration, a file that ``--config_files`` takes."""
-    (run_dir / CONFIG).write_text(config_text(resolved), encoding="utf-8")
+    with whole(run_dir / CONFIG) as draft:
+        draft.write_text(config_text(resolved), encoding="utf-8")
 
 
 def describe_split(eval_args: dict) -> str:

@@ -1,5 +1,8 @@
 """Which data set a run uses."""
 
+import subprocess
+import sys
+
 import pandas as pd
 import pytest
 
@@ -70,3 +73,14 @@ def test_seconds_apart_are_told_apart(tiny_keys, tmp_path, write_tiny, model):
         assert len(rows) == len(last)
         for user, item in zip(rows["user_id"].numpy(), rows["item_id"].numpy()):
             assert last[tokens[0][user]][place] == tokens[1][item]
+
+
+def test_processes_make_the_miniature_in_turn(tmp_path):
+    code = (
+        "import sys; from recbole_sda.datasets import ensure_sample; ensure_sample('Amazon_Baby-sample', sys.argv[1])"
+    )
+    both = [
+        subprocess.Popen([sys.executable, "-c", code, tmp_path], stderr=subprocess.PIPE, text=True) for _ in range(2)
+    ]
+    assert [process.wait(120) for process in both] == [0, 0], both[0].stderr.read() + both[1].stderr.read()
+    assert find_store(tmp_path / "Amazon_Baby-sample").modalities == ["image", "text"]

@@ -39,7 +39,7 @@ def _run(cell: Cell) -> None:
         quick_start.resume(cell.folder, machine)
         return
     if cell.folder.is_dir() and any(cell.folder.iterdir()):  # a run that ended before its first epoch
-        if not (cell.folder / CONFIG).is_file():
+        if not (cell.folder / CONFIG).is_file() and {path.name for path in cell.folder.iterdir()} - {LOG}:
             raise InputError(f"{cell.folder} exists and is not a run folder; choose another --out, or remove it")
         shutil.rmtree(cell.folder)
     quick_start.run(cell.row.model, cell.dataset, (), {**cell.keys, "run_dir": str(cell.folder)})

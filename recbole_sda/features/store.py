@@ -84,7 +84,7 @@ def write_store(
         item_ids: external item tokens, in row order; unique.
         features: per modality a float16 or float32 matrix (n_items, dim), as an array or a tensor.
         present: per modality a bool vector (n_items,); a modality left out is present everywhere. Rows of missing
-            items are written as zeros; an item whose vector is zero counts as missing.
+            items are written as zeros; an item whose vector is zero, unlike those of others, counts as missing.
         provenance: what the manifest records beside counts and hashes: ``encoder``, ``prompt``, ``pooling``,
             ``image_budget``, and anything else that plain JSON holds.
         overwrite: whether an existing store is replaced.
@@ -111,7 +111,7 @@ def write_store(
             mask = torch.as_tensor(present[name]).bool()
         if matrix.dim() == 2 and mask.shape == matrix.shape[:1]:
             empty = mask & (matrix == 0).all(dim=1)  # says nothing, and has no direction
-            if empty.any():
+            if empty.any() and not empty.equal(mask):
                 logger.warning(
                     "%s: %d vectors of %s are all zero: these items count as without it", path, empty.sum(), name
                 )

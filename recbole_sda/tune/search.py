@@ -122,6 +122,11 @@ class Search:
         for path in self.files:
             values.update(read_yaml(path))
         values.update({**self.keys, **drawn, "model": self.model, "dataset": self.dataset})
+        if "eval_args" in values:  # whose parts the files and keys give together
+            keys = {**self.keys, **drawn}
+            values["eval_args"] = quick_start.configure(self.model, self.dataset, self.files, keys).resolved[
+                "eval_args"
+            ]
         text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
         (self.out / BEST).write_text(text, encoding="utf-8")
 

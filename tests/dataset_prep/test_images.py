@@ -76,3 +76,18 @@ def test_another_selection_of_items_keeps_their_pictures(tmp_path):
         assert {item: Image.open(tmp_path / "out" / name).getpixel((0, 0)) for item, name in found.items()} == {
             item: colours[item] for item in chosen
         }
+
+
+def test_an_address_that_is_none(tmp_path):
+    found, failures = fetch_images({"a": ["http://[abc/x.jpg"]}, tmp_path, QUICK)
+    assert found == {} and "Invalid IPv6 URL" in failures[0]["reason"]
+
+
+def test_a_note_of_a_picture_that_a_kill_cut_short(tmp_path):
+    Image.new("RGB", (5, 5)).save(tmp_path / "x.png")
+    sources = {"a": [str(tmp_path / "x.png")], "b": [str(tmp_path / "x.png")]}
+    fetch_images({"a": sources["a"]}, tmp_path / "out", QUICK)
+    with open(tmp_path / "out/sources.jsonl", "a") as file:
+        file.write('{"item_id": "b", "sou')
+    for _ in range(2):
+        assert set(fetch_images(sources, tmp_path / "out", QUICK)[0]) == {"a", "b"}

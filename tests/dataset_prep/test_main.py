@@ -183,3 +183,82 @@ def test_each_preset_says_its_command():
         assert command_for(name, "x").removesuffix(" --out x") in text
         assert dataset_name(SETS[name][0]) == name
     assert command_for("ml-1m", "x") is None
+
+
+def own_table(folder, **options):
+    """Prepare three tables of eight users and items below a folder; return the exit status."""
+    given = {"name": "S", "inter": str(folder / "inter.csv"), "out": str(folder), "k-core": "0", **options}
+    return main(
+        ["table", *(word for key, value in given.items() for word in (f"--{key}", value)), "--time-col", "time"]
+    )
+
+
+def write_interactions(path, time, newest_first=False):
+    rows = [(f"u{u}", f"i{(u + k) % 8}", time(k)) for u in range(8) for k in range(8)]
+    pd.DataFrame(rows[::-1] if newest_first else rows, columns=["user_id", "item_id", "time"]).to_csv(path, index=False)
+
+
+@pytest.mark.parametrize(
+    "time, written",
+    [
+        (lambda k: 1_400_000_000 + k / 10, "1400000000.7"),
+        (lambda k: f"2014-05-13T16:53:20.{k}00000", "1400000000.7"),
+        (lambda k: k / 8, "0.875"),
+        (lambda k: 1_400_000_000 + k, "1400000007"),
+    ],
+)
+def test_order_inside_a_second_is_kept(tmp_path, time, written):
+    write_interactions(tmp_path / "inter.csv", time, newest_first=True)
+    assert own_table(tmp_path, split="leave-one-out") == 0
+    test = pd.read_csv(tmp_path / "S/S.test.inter", sep="\t", dtype=str)
+    assert test["item_id:token"].tolist() == [f"i{(u + 7) % 8}" for u in range(8)]
+    assert set(test["timestamp:float"]) == {written}
+
+
+def test_fields_that_the_first_item_lacks(tmp_path):
+    write_interactions(tmp_path / "inter.csv", lambda k: k)
+    items = [{"item_id": f"i{k}", "title": f"t{k}", **({"about": f"a{k}"} if k else {})} for k in range(8)]
+    (tmp_path / "items.jsonl").write_text("".join(json.dumps(item) + "\n" for item in items))
+    assert own_table(tmp_path, items=str(tmp_path / "items.jsonl")) == 0
+    assert (tmp_path / "S/S.item").read_text().startswith("item_id:token\ttitle:token_seq\tabout:token_seq\n")
+    assert own_table(tmp_path, items=str(tmp_path / "items.jsonl"), **{"text-cols": "about"}) == 0
+
+
+def test_a_preparation_that_was_killed_goes_on(tmp_path, monkeypatch):
+    """Between the interactions, which come last, and the account of it all."""
+    write_interactions(tmp_path / "inter.csv", lambda k: k)
+    with monkeypatch.context() as patch:
+        patch.setattr("dataset_prep.atomic.sha256", lambda path: (_ for _ in ()).throw(KeyboardInterrupt))
+        assert own_table(tmp_path) == 130
+    assert (tmp_path / "S/S.inter").is_file() and not (tmp_path / "S/dataset.json").exists()
+    assert own_table(tmp_path) == 0
+    assert (tmp_path / "S/dataset.json").is_file() and not (tmp_path / "S/.unfinished").exists()
+    (tmp_path / "S/dataset.json").unlink()
+    assert own_table(tmp_path) == 2
+
+
+def test_another_preparation_leaves_nothing_of_the_first(tmp_path):
+    """Neither the parts of its split nor its pictures."""
+    write_interactions(tmp_path / "inter.csv", lambda k: k)
+    for colour in ("red", "blue"):
+        (tmp_path / colour).mkdir()
+        for k in range(8):
+            Image.new("RGB", (64, 64), colour).save(tmp_path / colour / f"i{k}.{'png' if colour == 'red' else 'jpg'}")
+    assert own_table(tmp_path, split="leave-one-out", images=str(tmp_path / "red")) == 0
+    assert own_table(tmp_path, images=str(tmp_path / "blue"), **{"max-pixels": "256"}) == 0
+    assert sorted(path.name for path in (tmp_path / "S").glob("*.inter")) == ["S.inter"]
+    pictures = [path for path in (tmp_path / "S/images").iterdir() if path.suffix != ".jsonl"]
+    assert len(pictures) == 8 and all(Image.open(path).size == (16, 16) for path in pictures)
+    assert all(Image.open(path).convert("RGB").getpixel((8, 8))[2] > 200 for path in pictures)
+
+
+def test_ids_that_are_words_for_nothing(tmp_path):
+    """NA, null and nan are ids; blanks are none."""
+    names = ["NA", "null", "nan", "None", "i4", "i5", "i6", "i7"]
+    rows = [(f"u{u}", names[(u + k) % 8], k) for u in range(8) for k in range(8)] + [(" ", "i4", 1)]
+    pd.DataFrame(rows, columns=["user_id", "item_id", "time"]).to_csv(tmp_path / "inter.csv", index=False)
+    assert own_table(tmp_path) == 0
+    assert json.loads((tmp_path / "S/dataset.json").read_text())["problems"] == {"incomplete interaction": 1}
+    keys = {"data_path": str(tmp_path), "runs_path": str(tmp_path), "epochs": 1, "use_gpu": False, "threads": 1}
+    found = run("SASRec", "S", (), {**keys, "topk": [5], "valid_metric": "NDCG@5"})
+    assert found["protocol"]["items"] == 8 and found["groups"]["test"]["users"]["short"]["cases"] == 8

@@ -40,6 +40,25 @@ def test_a_search_tests_its_best_trial_alone(tmp_path, tiny_keys):
     assert "validation NDCG@10" in log or "validation ndcg@10" in log
 
 
+def test_the_best_settings_are_those_of_the_trial(tmp_path, tiny_keys):
+    """Also where files and keys give parts of eval_args."""
+    (tmp_path / "x.yaml").write_text("eval_args: {mode: uni5}\n")
+    space = Space({"learning_rate": Domain("choice", [0.1])}, samples=None, grace_epochs=1)
+    keys = {**tiny_keys, "eval_args": {"order": "RO"}}
+    search = Search("BPR", "tiny", space, [tmp_path / "x.yaml"], keys, out=tmp_path)
+    search._write_best({"learning_rate": 0.1})
+    trial = search.trial({"learning_rate": 0.1})
+    configs = [
+        quick_start.configure("BPR", "tiny", trial.config_files, trial.keys),
+        quick_start.configure("BPR", "tiny", [tmp_path / "best.yaml"]),
+    ]
+    assert configs[0].resolved["eval_args"] == configs[1].resolved["eval_args"]
+    assert configs[0]["eval_args"]["order"] == "RO" and configs[0]["eval_args"]["mode"] == {
+        "valid": "uni5",
+        "test": "uni5",
+    }
+
+
 @pytest.mark.slow
 def test_a_killed_search_goes_on_to_the_same_result(tmp_path, data_path):
     done = subprocess.run(command(tmp_path, data_path, "whole"), cwd=tmp_path, capture_output=True, text=True)
