@@ -1,6 +1,7 @@
 """Every work-around for the versions of RecBole and of what it stands on, each with the version that ends it.
 
-``apply()`` is called before RecBole is imported and may be called again. Nothing here changes a result.
+``apply()`` is called before RecBole is imported and may be called again. Nothing here changes a result, but where RecBole loses
+interactions (:func:`ids_as_written`).
 """
 
 import contextlib

@@ -50,7 +50,7 @@ def ranks_of(scores: Tensor, row: Tensor, item: Tensor) -> Tensor:
 
 
 def apart(row: Tensor, rank: Tensor) -> Tensor:
-    """Return ranks from :func:`ranks_of` with right items of one list and score, which share the last of their places, in one each."""
+    """Return ranks from :func:`ranks_of`, right items of one list and score, which share the last of their places, in one each."""
     order = rank.argsort(stable=True)
     order = order[row[order].argsort(stable=True)]
     pairs = torch.stack([row, rank])[:, order]
