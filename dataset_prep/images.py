@@ -22,6 +22,7 @@ from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
 
 from dataset_prep.download import AGAIN, AGENT
+from recbole_sda.files import notes_so_far
 
 logger = logging.getLogger(__name__)
 
@@ -89,7 +90,7 @@ def fetch_images(
         draft.unlink()
     names = file_stems(sources)
     there = {path.stem: path.name for path in folder.iterdir() if path.suffix in SUFFIXES.values()}
-    known = _known_sources(folder / SOURCES)
+    known = {note["item_id"]: note for note in notes_so_far(folder / SOURCES)}
     found = {
         item: there[stem]
         for item, stem in names.items()
@@ -133,12 +134,6 @@ def file_stems(items) -> Dict[str, str]:
         plain = stem == item and same[item.lower()] == 1
         stems[item] = stem if plain else f"{stem}~{hashlib.sha256(item.encode()).hexdigest()[:12]}"
     return stems
-
-
-def _known_sources(path: Path) -> Dict[str, dict]:
-    """Return what was written of each picture last; a line that a kill cut short is left out."""
-    lines = path.read_text(encoding="utf-8").split("\n")[:-1] if path.is_file() else []
-    return {line["item_id"]: line for line in map(json.loads, lines)}
 
 
 def _still_wanted(known: Optional[dict], sources: Sequence[str], options: Options) -> bool:

@@ -1,5 +1,6 @@
 """Files: YAML values as RecBole's users write them, where this project's own lie, and writing one whole or not at all."""
 
+import json
 import os
 import re
 from contextlib import contextmanager
@@ -37,6 +38,12 @@ def text_lines(path) -> List[str]:
     """Return the lines of a text file. Line ends alone part them: U+2028 and its like, legal inside JSON, do not."""
     with open(path, encoding="utf-8") as file:
         return [line.rstrip("\n") for line in file]
+
+
+def notes_so_far(path: Path) -> List[Dict[str, Any]]:
+    """Return the objects of a file of JSON lines that grows as work goes on; a line that a kill cut short is left out."""
+    lines = path.read_text(encoding="utf-8").split("\n")[:-1] if path.is_file() else []
+    return [json.loads(line) for line in lines]
 
 
 def properties_dir() -> Path:

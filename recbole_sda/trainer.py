@@ -13,6 +13,7 @@ from recbole_sda import compat, parallel
 from recbole_sda.checkpoint import BEST, LAST, data_identity, from_plain, load_checkpoint, save_checkpoint
 from recbole_sda.errors import InputError
 from recbole_sda.eval_loaders import among_candidates
+from recbole_sda.files import notes_so_far
 from recbole_sda.loaders import trim
 from recbole_sda.model.table import BASES, base_name
 from recbole_sda.optimizers import DenseAndSparse, check_sparse, fuse, sparse_tables
@@ -34,9 +35,7 @@ OWN_STAGES = {
 
 def read_history(run_dir) -> List[dict]:
     """Return the lines of a run's history so far; models without training have none. A line cut short by a crash is left out."""
-    path = Path(run_dir) / HISTORY
-    lines = path.read_text(encoding="utf-8").split("\n")[:-1] if path.is_file() else []
-    return [json.loads(line) for line in lines]
+    return notes_so_far(Path(run_dir) / HISTORY)
 
 
 def rng_state() -> dict:

@@ -111,9 +111,9 @@ class EncodedItemEmbedding(nn.Module):
             own = own * (self.trust if ids is None else self.trust[ids])
         if self.training and self.id_dropout.p > 0:
             kept = self.id_dropout(torch.ones_like(own[:, :1]))
-            no_item = torch.arange(len(own), device=own.device) if ids is None else ids
-            no_item = (no_item == 0) | (no_item >= self.n_items)
-            own = own * torch.where(no_item.unsqueeze(1), 1.0, kept)
+            rows = torch.arange(len(own), device=own.device) if ids is None else ids
+            is_item = (rows > 0) & (rows < self.n_items)
+            own = own * torch.where(is_item.unsqueeze(1), kept, 1.0)
         return own
 
     def catalogue(self) -> Catalogue:

@@ -10,9 +10,9 @@ from torch.nn import functional as F
 MIN_TEMPERATURE = 0.01  # a learned temperature is kept at or above this, as CLIP keeps its logit scale at or below 100
 
 
-def at_least(temperature: Tensor, least: float) -> Tensor:
-    """Return a temperature in float32 after it was moved, in place, to ``least`` if it was below: there it can rise again."""
-    temperature.data.clamp_(min=least)
+def kept_above(temperature: Tensor) -> Tensor:
+    """Return a temperature in float32, moved in place to :data:`MIN_TEMPERATURE` if it was below: there it can rise again."""
+    temperature.data.clamp_(min=MIN_TEMPERATURE)
     return temperature.float()
 
 
@@ -62,7 +62,7 @@ class CMSALoss(nn.Module):
         self.target_entropy: Optional[Tensor] = None  # of the last call, in nats, detached
 
     def _tau(self) -> Tensor:
-        return at_least(self.temperature, MIN_TEMPERATURE)
+        return kept_above(self.temperature)
 
     def _ready(self, x: Tensor) -> Tensor:
         return F.normalize(x.float(), dim=-1) if self.normalize else x.float()

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from recbole_sda.losses.cmsa import MIN_TEMPERATURE, at_least
+from recbole_sda.losses.cmsa import kept_above
 
 
 class InfoNCELoss(nn.Module):
@@ -40,6 +40,6 @@ class InfoNCELoss(nn.Module):
             x, y = x.float(), y.float()
             if self.normalize:
                 x, y = F.normalize(x, dim=-1), F.normalize(y, dim=-1)
-            logits = x @ y.T / at_least(self.temperature, MIN_TEMPERATURE)
+            logits = x @ y.T / kept_above(self.temperature)
             right = torch.arange(len(x), device=x.device)
             return (F.cross_entropy(logits, right) + F.cross_entropy(logits.T, right)) / 2

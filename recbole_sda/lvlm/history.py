@@ -8,6 +8,7 @@ import numpy as np
 from torch.utils.tensorboard import SummaryWriter
 
 from recbole_sda import parallel
+from recbole_sda.files import notes_so_far
 
 HISTORY, TENSORBOARD = "history.jsonl", "tensorboard"
 
@@ -46,6 +47,5 @@ class History:
         """Drop what came after ``step`` steps: a resumed run does it again."""
         if self.writer is None or not self.path.is_file():
             return
-        lines = self.path.read_text(encoding="utf-8").split("\n")[:-1]  # without one that a crash cut short
-        kept = [line for line in lines if json.loads(line)["step"] <= step]
-        self.path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+        kept = [json.dumps(line) + "\n" for line in notes_so_far(self.path) if line["step"] <= step]
+        self.path.write_text("".join(kept), encoding="utf-8")

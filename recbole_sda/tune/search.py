@@ -121,9 +121,9 @@ class Search:
         values: Dict[str, Any] = {"model": self.model, "dataset": self.dataset}
         for path in self.files:
             values.update(read_yaml(path))
-        values.update({**self.keys, **drawn, "model": self.model, "dataset": self.dataset})
+        keys = {**self.keys, **drawn}
+        values.update({**keys, "model": self.model, "dataset": self.dataset})
         if "eval_args" in values:  # whose parts the files and keys give together
-            keys = {**self.keys, **drawn}
             values["eval_args"] = quick_start.configure(self.model, self.dataset, self.files, keys).resolved[
                 "eval_args"
             ]
