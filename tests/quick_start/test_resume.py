@@ -1,6 +1,5 @@
 """Going on with a run: the same result as without the interruption."""
 
-
 import pytest
 import torch
 
