@@ -15,7 +15,7 @@ from recbole_sda.metrics.significance import corrected, paired_tests
 from recbole_sda.results import read_metrics
 
 COMPARISON = "comparison.json"
-LEVEL = 0.05
+LEVEL, AGAINST = 0.05, "†"
 TESTS = ("wilcoxon", "t")
 SAME_RULES = ("split", "evaluation", "items", "repeatable")  # of the protocol; without them a gain means nothing
 
@@ -24,8 +24,8 @@ def compare_runs(plan: Plan) -> Dict[str, Any]:
     """Return the comparison of all finished runs of a plan.
 
     Each row of the result has, per scope (all cases, tail items) and metric, the mean over seeds with its sample deviation,
-    and, where the row has a base, the relative gain and the paired tests of users' metrics, averaged over the seeds. The
-    p-values of the whole comparison are corrected together.
+    and, where the row has a base, the relative gain of that mean over the seeds that both have, and the paired tests of users'
+    metrics, averaged over these seeds. The p-values of the whole comparison are corrected together.
     """
     found = {(row.name, dataset): _of_row(plan, row, dataset) for dataset in plan.datasets for row in plan.rows}
     lines = [line for line in found.values() if line is not None]
@@ -124,13 +124,18 @@ def _against(line: Dict[str, Any], base: Dict[str, Any]) -> None:
         ours, theirs = (
             pd.concat([of["users"][scope][seed] for seed in seeds]).groupby(level=0).mean() for of in (line, base)
         )
-        line["gain"][scope] = {name: _relative(ours[name].mean(), theirs[name].mean()) for name in ours}
+        line["gain"][scope] = {name: _gain(line, base, seeds, scope, name) for name in ours}
         if len(ours):
             line["tests"][scope] = {name: paired_tests(ours[name].to_numpy(), theirs[name].to_numpy()) for name in ours}
 
 
-def _relative(ours: float, base: float) -> Optional[float]:
-    return float(ours / base - 1) if base > 0 else None
+def _gain(line, base, seeds: List[int], scope: str, name: str) -> Optional[float]:
+    """Return the relative gain of the mean over these seeds; None over a base of zero or without cases."""
+    ours, theirs = (
+        np.mean([value for seed, value in zip(of["seeds"], of["metrics"][scope][name]["values"]) if seed in seeds])
+        for of in (line, base)
+    )
+    return float(ours / theirs - 1) if theirs > 0 else None
 
 
 # what people look at --------------------------------------------------------------------------------------------------
@@ -162,8 +167,15 @@ def _cell(line: Dict[str, Any], scope: str, name: str) -> str:
     gain = (line.get("gain") or {}).get(scope, {}).get(name)
     if gain is not None:
         text += f" ({100 * gain:+.1f} %)"
+    return text + _mark(line, scope, name)
+
+
+def _mark(line: Dict[str, Any], scope: str, name: str) -> str:
+    """Return * for a significant difference, AGAINST for one in which the signed ranks do not speak for the printed sign."""
     test = line["tests"].get(scope, {}).get(name)
-    return text + ("*" if test and test["wilcoxon_corrected"] < LEVEL else "")
+    if not test or test["wilcoxon_corrected"] >= LEVEL:
+        return ""
+    return "*" if test["favours"] * (line["gain"][scope][name] or test["difference"]) > 0 else AGAINST
 
 
 def tests_frame(found: Dict[str, Any]) -> pd.DataFrame:
@@ -177,7 +189,7 @@ def tests_frame(found: Dict[str, Any]) -> pd.DataFrame:
                         "data": line["dataset"],
                         "comparison": f"{line['row']} - {line['base']}",
                         "metric": ("" if scope == "all" else f"{scope} ") + metric_title(name),
-                        "users": line["cases"][scope],
+                        "users": test["users"],
                         "difference": f"{test['difference']:+.4f}",
                         "95 % interval": f"{test['low']:+.4f} to {test['high']:+.4f}",
                         "p Wilcoxon": f"{test['wilcoxon_corrected']:.2g}",
@@ -224,10 +236,17 @@ def notes(found: Dict[str, Any]) -> str:
     """Say how the tables are to be read."""
     if not found["comparisons"]:
         return "Mean ± sample deviation over seeds. Tail items: by training interactions."
+    marked = any(
+        _mark(line, scope, name) == AGAINST
+        for line in found["rows"]
+        for scope in line["tests"]
+        for name in line["tests"][scope]
+    )
+    against = f" {AGAINST}: significant as well, but more and larger ranks are on the other side of the mean." * marked
     return (
         f"Mean ± sample deviation over seeds; in brackets the gain over the row's base. *: Wilcoxon signed-rank over users "
         f"(each user's metric averaged over the seeds), p < {LEVEL:g} after {found['correction']} correction over the "
-        f"{found['comparisons']} comparisons of this table. The intervals are bootstrap intervals over users; they do not hold "
+        f"{found['comparisons']} comparisons of this table.{against} The intervals are bootstrap intervals over users; they do not hold "
         "the variation of seeds, which the deviation shows. Tail items: by training interactions."
     )
 
@@ -253,8 +272,8 @@ def to_latex(found: Dict[str, Any]) -> str:
         table = frame.style.hide(axis="index").format(escape="latex").format_index(escape="latex", axis=1)
         text = table.to_latex(hrules=True, column_format="l" + "r" * (len(frame.columns) - 1), position="t",
                               caption=_escaped(protocol_line(found, dataset)))  # fmt: skip
-        parts.append(text.replace("±", "$\\pm$"))
-    return "% " + notes(found).replace("±", "+-") + "\n" + "\n".join(parts)
+        parts.append(text.replace("±", "$\\pm$").replace(AGAINST, "$\\dagger$"))
+    return "% " + notes(found).replace("±", "+-").replace(AGAINST, "dagger") + "\n" + "\n".join(parts)
 
 
 def _escaped(text: str) -> str:

@@ -9,7 +9,7 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from recbole_sda.compare.plan import Plan, Row
-from recbole_sda.compare.tables import compare_runs, to_latex, to_markdown, write_tables
+from recbole_sda.compare.tables import compare_runs, results_frame, to_latex, to_markdown, write_tables
 from recbole_sda.compare.users import user_metrics
 from recbole_sda.errors import InputError
 
@@ -60,7 +60,7 @@ def test_means_gains_and_tests_by_hand(plan):
     assert np.isclose(cell["mean"], np.mean(by_seed)) and np.isclose(cell["deviation"], np.std(by_seed, ddof=1))
     assert np.isclose(ours["gain"]["all"]["hit@10"], np.mean(hits["ours"]) / np.mean(hits["base"]) - 1)
     assert np.isclose(ours["metrics"]["tail"]["hit@10"]["mean"], np.mean([v[:10].mean() for v in hits["ours"]]))
-    difference = np.mean(hits["ours"], axis=0) - np.mean(hits["base"], axis=0)
+    difference = np.round(np.mean(hits["ours"], axis=0) - np.mean(hits["base"], axis=0), 12)
     test = ours["tests"]["all"]["hit@10"]
     assert np.isclose(test["difference"], difference.mean()) and test["low"] < difference.mean() < test["high"]
     assert np.isclose(test["wilcoxon"], stats.wilcoxon(difference, zero_method="wilcox").pvalue)
@@ -107,15 +107,28 @@ def test_other_items_of_the_same_users_cannot_be_paired(plan):
         compare_runs(other)
 
 
-def test_a_gain_is_of_the_averages_that_are_tested(tmp_path):
-    """Users of a random split: a and c in one seed, a and b in the other; each user counts once."""
+def test_a_gain_is_of_the_means_that_are_printed(tmp_path):
+    """Users of a random split: a and c in one seed, a and b in the other; in the test each user counts once."""
     for seed, users in ((1, ["a", "c"]), (2, ["a", "b"])):
         write_run(tmp_path / f"d/base/seed{seed}", [1, 20], users=users)
         write_run(tmp_path / f"d/ours/seed{seed}", [20, 1] if seed == 1 else [1, 1], users=users)
     rows = (Row("base", "BPR", None, {}), Row("ours", "BPR", "base", {}))
     ours = compare_runs(Plan("T", "", rows, ("d",), (1, 2), {}, {}, ("hit@10",), "holm", tmp_path))["rows"][1]
-    assert ours["gain"]["all"]["hit@10"] == pytest.approx((0.5 + 1 + 1) / (1 + 0 + 0) - 1)
-    assert ours["tests"]["all"]["hit@10"]["difference"] == pytest.approx((2.5 - 1) / 3)
+    assert ours["gain"]["all"]["hit@10"] == pytest.approx(0.75 / 0.5 - 1)
+    test = ours["tests"]["all"]["hit@10"]
+    assert test["difference"] == pytest.approx((2.5 - 1) / 3) and test["users"] == 3
+
+
+def test_ranks_that_speak_against_the_mean_have_their_own_mark(tmp_path):
+    """Many users lose a little, few gain much."""
+    for name, ranks in (("base", [3, 30]), ("ours", [4, 1]), ("worse", [4, 30])):
+        write_run(tmp_path / f"d/{name}/seed1", np.repeat(ranks, [300, 40]))
+    rows = (Row("base", "BPR", None, {}), Row("ours", "BPR", "base", {}), Row("worse", "BPR", "base", {}))
+    found = compare_runs(Plan("T", "", rows, ("d",), (1,), {}, {}, ("mrr@10",), "holm", tmp_path))
+    assert results_frame(found, "d")["MRR@10"].tolist() == ["0.2941", "0.3382 (+15.0 %)†", "0.2206 (-25.0 %)*"]
+    assert "†: significant as well, but" in to_markdown(found)
+    latex = to_latex(found)
+    assert r"(+15.0 \%)$\dagger$" in latex and "†" not in latex
 
 
 def test_other_rules_are_not_compared(plan):
