@@ -21,7 +21,7 @@ from recbole_sda import compat, parallel
 from recbole_sda.devices import choose_device
 from recbole_sda.errors import InputError, nearest
 from recbole_sda.files import YamlLoader, properties_dir, read_yaml
-from recbole_sda.model.table import BASES, MULTIMODAL, SUFFIX, base_name, model_class, plain_model
+from recbole_sda.model.table import BASES, MULTIMODAL, SUFFIX, base_name, model_class, plain_model, reads_features
 from recbole_sda.run_values import check_evaluation, check_loss, check_metrics, check_numbers
 
 compat.apply()
@@ -172,7 +172,7 @@ class RunConfig(Config):
         properties = properties_dir()
         values = self.internal_config_dict
         values.update(read_yaml(properties / "run.yaml"))
-        if model.endswith(SUFFIX) or base in MULTIMODAL:
+        if reads_features(model):
             values.update(read_yaml(properties / "features.yaml"))
         if model.endswith(SUFFIX):
             values.update(read_yaml(properties / "sda.yaml"))

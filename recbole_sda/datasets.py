@@ -1,9 +1,10 @@
 """Which data set a run uses, and RecBole's data set and dataloaders for it."""
 
+import hashlib
 import logging
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple, Optional
+from typing import Dict, NamedTuple, Optional
 
 import numpy as np
 
@@ -14,9 +15,10 @@ from recbole_sda.config import RunConfig, supported_datasets
 from recbole_sda.errors import InputError, nearest
 from recbole_sda.eval_loaders import eval_loader
 from recbole_sda.features.extract import extract_light
+from recbole_sda.features.store import store_path, stored_sha256
 from recbole_sda.loaders import fast_loader
 from recbole_sda.locks import in_turn
-from recbole_sda.model.table import BASES, base_name
+from recbole_sda.model.table import BASES, base_name, reads_features
 from recbole_sda.negatives import vectorised
 from recbole_sda.prefixes import fast_augmentation
 
@@ -36,13 +38,27 @@ class Counts(NamedTuple):
 
 
 class Data(NamedTuple):
-    """RecBole's data set, its dataloaders (None where the split has no such part), and the counts of the training part."""
+    """RecBole's data set, its dataloaders (None where the split has no such part), the counts of the training part, and hashes
+    of the files that all this is made of, see :func:`inputs_of`."""
 
     dataset: object
     train: object
     valid: Optional[object]
     test: Optional[object]
     counts: Counts
+    inputs: Dict[str, str]
+
+
+def inputs_of(config: RunConfig) -> Dict[str, str]:
+    """Return hashes of what a run reads: ``interactions``, the data set's files of them, and ``features``, the vectors."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(config["data_path"]).glob(f"{config['dataset']}.*inter")):
+        with open(path, "rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    found = {"interactions": digest.hexdigest()}
+    if reads_features(config["model"]):
+        found["features"] = stored_sha256(store_path(config["data_path"], config["features"]))
+    return found
 
 
 def is_prepared(name: str, data_path) -> bool:
@@ -110,6 +126,7 @@ def load_data(config: RunConfig, with_test: bool = True) -> Data:
     """
     from recbole.data import create_dataset
 
+    inputs = inputs_of(config)
     for key in ("save_dataloaders", "dataloaders_save_path"):
         if config[key]:
             raise InputError(f"{key}={config[key]}: dataloaders are made anew for each run, in seconds, and not stored")
@@ -153,7 +170,7 @@ def load_data(config: RunConfig, with_test: bool = True) -> Data:
     train._dataset.training_counts = counts  # for models, which RecBole gives the training part alone
     if not with_test:
         dataset.inter_feat, test = None, None
-    return Data(dataset, train, valid, test, counts)
+    return Data(dataset, train, valid, test, counts, inputs)
 
 
 def _order_by_time(config, dataset) -> None:

@@ -158,6 +158,7 @@ def _result(run: Run, valid_result, test_result, rankings: Rankings) -> Dict[str
         "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
         "peak_memory_gib": peak(config["device"]),
         "features": getattr(model, "feature_record", None),
+        "inputs": run.data.inputs,
         "environment": environment(config["device"]),
         "run_dir": str(run.run_dir),
     }

@@ -9,8 +9,8 @@ import yaml
 
 from recbole_sda.compare.users import cutoffs
 from recbole_sda.config import MACHINE_KEYS, RunConfig
+from recbole_sda.datasets import inputs_of
 from recbole_sda.errors import InputError, nearest
-from recbole_sda.features.store import store_path, stored_sha256
 from recbole_sda.files import properties_dir, read_yaml
 from recbole_sda.metrics.significance import CORRECTIONS
 from recbole_sda.quick_start import configure
@@ -74,7 +74,7 @@ class Cell:
             raise InputError(f"models: {self.row.name}: {error}") from error
 
     def check(self) -> None:
-        """Build the configuration; refuse a folder whose run had another one, or other vectors in the feature store."""
+        """Build the configuration; refuse a folder whose run had another one, or other files of interactions or vectors."""
         config = self.configuration()
         planned = yaml.safe_load(config_text(config.resolved))
         if not (self.folder / CONFIG).is_file():
@@ -88,13 +88,15 @@ class Cell:
             raise InputError(
                 f"{self.folder} was run with other settings ({changes}); choose another --out, or remove the folder"
             )
-        features = read_metrics(self.folder).get("features") if self.is_done else None
-        if features:
-            store = store_path(config["data_path"], config["features"])
-            if stored_sha256(store) != features["sha256"]:
-                raise InputError(
-                    f"{self.folder} was run with other vectors than {store} has now; choose another --out, or remove the folder"
-                )
+        if not self.is_done:
+            return
+        now = inputs_of(config)
+        changed = [what for what, sha in read_metrics(self.folder).get("inputs", {}).items() if sha != now.get(what)]
+        if changed:
+            raise InputError(
+                f"{self.folder} was run on other {' and '.join(changed)} than {config['data_path']} has now; choose another "
+                "--out, or remove the folder"
+            )
 
 
 @dataclass(frozen=True)

@@ -201,15 +201,26 @@ def tests_frame(found: Dict[str, Any]) -> pd.DataFrame:
 
 def protocol_line(found: Dict[str, Any], dataset: str) -> str:
     """Say under which protocol the numbers of a data set were made."""
-    line = next(line for line in found["rows"] if line["dataset"] == dataset)
-    rules = line["protocol"]
-    ran_on = "" if line["ran_on"] == dataset else f" THE BUILT-IN MINIATURE {line['ran_on']}, invented data:"
-    losses = sorted({row["protocol"]["loss"] for row in found["rows"] if row["dataset"] == dataset})
+    lines = [line for line in found["rows"] if line["dataset"] == dataset]
+    ran_on = {line["ran_on"]: None for line in lines if line["ran_on"] != dataset}
+    alike: Dict[str, List[Dict[str, Any]]] = {}
+    for line in lines:
+        alike.setdefault(_rules(line), []).append(line)
     seeds = ", ".join(map(str, found["seeds"]))
+    parts = [
+        f"{', '.join(line['row'] for line in of)}: " * (len(alike) > 1)
+        + f"loss {' / '.join(sorted({line['protocol']['loss'] for line in of}))} | {rules} | seeds {seeds}"
+        for rules, of in alike.items()
+    ]
+    title = f"{dataset}:" + "".join(f" THE BUILT-IN MINIATURE {name}, invented data:" for name in ran_on)
+    return f"{title} {parts[0]}" if len(parts) == 1 else "; ".join([f"{title} THE ROWS HAVE NOT ONE PROTOCOL", *parts])
+
+
+def _rules(line: Dict[str, Any]) -> str:
+    rules, cases = line["protocol"], line["cases"]
     return (
-        f"{dataset}:{ran_on} loss {' / '.join(losses)} | {rules['split']} | {rules['evaluation']['test']} over "
-        f"{rules['items']} items | epoch by {rules['selection']} | seeds {seeds} | {line['cases']['all']} users, "
-        f"{line['cases']['tail']} with tail items"
+        f"{rules['split']} | {rules['evaluation']['test']} over {rules['items']} items | epoch by {rules['selection']} | "
+        f"{cases['all']} users, {cases['tail']} with tail items"
     )
 
 
@@ -236,13 +247,9 @@ def notes(found: Dict[str, Any]) -> str:
     """Say how the tables are to be read."""
     if not found["comparisons"]:
         return "Mean ± sample deviation over seeds. Tail items: by training interactions."
-    marked = any(
-        _mark(line, scope, name) == AGAINST
-        for line in found["rows"]
-        for scope in line["tests"]
-        for name in line["tests"][scope]
-    )
-    against = f" {AGAINST}: significant as well, but more and larger ranks are on the other side of the mean." * marked
+    marks = {_mark(line, scope, name) for line in found["rows"] for scope, of in line["tests"].items() for name in of}
+    side = "more and larger ranks are on the other side of the mean"
+    against = f" {AGAINST}: significant as well, but {side}." * (AGAINST in marks)
     return (
         f"Mean ± sample deviation over seeds; in brackets the gain over the row's base. *: Wilcoxon signed-rank over users "
         f"(each user's metric averaged over the seeds), p < {LEVEL:g} after {found['correction']} correction over the "

@@ -160,6 +160,11 @@ def recbole_model(name: str) -> type:
         raise InputError(f"no model named {name!r}; --help lists them.{nearest(name, known)}") from None
 
 
+def reads_features(name: str) -> bool:
+    """Return whether a model of this name takes item features from a store."""
+    return name.endswith(SUFFIX) or name in MULTIMODAL
+
+
 def model_class(name: str) -> type:
     """Return the class of a model: RecBole's own, a multimodal one, or the *_SDA class made from the table.
 

@@ -16,6 +16,7 @@ from ray.tune.search import BasicVariantGenerator
 
 from recbole_sda import quick_start
 from recbole_sda.config import check_keys
+from recbole_sda.datasets import inputs_of
 from recbole_sda.errors import InputError
 from recbole_sda.files import read_yaml
 from recbole_sda.locks import alone
@@ -69,13 +70,14 @@ class Search:
         config = quick_start.configure(model, dataset, config_files, self.keys)
         self.dataset = config["dataset"]  # the miniature where the data set is not prepared
         self.keys["data_path"] = str(Path(config.resolved["data_path"]).resolve())
+        self.inputs = inputs_of(config)
         self.epochs, self.metric = config["epochs"], config["valid_metric"]
         self.bigger = bool(config["valid_metric_bigger"])
 
     def trial(self, drawn: Dict[str, Any]) -> Trial:
         """Return the trial of drawn settings."""
         keys = {**self.keys, **drawn}
-        folder = trial_folder(self.out, self.model, self.dataset, self.files, keys)
+        folder = trial_folder(self.out, self.model, self.dataset, self.files, keys, self.inputs)
         return Trial(self.model, self.dataset, self.files, keys, folder)
 
     def run(self) -> Dict[str, Any]:

@@ -39,10 +39,12 @@ class Outcome(NamedTuple):
     epochs: int
 
 
-def trial_folder(out: Path, model: str, dataset: str, config_files: Tuple[str, ...], keys: Dict[str, Any]) -> Path:
-    """Return the folder of a trial, named by a hash of all that makes its result, the text of its files among it."""
+def trial_folder(
+    out: Path, model: str, dataset: str, config_files: Tuple[str, ...], keys: Dict[str, Any], inputs: Dict[str, str]
+) -> Path:
+    """Return the folder of a trial, named by a hash of all that makes its result: the text of its files, data and vectors too."""
     texts = [Path(path).read_text(encoding="utf-8") for path in config_files]
-    content = json.dumps([model, dataset, texts, sorted(keys.items())], default=str)
+    content = json.dumps([model, dataset, texts, sorted(keys.items()), sorted(inputs.items())], default=str)
     return out / "trials" / hashlib.sha256(content.encode()).hexdigest()[:12]
 
 

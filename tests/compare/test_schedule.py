@@ -128,13 +128,17 @@ def test_folders_of_other_settings_are_refused(plan_of):
         other.cells()[0].check()
 
 
-def test_folders_of_other_vectors_are_refused(plan_of, tiny_keys, tmp_path, write_tiny, other_vectors):
+def test_folders_of_other_vectors_or_interactions_are_refused(plan_of, tiny_keys, tmp_path, write_tiny, other_vectors):
     folder = write_tiny(tmp_path / "data")
     plan = replace(plan_of(OURS), keys={**tiny_keys, "data_path": str(tmp_path / "data")})
     run_cells(plan.cells())
     plan.cells()[0].check()
     other_vectors(folder)
-    with pytest.raises(InputError, match="was run with other vectors than .*random has now"):
+    with pytest.raises(InputError, match="was run on other features than .*tiny has now"):
+        plan.cells()[0].check()
+    path = folder / "tiny.inter"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-3]))
+    with pytest.raises(InputError, match="was run on other interactions and features than .*tiny has now"):
         plan.cells()[0].check()
 
 

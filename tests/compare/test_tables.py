@@ -143,6 +143,18 @@ def test_other_rules_are_not_compared(plan):
         compare_runs(plan)
 
 
+def test_rows_under_other_protocols_are_told_apart(plan):
+    rows = (plan.rows[0], Row("ours", "BPR", None, {}))
+    plan = Plan(**{**vars(plan), "rows": rows})
+    assert "NOT ONE PROTOCOL" not in to_markdown(compare_runs(plan))
+    for seed in (1, 2):
+        path = plan.out / f"d/ours/seed{seed}/metrics.json"
+        path.write_text(path.read_text().replace("full sort", "20 uniform negatives"))
+    text = to_markdown(compare_runs(plan))
+    assert "THE ROWS HAVE NOT ONE PROTOCOL; base: loss CE | leave-one-out | full sort over 99" in text
+    assert "; ours: loss CE | leave-one-out | 20 uniform negatives over 99" in text
+
+
 def test_a_users_metrics(tmp_path):
     write_run(tmp_path / "run", [1, 4, 20], users=["a", "a", "b"], tail=[True, False, False])
     found = user_metrics(tmp_path / "run", ["hit@10", "mrr@10"])

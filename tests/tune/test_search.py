@@ -40,6 +40,18 @@ def test_a_search_tests_its_best_trial_alone(tmp_path, tiny_keys):
     assert "validation NDCG@10" in log or "validation ndcg@10" in log
 
 
+def test_other_vectors_are_searched_anew(tmp_path, tiny_keys, write_tiny, other_vectors):
+    """No score of the search before counts."""
+    folder = write_tiny(tmp_path / "data")
+    keys = {**tiny_keys, "data_path": str(tmp_path / "data"), "epochs": 1}
+    space = Space({"id_shrinkage": Domain("choice", [0])}, samples=None, grace_epochs=1)
+    search = [Search("BPR_SDA", "tiny", space, (), keys, out=tmp_path).run() for _ in range(2)]
+    other_vectors(folder)
+    search.append(Search("BPR_SDA", "tiny", space, (), keys, out=tmp_path).run())
+    folders = [found["best"]["folder"] for found in search]
+    assert folders[0] == folders[1] != folders[2] and all(found["best"]["error"] is None for found in search)
+
+
 def test_the_best_settings_are_those_of_the_trial(tmp_path, tiny_keys):
     """Also where files and keys give parts of eval_args."""
     (tmp_path / "x.yaml").write_text("eval_args: {mode: uni5}\n")

@@ -1,5 +1,7 @@
 """A trial trains without test data, and goes on where it was stopped."""
 
+from pathlib import Path
+
 import pandas as pd
 import pytest
 import torch
@@ -85,11 +87,12 @@ def test_a_stopped_trial_goes_on_and_tells_the_same(tiny_keys, tmp_path):
 def test_folders_are_named_by_all_that_makes_the_result(tmp_path):
     file = tmp_path / "a.yaml"
     file.write_text("epochs: 3")
-    names = {trial_folder(tmp_path, "A", "d", (str(file),), {"x": 1}), trial_folder(tmp_path, "A", "d", (), {"x": 1})}
-    names |= {trial_folder(tmp_path, "B", "d", (), {"x": 1}), trial_folder(tmp_path, "A", "d", (), {"x": 2})}
+
+    def named(model="A", files=(), keys=None, inputs=None) -> Path:
+        return trial_folder(tmp_path, model, "d", files, keys or {"x": 1}, inputs or {"interactions": "5f"})
+
+    names = {named(), named(files=(str(file),)), named("B"), named(keys={"x": 2}), named(inputs={"interactions": "60"})}
     file.write_text("epochs: 4")
-    names.add(trial_folder(tmp_path, "A", "d", (str(file),), {"x": 1}))
-    assert len(names) == 5
-    assert trial_folder(tmp_path, "A", "d", (), {"x": 1, "y": 2}) == trial_folder(
-        tmp_path, "A", "d", (), {"y": 2, "x": 1}
-    )
+    names.add(named(files=(str(file),)))
+    assert len(names) == 6
+    assert named(keys={"x": 1, "y": 2}) == named(keys={"y": 2, "x": 1})
