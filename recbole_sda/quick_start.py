@@ -5,7 +5,7 @@ import shutil
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 import torch
 
@@ -17,6 +17,7 @@ from recbole_sda.datasets import SAMPLE_SUFFIX, Data, choose_dataset, ensure_sam
 from recbole_sda.errors import InputError
 from recbole_sda.files import read_yaml
 from recbole_sda.group_report import RANKS, group_metrics, write_ranks
+from recbole_sda.locks import alone
 from recbole_sda.memory import peak, reset_peak
 from recbole_sda.model.activation import use_fused_gelu
 from recbole_sda.model.item_features import item_tokens
@@ -24,6 +25,8 @@ from recbole_sda.model.propagation import use_fast_products
 from recbole_sda.model.table import model_class
 from recbole_sda.results import (
     CONFIG,
+    LOCK,
+    UNCHOSEN,
     environment,
     log_to,
     make_run_dir,
@@ -41,6 +44,11 @@ logger = logging.getLogger(__name__)
 
 # Keys that may change when a run goes on: how long it trains, and what its result does not depend on.
 RESUMABLE = {"epochs", "stopping_step", "data_path", *MACHINE_KEYS}
+# Keys that may change when a run is evaluated again: none of them is one of training.
+EVALUATION = {
+    "eval_args", "eval_batch_size", "eval_negatives_seed", "metrics", "topk", "valid_metric", "metric_decimal_place",
+    "tail_items", "short_users", "repeatable", "data_path", *MACHINE_KEYS,
+}  # fmt: skip
 
 Rankings = Dict[str, Optional[Ranking]]
 
@@ -138,13 +146,20 @@ def _epochs(run_dir: Path) -> List[dict]:
     return [line for line in read_history(run_dir) if line["phase"] == "train"]
 
 
+def _selection(run_dir: Path) -> str:
+    """Say what chose the epoch of a run: its own metric, whatever it is evaluated by now."""
+    if not any(line["phase"] == "valid" for line in read_history(run_dir)):
+        return UNCHOSEN
+    return f"{_settings_of(run_dir)['valid_metric']} on validation data"
+
+
 def _result(run: Run, valid_result, test_result, rankings: Rankings) -> Dict[str, Any]:
     config, model = run.config, run.model
     return {
         "model": config["model"],
         "dataset": config["dataset"],
         "miniature": config["dataset"].endswith(SAMPLE_SUFFIX),
-        "protocol": protocol(config, run.data.dataset.item_num - 1),
+        "protocol": protocol(config, run.data.dataset.item_num - 1, _selection(run.run_dir)),
         "valid": None if valid_result is None else {k: float(v) for k, v in valid_result.items()},
         "test": {k: float(v) for k, v in test_result.items()},
         "groups": {
@@ -204,13 +219,22 @@ def _finish(built: Run) -> Dict[str, Any]:
 
 @contextmanager
 def _in_run_folder(run_dir: Path) -> Iterator[None]:
-    """Inside, messages go to the folder's log. A folder whose run ended before its first epoch is removed."""
+    """Inside, this process alone is at the folder, and messages go to its log.
+
+    A folder whose run ended before its first epoch is removed.
+    """
     if not parallel.is_main():
         yield
         return
-    try:
+    with alone(run_dir / LOCK, f"{run_dir}: another process is at this run"), _removed_if_nothing_came(run_dir):
         with log_to(run_dir):
             yield
+
+
+@contextmanager
+def _removed_if_nothing_came(run_dir: Path) -> Iterator[None]:
+    try:
+        yield
     except (InputError, KeyboardInterrupt) as error:
         if not (run_dir / LAST).is_file():
             shutil.rmtree(run_dir)
@@ -244,6 +268,17 @@ def open_run(run_dir, overrides: Optional[Dict[str, Any]] = None) -> Run:
     return build(config, run_dir)
 
 
+def _refuse_others(flag: str, run_dir: Path, overrides: Optional[Dict[str, Any]], allowed: Set[str]) -> None:
+    """Refuse to change a key of a run that is not among those that may change."""
+    made = _settings_of(run_dir)
+    for key, value in (overrides or {}).items():
+        if key not in allowed and value != made.get(key):
+            raise InputError(
+                f"{flag}={run_dir}: {key} is {made.get(key)!r} there and stays so, not {value!r}; what may change is "
+                f"{', '.join(sorted(allowed))}. Another run is made without {flag}"
+            )
+
+
 def load(run_dir, overrides: Optional[Dict[str, Any]] = None) -> Run:
     """Open a run folder with the weights of its best epoch, ready for ``run.trainer.evaluate`` or ``run.model``."""
     run = open_run(run_dir, overrides)
@@ -259,11 +294,15 @@ def evaluate(run_dir, overrides: Optional[Dict[str, Any]] = None) -> Dict[str, A
 
     Args:
         run_dir: the run folder.
-        overrides: keys that win over the run's configuration; a split with another training part is refused.
+        overrides: keys of :data:`EVALUATION`; a split with another training part is refused.
 
     Returns:
         What :func:`run` returns.
+
+    Raises:
+        InputError: a key is of training, or the folder's weights do not belong to the data at hand.
     """
+    _refuse_others("--load", Path(run_dir), overrides, EVALUATION)
     run = load(run_dir, overrides)
     result, _ = _evaluate(run)
     if parallel.is_main():
@@ -311,13 +350,7 @@ def resume(run_dir, overrides: Optional[Dict[str, Any]] = None) -> Dict[str, Any
         InputError: the folder is no run, does not fit the data at hand, or a key would make another run of it.
     """
     run_dir = Path(run_dir)
-    made = _settings_of(run_dir)
-    for key, value in (overrides or {}).items():
-        if key not in RESUMABLE and value != made.get(key):
-            raise InputError(
-                f"--resume={run_dir}: {key} is {made.get(key)!r} there and stays so, not {value!r}; what may change is "
-                f"{', '.join(sorted(RESUMABLE))}. Another run is made without --resume"
-            )
+    _refuse_others("--resume", run_dir, overrides, RESUMABLE)
     if not (run_dir / LAST).is_file():
         raise InputError(f"{run_dir} has no {LAST}: the run ended before its first epoch; start it anew")
     with _in_run_folder(run_dir):

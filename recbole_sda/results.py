@@ -19,7 +19,8 @@ from recbole_sda.errors import InputError
 from recbole_sda.features.store import library_versions
 from recbole_sda.files import whole
 
-CONFIG, METRICS, LOG = "config.yaml", "metrics.json", "run.log"
+CONFIG, METRICS, LOG, LOCK = "config.yaml", "metrics.json", "run.log", ".lock"
+UNCHOSEN = "no validation, the last is kept"  # what chose the epoch where nothing did
 
 
 def make_run_dir(config) -> Path:
@@ -113,7 +114,7 @@ def describe_mode(mode: str) -> str:
 
 def describe_loss(config) -> str:
     """Say in words what the recommendation loss is."""
-    loss = config["loss_type"] or "the model's own"
+    loss = "the model's own" if "loss_type" in config.ignored_keys else config["loss_type"] or "the model's own"
     if config["popularity_adjustment"]:
         loss += f" with popularity adjustment {config['popularity_adjustment']:g}"
     if config["softmax_negatives"] is None:
@@ -121,8 +122,8 @@ def describe_loss(config) -> str:
     return f"{loss} against {config['softmax_negatives']} sampled items ({config['softmax_proposal']}), log-Q corrected"
 
 
-def protocol(config, n_items: int) -> Dict[str, Any]:
-    """Return what must stand beside every number of a run."""
+def protocol(config, n_items: int, selection: str) -> Dict[str, Any]:
+    """Return what must stand beside every number of a run; ``selection`` says what chose the epoch."""
     mode = config["eval_args"]["mode"]
     if config["benchmark_filename"]:
         split = f"given files ({', '.join(config['benchmark_filename'])})"
@@ -134,7 +135,7 @@ def protocol(config, n_items: int) -> Dict[str, Any]:
         "evaluation": {phase: describe_mode(mode[phase]) for phase in ("valid", "test")},
         "repeatable": config["repeatable"],
         "items": n_items,
-        "selection": f"{config['valid_metric']} on validation data",
+        "selection": selection,
         "seed": config["seed"],
     }
 
@@ -178,12 +179,13 @@ def result_table(result: Dict[str, Any]) -> str:
     for name, value in result["test"].items():
         valid = (result["valid"] or {}).get(name)
         table.add_row([name, "-" if valid is None else f"{valid:.4f}", f"{value:.4f}"])
+    chosen = f"chosen by {rules['selection']}" if rules["selection"] != UNCHOSEN else f"({UNCHOSEN})"
     title = f"{result['model']} on {result['dataset']}" + ("  (built-in miniature)" if result["miniature"] else "")
     control = "  control: shuffled features\n" if (result.get("features") or {}).get("shuffled") else ""
     return (
         f"{title}\n"
         f"  loss {rules['loss']} | {rules['split']} | {evaluation} over {rules['items']} items\n"
-        f"  seed {rules['seed']} | epoch {result['best_epoch']} of {result['epochs_run']} chosen by {rules['selection']}\n"
+        f"  seed {rules['seed']} | epoch {result['best_epoch']} of {result['epochs_run']} {chosen}\n"
         f"{control}{table.draw()}{_group_lines(result)}"
     )
 

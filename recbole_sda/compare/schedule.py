@@ -14,7 +14,7 @@ from recbole_sda.config import MACHINE_KEYS
 from recbole_sda.errors import InputError
 from recbole_sda.locks import alone
 from recbole_sda.ray_session import check_room, on_this_worker, ray_session
-from recbole_sda.results import CONFIG, LOG, start_logging
+from recbole_sda.results import CONFIG, LOCK, LOG, start_logging
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ def _run(cell: Cell) -> None:
         quick_start.resume(cell.folder, machine)
         return
     if cell.folder.is_dir() and any(cell.folder.iterdir()):  # a run that ended before its first epoch
-        if not (cell.folder / CONFIG).is_file() and {path.name for path in cell.folder.iterdir()} - {LOG}:
+        if not (cell.folder / CONFIG).is_file() and {path.name for path in cell.folder.iterdir()} - {LOG, LOCK}:
             raise InputError(f"{cell.folder} exists and is not a run folder; choose another --out, or remove it")
         shutil.rmtree(cell.folder)
     quick_start.run(cell.row.model, cell.dataset, (), {**cell.keys, "run_dir": str(cell.folder)})

@@ -253,8 +253,8 @@ def notes(found: Dict[str, Any]) -> str:
     return (
         f"Mean ± sample deviation over seeds; in brackets the gain over the row's base. *: Wilcoxon signed-rank over users "
         f"(each user's metric averaged over the seeds), p < {LEVEL:g} after {found['correction']} correction over the "
-        f"{found['comparisons']} comparisons of this table.{against} The intervals are bootstrap intervals over users; they do not hold "
-        "the variation of seeds, which the deviation shows. Tail items: by training interactions."
+        f"{found['comparisons']} comparisons of this table.{against} The intervals are bootstrap intervals over users; "
+        "they do not hold the variation of seeds, which the deviation shows. Tail items: by training interactions."
     )
 
 

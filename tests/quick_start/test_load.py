@@ -24,6 +24,19 @@ def test_evaluate_again_under_another_protocol(finished, comparable):
     assert len(list(folder.glob("evaluation-*.json"))) >= 1
 
 
+@pytest.mark.parametrize("key, value", [("seed", 3), ("loss_type", "BPR"), ("softmax_negatives", 5), ("k", 3)])
+def test_what_was_trained_is_not_changed_by_evaluation(finished, key, value):
+    with pytest.raises(
+        InputError, match=f"--load=.*: {key} is .* there and stays so, not .*; what may change is data_path, "
+    ):
+        quick_start.evaluate(finished[1], {key: value})
+
+
+def test_the_epochs_choice_is_that_of_the_run(finished):
+    again = quick_start.evaluate(finished[1], {"valid_metric": "Hit@5", "topk": [5]})
+    assert again["protocol"]["selection"] == "NDCG@10 on validation data" and "hit@10" not in again["test"]
+
+
 @pytest.mark.parametrize("changes", [{"split": {"RS": [0.5, 0.25, 0.25]}}, {"split": {"LS": "test_only"}}])
 def test_no_evaluation_on_what_was_trained_on(finished, changes):
     with pytest.raises(InputError, match="was trained on other training interactions than tiny has now with these"):

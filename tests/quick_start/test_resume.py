@@ -6,6 +6,7 @@ import torch
 from recbole_sda import quick_start
 from recbole_sda.checkpoint import BEST, LAST, load_checkpoint
 from recbole_sda.errors import InputError
+from recbole_sda.locks import alone
 from recbole_sda.trainer import RunTrainer
 
 
@@ -64,6 +65,13 @@ def test_a_resumed_run_keeps_its_settings(finished, key, value, keys):
         quick_start.resume(folder, {"epochs": keys["epochs"] + 1, key: value})
     assert {path: path.read_bytes() for path in before} == before
     quick_start.load(folder)
+
+
+def test_one_process_is_at_a_run(finished, keys):
+    _, folder = finished
+    with alone(folder / ".lock", ""), pytest.raises(InputError, match="whole: another process is at this run"):
+        quick_start.resume(folder, {"epochs": keys["epochs"] + 1})
+    quick_start.resume(folder, {"epochs": keys["epochs"] + 1})
 
 
 def test_a_history_cut_short_by_a_crash(finished, history, keys):

@@ -72,6 +72,7 @@ def test_mixed_precision(model, keys, tmp_path, history):
 @pytest.mark.parametrize("split", [{"LS": "test_only"}, {"RS": [0.8, 0, 0.2]}])
 def test_a_split_without_validation(model, split, keys):
     result = quick_start.run(model, "tiny", (), {**keys, "eval_args": {"split": split}})
+    assert result["protocol"]["selection"] == "no validation, the last is kept"
     assert result["valid"] is None and list(result["groups"]) == ["test"] and result["best_epoch"] == keys["epochs"]
     assert quick_start.evaluate(result["run_dir"])["test"] == result["test"]
 
