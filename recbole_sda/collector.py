@@ -1,5 +1,6 @@
 """RecBole's collector of evaluation results, without a matrix of users by items beside the scores."""
 
+import copy
 from typing import Dict, List, NamedTuple
 
 import numpy as np
@@ -31,6 +32,8 @@ class TopKCollector(Collector):
     def __init__(self, config):
         super().__init__(config)
         self.ranking = Ranking(Cases.join([]), {})
+        self._register, self._other_needs = self.register, copy.copy(self.register)
+        vars(self._other_needs).update({"rec.topk": False, "rec.items": False})
         self._begin()
 
     def _begin(self) -> None:
@@ -40,6 +43,8 @@ class TopKCollector(Collector):
 
     def _keep(self, scores, interaction, row, item, rank) -> None:
         users = interaction[self.config["USER_ID_FIELD"]] if self.config["USER_ID_FIELD"] in interaction else ()
+        if len(users) > len(scores):  # a sample per candidate, those of a list together
+            users = torch.unique_consecutive(users)
         if len(users) != len(scores):
             return
         columns = (row + self._rows, users.to(row.device)[row], item, rank)
@@ -58,15 +63,20 @@ class TopKCollector(Collector):
         return super().get_data_struct()
 
     def eval_batch_collect(self, scores_tensor, interaction, positive_u, positive_i):
-        row = rank = None
-        if scores_tensor.dim() == 2 and positive_u is not None:
-            row, item = positive_u.to(scores_tensor.device), positive_i.to(scores_tensor.device)
-            rank = apart(row, ranks_of(scores_tensor, row, item))
-            self._keep(scores_tensor, interaction, row, item, rank)
-        whole = any(self.register.need(key) for key in ("rec.meanrank", "rec.score", "data.label"))
-        if whole or not self.register.need("rec.topk"):
+        ranked = scores_tensor.dim() == 2 and positive_u is not None
+        if ranked:
+            self._rank(scores_tensor, interaction, positive_u, positive_i)
+        self.register = self._other_needs if ranked else self._register
+        try:
             super().eval_batch_collect(scores_tensor, interaction, positive_u, positive_i)
-            return
+        finally:
+            self.register = self._register
+
+    def _rank(self, scores_tensor, interaction, positive_u, positive_i) -> None:
+        """Keep the ranks of the right items, and what metrics need of the top k."""
+        row, item = positive_u.to(scores_tensor.device), positive_i.to(scores_tensor.device)
+        rank = apart(row, ranks_of(scores_tensor, row, item))
+        self._keep(scores_tensor, interaction, row, item, rank)
         n_users, n_items = scores_tensor.shape
         top = scores_tensor.topk(max(self.topk), dim=-1).indices
         self._count(top, n_items)
@@ -74,6 +84,7 @@ class TopKCollector(Collector):
         inside = rank <= hits.shape[1]
         hits[row[inside], rank[inside] - 1] = 1  # not where `top` has the item: among equal scores that is chance
         n_positives = torch.bincount(row, minlength=n_users).unsqueeze(1)
-        self.data_struct.update_tensor("rec.topk", torch.cat([hits, n_positives.int()], dim=1))
+        if self.register.need("rec.topk"):
+            self.data_struct.update_tensor("rec.topk", torch.cat([hits, n_positives.int()], dim=1))
         if self.register.need("rec.items"):
             self.data_struct.update_tensor("rec.items", top)

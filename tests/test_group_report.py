@@ -43,6 +43,28 @@ def test_ranks_give_the_metrics_of_recboles_evaluator(tiny_keys, tmp_path, model
     assert ("spread" in groups) == (run.config["eval_args"]["mode"]["test"] == "full")
 
 
+@pytest.mark.parametrize("model", ["Pop", "BPR"])
+def test_other_metrics_change_nothing(tiny_keys, tmp_path, model):
+    """GAUC needs whole scores, which RecBole collects; ties stay against the right item, and the spread is counted."""
+    keys = {**tiny_keys, "runs_path": str(tmp_path), "epochs": 1}
+    plain, both = (quick_start.run(model, "tiny", (), {**keys, "metrics": m}) for m in (METRICS, [*METRICS, "GAUC"]))
+    assert {name: both["test"][name] for name in plain["test"]} == plain["test"] and 0 < both["test"]["gauc"] < 1
+    assert both["groups"] == plain["groups"] and "spread" in both["groups"]["test"]
+
+
+@pytest.mark.parametrize("mode", ["full", "uni5"])
+def test_context_models_have_groups(tiny_keys, tmp_path, mode):
+    """They are asked about a candidate at a time."""
+    negatives = {"distribution": "uniform", "sample_num": 1}
+    keys = {**tiny_keys, "runs_path": str(tmp_path), "epochs": 1, "train_neg_sample_args": negatives}
+    result = quick_start.run("FM", "tiny", (), {**keys, "eval_args": {"mode": mode}})
+    table = pd.read_parquet(f"{result['run_dir']}/{RANKS.format(phase='test')}")
+    assert table["user_id"].nunique() == len(table) == 43
+    assert np.isclose((table["rank"] <= 5).mean(), result["test"]["hit@5"], atol=1e-6)
+    users = result["groups"]["test"]["users"]
+    assert users["short"]["cases"] + users["long"]["cases"] == 43
+
+
 def test_counts_are_of_the_training_part(tiny_keys, tmp_path, data_path):
     result = quick_start.run("SASRec_SDA", "tiny", (), {**tiny_keys, "runs_path": str(tmp_path), "epochs": 1})
     run = quick_start.load(result["run_dir"])

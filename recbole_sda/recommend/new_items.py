@@ -1,5 +1,6 @@
 """Items that came after training: embedded from their features alone, and scored beside the others."""
 
+import logging
 from contextlib import contextmanager
 from typing import Iterator, List, NamedTuple, Sequence
 
@@ -11,6 +12,8 @@ from recbole_sda.features.light import LIGHT
 from recbole_sda.features.store import FeatureStore
 from recbole_sda.features.views import view_of_others
 from recbole_sda.model.item_features import item_tokens
+
+logger = logging.getLogger(__name__)
 
 
 class NewItems(NamedTuple):
@@ -47,12 +50,21 @@ def embed_new_items(run, store: FeatureStore) -> NewItems:
     rows = [row for row, token in enumerate(store.item_ids) if token not in known]
     if not rows:
         raise InputError(f"{store.path} holds no item that the run's data set lacks")
+    present = torch.stack([store.present(name) for name in model.modality_names])
+    blank = [store.item_ids[row] for row in rows if not present[:, row].any()]
+    if blank:
+        logger.warning(
+            "%d new items without any vector of %s are left out: %s",
+            len(blank), " and ".join(model.modality_names), ", ".join(blank[:5]) + ", ..." * (len(blank) > 5),
+        )  # fmt: skip
+        rows = [row for row in rows if present[:, row].any()]
+    if not rows:
+        raise InputError(f"{store.path}: no new item has a vector of {' or '.join(model.modality_names)}")
     steps = model.feature_record["views"]
     device = model.items.present.device
     features = [view_of_others(trained_on, store, name, steps)[rows].to(device) for name in model.modality_names]
-    present = torch.stack([store.present(name)[rows] for name in model.modality_names]).to(device)
     with torch.no_grad():
-        _, embeddings = model.items.encoder.eval()(features, present)
+        _, embeddings = model.items.encoder.eval()(features, present[:, rows].to(device))
     return NewItems([store.item_ids[row] for row in rows], embeddings)
 
 
@@ -94,18 +106,24 @@ def check_same_space(ours: FeatureStore, others: FeatureStore, modalities: Seque
 def extended(model, new: NewItems) -> Iterator[None]:
     """Inside, the model's item table ends with the new items, so that it scores them too.
 
-    A model with a bias per item (BERT4Rec) gives new items the median bias.
+    A model with a bias per item (BERT4Rec, TransRec) gives new items the median bias.
     """
-    items, n_new = model.items, len(new.ids)
-    first = items.num_embeddings
-    bias, n_items = getattr(model, "output_bias", None), model.n_items
-    with items.with_more_rows(new.embeddings):
+    n_rows, longer = model.items.num_embeddings + len(new.ids), {}
+
+    def with_median(bias: Tensor) -> Tensor:
+        more = bias.new_full((n_rows - len(bias), *bias.shape[1:]), float(bias.median()))
+        return torch.cat([bias.detach(), more])
+
+    if hasattr(model, "output_bias"):
+        longer = {"n_items": n_rows, "output_bias": nn.Parameter(with_median(model.output_bias), requires_grad=False)}
+    elif isinstance(getattr(model, "bias", None), nn.Embedding):
+        longer = {"bias": nn.Embedding.from_pretrained(with_median(model.bias.weight))}
+    trained = {name: getattr(model, name) for name in longer}
+    with model.items.with_more_rows(new.embeddings):
         try:
-            if bias is not None:
-                model.n_items = first + n_new
-                more = bias.new_full((first + n_new - len(bias),), float(bias.median()))
-                model.output_bias = nn.Parameter(torch.cat([bias.detach(), more]), requires_grad=False)
+            for name, value in longer.items():
+                setattr(model, name, value)
             yield
         finally:
-            if bias is not None:
-                model.n_items, model.output_bias = n_items, bias
+            for name, value in trained.items():
+                setattr(model, name, value)

@@ -37,12 +37,11 @@ class Line:
 
     def group(self, what: str, name: str, metric: str) -> float:
         """Return a group's metric on test data, mean over seeds; nan without cases."""
-        values = [result["groups"]["test"][what][name].get(metric, np.nan) for result in self.results]
-        return float(np.mean(values))
+        return float(np.mean([_group(result, what, name).get(metric, np.nan) for result in self.results]))
 
     def cases(self, what: str, name: str) -> int:
         """Return how many cases a group has."""
-        return self.results[0]["groups"]["test"][what][name]["cases"]
+        return _group(self.results[0], what, name).get("cases", 0)
 
     def curve(self, phase: str, key: str) -> List[tuple]:
         """Return per seed the epochs (from 1) and values of a figure of the history; seeds without it are left out."""
@@ -52,6 +51,11 @@ class Line:
             if points:
                 found.append(tuple(zip(*points)))
         return found
+
+
+def _group(result: Dict[str, Any], what: str, name: str) -> Dict[str, Any]:
+    """Return a group's test metrics; empty where an evaluation without lists (``labeled``) has no groups."""
+    return result["groups"].get("test", {}).get(what, {}).get(name, {})
 
 
 @dataclass

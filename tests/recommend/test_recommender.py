@@ -85,17 +85,19 @@ def test_repeats_are_a_choice(trained, data_path):
         next(Recommender(trained("SASRec_SDA")).top(k=38))
 
 
-def new_store(data_path, tmp_path, encoder=None):
+def new_store(data_path, tmp_path, encoder=None, blank=()):
     """Write a store with three new items, of which the first is a copy of i3 and the second of i5, and one known item."""
     old = FeatureStore(data_path / "tiny/features/random")
     rows = [old.item_ids.index(item) for item in ("i3", "i5", "i8", "i9")]
     features = {name: old.matrix(name)[rows].numpy() for name in old.modalities}
     present = {name: old.present(name)[rows].numpy() for name in old.modalities}
+    for name in present:
+        present[name][list(blank)] = False
     record = {"encoder": encoder or old.manifest["encoder"]}
     return write_store(tmp_path / "new", ["new3", "new5", "new8", "i9"], features, present, record)
 
 
-@pytest.mark.parametrize("model", ["SASRec_SDA", "BERT4Rec_SDA", "GRU4Rec_SDA", "BPR_SDA"])
+@pytest.mark.parametrize("model", ["SASRec_SDA", "BERT4Rec_SDA", "GRU4Rec_SDA", "BPR_SDA", "TransRec_SDA"])
 @pytest.mark.parametrize("views", ["[center,l2]", "[whiten:4]"])
 def test_a_new_item_with_the_features_of_a_known_one_gets_its_score(trained, data_path, tmp_path, model, views):
     """Where features alone make the embedding."""
@@ -107,8 +109,11 @@ def test_a_new_item_with_the_features_of_a_known_one_gets_its_score(trained, dat
     table = pd.concat(recommender.top(k=39))
     scores = table.pivot(index="user_id", columns="item_id", values="score")
     bias = dict.fromkeys(("i3", "i5", "i8"), 0.0)
-    if model.startswith("BERT4Rec"):  # a new item has the median bias, not its twin's
+    if model == "BERT4Rec_SDA":  # a new item has the median bias, not its twin's
         values = recommender.model.output_bias.detach()
+    if model == "TransRec_SDA":
+        values = recommender.model.bias.weight.detach().flatten()
+    if model in ("BERT4Rec_SDA", "TransRec_SDA"):
         bias = {item: float(values[recommender.items.tolist().index(item)] - values.median()) for item in bias}
     for new, twin in (("new3", "i3"), ("new5", "i5"), ("new8", "i8")):
         both = scores[[new, twin]].dropna()
@@ -131,6 +136,16 @@ def test_a_new_item_with_the_features_of_a_known_one_gets_its_score(trained, dat
 def test_models_that_cannot_say_so(trained, data_path, tmp_path, model, message):
     with pytest.raises(InputError, match=message):
         next(Recommender(trained(model), new_items=str(new_store(data_path, tmp_path))).top(k=3))
+
+
+def test_new_items_without_any_vector_are_left_out(trained, data_path, tmp_path, caplog):
+    """They would all be embedded alike, and could stand before all others."""
+    run = trained("BPR_SDA", id_embedding="none")
+    recommender = Recommender(run, new_items=str(new_store(data_path, tmp_path, blank=[0, 2])))
+    assert recommender.new.ids == ["new5"]
+    assert "2 new items without any vector of image and text are left out: new3, new8" in caplog.text
+    with pytest.raises(InputError, match="no new item has a vector of image or text"):
+        Recommender(run, new_items=str(new_store(data_path, tmp_path / "b", blank=[0, 1, 2])))
 
 
 def test_stores_of_another_encoder_are_refused(trained, data_path, tmp_path):
