@@ -44,12 +44,11 @@ def check_evaluation(evaluation: Dict[str, Any]) -> None:
             raise InputError(f"eval_args: unknown key {key!r}; allowed are {known}.{nearest(key, EVALUATION_KEYS)}")
     split, mode = evaluation["split"], evaluation["mode"]
     shares = split.get("RS") if isinstance(split, dict) else None
-    ratio = (
-        isinstance(shares, list) and len(shares) == 3 and all(isinstance(x, (int, float)) and x >= 0 for x in shares)
-    )
+    ratio = isinstance(shares, list) and len(shares) == 3 and all(isinstance(x, (int, float)) and x >= 0 for x in shares)
+    ratio = ratio and sum(shares) > 0
     if not isinstance(split, dict) or len(split) != 1 or not (ratio or split.get("LS") in LEAVE_OUT):
         raise InputError(
-            f"eval_args: split={split!r}: expected {{RS: [train, valid, test]}} with three shares, or {{LS: ...}} with one of "
+            f"eval_args: split={split!r}: expected {{RS: [train, valid, test]}} with three shares that are not all 0, or {{LS: ...}} with one of "
             f"{', '.join(LEAVE_OUT)}"
         )
     for one in mode.values() if isinstance(mode, dict) else [mode]:

@@ -155,6 +155,7 @@ def test_time_column_is_loaded_for_sequential_models(build):
         ({"valid_metric": "Recall@10"}, "valid_metric='Recall@10' is not measured"),
         ({"eval_args": {"splitt": {"RS": [8, 1, 1]}}}, "eval_args: unknown key 'splitt'.*Did you mean 'split'"),
         ({"eval_args": {"split": {"RS": [8, 1]}}}, "eval_args: split=.*three shares"),
+        ({"eval_args": {"split": {"RS": [0, 0, 0]}}}, "eval_args: split=.*three shares that are not all 0"),
         ({"eval_args": {"split": {"LS": "both"}}}, "eval_args: split=.*valid_and_test, valid_only, test_only"),
         ({"eval_args": {"mode": "uni"}}, "eval_args: mode='uni': allowed are full"),
     ],

@@ -26,6 +26,10 @@ FREE_KEYS = {*MACHINE_KEYS, *FOLDER_KEYS}
 OWN_KEYS = {"seed": "seeds", "dataset": "datasets", "model": "models"}
 
 
+def _names_a_row(value: Any) -> bool:
+    return isinstance(value, dict) and set(value) == {"row"}
+
+
 @dataclass(frozen=True)
 class Row:
     """A line of the table.
@@ -45,7 +49,7 @@ class Row:
     @property
     def needs(self) -> List[str]:
         """Names of the rows whose runs come first."""
-        return [value["row"] for value in self.keys.values() if isinstance(value, dict) and set(value) == {"row"}]
+        return [value["row"] for value in self.keys.values() if _names_a_row(value)]
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,9 @@ class Cell:
         made = read_yaml(self.folder / CONFIG)
         for values in (planned, made):
             values["data_path"] = str(Path(values["data_path"]).resolve())
+            for key, value in self.row.keys.items():
+                if _names_a_row(value) and values.get(key):  # the folder of all may have been moved
+                    values[key] = "/".join(Path(values[key]).parts[-3:])
         differing = sorted(key for key in {*planned, *made} - FREE_KEYS if planned.get(key) != made.get(key))
         if differing:
             changes = ", ".join(f"{key} {made.get(key)!r} -> {planned.get(key)!r}" for key in differing[:5])
@@ -147,8 +154,8 @@ class Plan:
         """Return one run."""
         keys = {**self.keys, **self.dataset_keys.get(dataset, {}), **row.keys, "seed": seed}
         for key, value in row.keys.items():
-            if isinstance(value, dict) and set(value) == {"row"}:
-                keys[key] = str(self._folder(value["row"], dataset, seed))
+            if _names_a_row(value):
+                keys[key] = str(self._folder(value["row"], dataset, seed).resolve())
         return Cell(row, dataset, seed, self._folder(row.name, dataset, seed), keys)
 
     def _folder(self, row: str, dataset: str, seed: int) -> Path:
@@ -178,7 +185,8 @@ def read_plan(path, out, changes: Optional[Dict[str, Any]] = None) -> Plan:
         path: the YAML file.
         out: folder of the runs.
         changes: ``datasets``, ``seeds`` or ``metrics`` instead of the file's; ``models``, names of its rows, to which
-            those that they are compared with or need come by themselves; any other key is one of all runs.
+            those that they are compared with or need come by themselves; any other key is one of all runs, which wins over
+            the file's ``keys`` and ``dataset_keys``, not over a row's own.
 
     Raises:
         InputError: something in the file is missing, unknown or does not fit.
@@ -189,38 +197,45 @@ def read_plan(path, out, changes: Optional[Dict[str, Any]] = None) -> Plan:
         if key in given:
             values[key] = given.pop(key)
     chosen = given.pop("models", None)
-    for source in (given, values.get("keys") or {}, *(values.get("dataset_keys") or {}).values()):
-        _refuse_own_keys(path, source)
     for key in values:
         if key not in KEYS:
             raise InputError(f"{path}: unknown key {key!r}; allowed are {', '.join(KEYS)}.{nearest(key, KEYS)}")
     for key in ("datasets", "seeds", "models"):
-        if not values.get(key):
+        if values.get(key) in (None, [], {}, ""):
             raise InputError(f"{path}: {key} is missing or empty")
+    keys, dataset_keys = (_mapping(path, key, values.get(key)) for key in ("keys", "dataset_keys"))
+    dataset_keys = {name: _mapping(path, f"dataset_keys: {name}", of) for name, of in dataset_keys.items()}
+    for source in (given, keys, *dataset_keys.values()):
+        _refuse_own_keys(path, source)
     datasets, seeds = _names(path, "datasets", values["datasets"]), _seeds(path, values["seeds"])
     correction = values.get("correction", "holm")
-    if correction not in CORRECTIONS:
+    if not isinstance(correction, str) or correction not in CORRECTIONS:
         raise InputError(f"{path}: correction={correction!r}: allowed are {', '.join(CORRECTIONS)}")
     metrics = _names(path, "metrics", values.get("metrics", ["hit@10", "ndcg@10"]))
     cutoffs(metrics)  # a wrong name is reported before the first run
-    dataset_keys = values.get("dataset_keys") or {}
     for name in dataset_keys:
         if name not in datasets and "datasets" not in (changes or {}):
             raise InputError(f"{path}: dataset_keys: {name!r} is not in datasets.{nearest(name, datasets)}")
     rows = _rows(path, values["models"])
     return Plan(
-        title=values.get("title") or Path(path).stem,
-        about=" ".join((values.get("about") or "").split()),
+        title=str(values.get("title") or Path(path).stem),
+        about=" ".join(str(values.get("about") or "").split()),
         rows=rows,
         chosen=None if chosen is None else _chosen(rows, _names(path, "models", chosen)),
         datasets=datasets,
         seeds=seeds,
-        keys={**(values.get("keys") or {}), **given},
-        dataset_keys=dataset_keys,
+        keys={**keys, **given},
+        dataset_keys={name: {k: v for k, v in of.items() if k not in given} for name, of in dataset_keys.items()},
         metrics=metrics,
         correction=correction,
         out=Path(out),
     )
+
+
+def _mapping(path, what: str, value: Any) -> Dict[str, Any]:
+    if not isinstance(value or {}, dict):
+        raise InputError(f"{path}: {what}: expected `key: value`, found {value!r}")
+    return value or {}
 
 
 def _refuse_own_keys(path, keys: Dict[str, Any]) -> None:
@@ -256,8 +271,14 @@ def _rows(path, models: Any) -> Tuple[Row, ...]:
             raise InputError(
                 f"{path}: models: {name}: {unknown} is not allowed here; allowed are {', '.join(ROW_KEYS)}"
             )
-        _refuse_own_keys(path, row.get("keys"))
-        rows[str(name)] = Row(str(name), row.get("model", str(name)), row.get("base"), dict(row.get("keys") or {}))
+        keys = _mapping(path, f"models: {name}: keys", row.get("keys"))
+        _refuse_own_keys(path, keys)
+        named = {"model": row.get("model", str(name)), "base": row.get("base")}
+        named |= {f"keys: {key}": value["row"] for key, value in keys.items() if _names_a_row(value)}
+        for what, value in named.items():
+            if not isinstance(value, str) and (what != "base" or value is not None):
+                raise InputError(f"{path}: models: {name}: {what}: expected a name, found {value!r}")
+        rows[str(name)] = Row(str(name), named["model"], named["base"], dict(keys))
     for row in rows.values():
         for other in [*row.needs, *([row.base] if row.base else [])]:
             if other == row.name:

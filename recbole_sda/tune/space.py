@@ -140,6 +140,8 @@ def _domain(path: Path, key: str, given: Any) -> Domain:
         if not numbers or values[0] >= values[1] or (kind == "loguniform" and values[0] <= 0):
             lowest = ", both above 0" if kind == "loguniform" else ""
             raise InputError(f"{path}: {key}: {kind}={values!r}: expected numbers, the lower one first{lowest}")
+    if kind == "choice":  # 0.1 and 0.10 are one
+        values = list({repr(value): value for value in values}.values())
     return Domain(kind, values)
 
 

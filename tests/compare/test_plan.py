@@ -46,6 +46,8 @@ def test_the_command_line_changes_a_plan(tmp_path):
     plan = read_plan(write(tmp_path), tmp_path, {"seeds": 7, "datasets": "other", "metrics": ["mrr@5"], "epochs": 1})
     assert (plan.seeds, plan.datasets, plan.metrics) == ((7,), ("other",), ("mrr@5",))
     assert plan.cells()[0].keys["epochs"] == 1
+    given = read_plan(write(tmp_path), tmp_path, {"epochs": 1, "learning_rate": 0.5}).cells()
+    assert [(cell.keys["epochs"], cell.keys["learning_rate"]) for cell in given[:2]] == [(1, 0.5), (1, 0.02)]
 
 
 def test_chosen_rows_bring_those_that_they_lead_to(tmp_path):
@@ -80,6 +82,18 @@ def test_chosen_rows_bring_those_that_they_lead_to(tmp_path):
         ({"seed": [1]}, "unknown key 'seed'.*Did you mean 'seeds'"),
         ({"seeds": []}, "seeds is missing or empty"),
         ({"seeds": ["one"]}, "seeds=.*'one'.*whole numbers"),
+        ({"seeds": -1}, r"seeds=\[-1\]: expected a list of whole numbers"),
+        ({"keys": ["a"]}, "keys: expected `key: value`, found .'a'."),
+        ({"dataset_keys": ["a"]}, "dataset_keys: expected `key: value`, found"),
+        ({"dataset_keys": {"tiny": ["a"]}}, "dataset_keys: tiny: expected `key: value`, found"),
+        ({"correction": ["holm"]}, "correction=.'holm'.: allowed are"),
+        ({"models": {"BPR": {"keys": ["a"]}}}, "models: BPR: keys: expected `key: value`, found"),
+        ({"models": {"BPR": {"model": None}}}, "models: BPR: model: expected a name, found None"),
+        ({"models": {"BPR": {"base": 7}, 7: {"model": "BPR"}}}, "models: BPR: base: expected a name, found 7"),
+        (
+            {"models": {"BPR": {"keys": {"alignment_run": {"row": ["x"]}}}}},
+            "keys: alignment_run: expected a name, found",
+        ),
         ({"datasets": [3]}, "datasets=.*list of names"),
         ({"metrics": ["hit@5", "gini@5"]}, "metrics: 'gini@5': expected a name like hit@10"),
         ({"keys": {"seed": 3}}, "seed is set by the plan for each run; give seeds instead"),

@@ -128,6 +128,15 @@ def test_folders_of_other_settings_are_refused(plan_of):
         other.cells()[0].check()
 
 
+def test_a_comparison_that_moved_is_still_its_own(plan_of, tmp_path):
+    """Also where a run was aligned with another one of it."""
+    aligned = Row("aligned", "BPR_SDA", "BPR", {"alignment_run": {"row": "BPR"}, "alignment_weight": 0.1})
+    assert run_cells(plan_of(BASE, aligned).cells()) == {}
+    shutil.move(tmp_path / "out", tmp_path / "moved")
+    for cell in plan_of(BASE, aligned, out="moved").cells():
+        cell.check()
+
+
 def test_folders_of_other_vectors_or_interactions_are_refused(plan_of, tiny_keys, tmp_path, write_tiny, other_vectors):
     folder = write_tiny(tmp_path / "data")
     plan = replace(plan_of(OURS), keys={**tiny_keys, "data_path": str(tmp_path / "data")})

@@ -64,6 +64,11 @@ def test_what_is_wrong_is_said(tmp_path, text, message):
         read_space(path)
 
 
+def test_a_value_that_is_written_twice_is_tried_once(tmp_path):
+    (tmp_path / "a.yaml").write_text("samples: grid\nspace: {learning_rate: [0.1, 0.10, 1], id_shrinkage: [1, true]}")
+    assert len(read_space(tmp_path / "a.yaml").settings()) == 4
+
+
 def test_a_bad_line_of_recboles_file_is_named(tmp_path):
     path = tmp_path / "hyper.test"
     path.write_text("a choice [1]\nb chose [1]\n")
