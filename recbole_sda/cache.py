@@ -1,14 +1,14 @@
 """Tensors that are kept in a file named after all that they depend on."""
 
 import logging
-import os
-import uuid
 from pathlib import Path
 from typing import Callable, Dict, Optional
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+
+from recbole_sda.files import whole
 
 logger = logging.getLogger(__name__)
 
@@ -29,14 +29,13 @@ def kept(
     if path.is_file():
         try:
             return load_file(path)
-        except SafetensorError as error:
-            logger.warning("%s is damaged and made again (%s)", path, error)
+        except (SafetensorError, OSError) as error:
+            logger.warning("%s cannot be read and is made again (%s)", path, error)
     tensors = {name: tensor.contiguous() for name, tensor in make().items()}
-    draft = path.with_name(f".{uuid.uuid4().hex[:8]}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, draft, metadata=metadata)
-        os.replace(draft, path)
-    except OSError as error:
+        with whole(path) as draft:
+            save_file(tensors, draft, metadata=metadata)
+    except (SafetensorError, OSError) as error:
         logger.warning("%s is not written, and made again by the next run: %s", path, error)
     return tensors

@@ -68,7 +68,7 @@ def _inspect(args: argparse.Namespace) -> None:
 
     store = FeatureStore(args.store)
     encoder = store.manifest.get("encoder") or {}
-    print(f"{store.path}: {len(store.item_ids)} items, sha256 {store.features_sha256[:12]}")
+    print(f"{store.path}: {len(store.item_ids)} items, sha256 {store.sha256[:12]}")
     print("encoder: " + (", ".join(f"{k} {v}" for k, v in encoder.items() if v) or "not recorded"))
     table = Texttable(max_width=0)
     table.set_deco(Texttable.HEADER)

@@ -1,5 +1,6 @@
 """The main command: arguments to a run, with RecBole's flags and YAML values."""
 
+import os
 import sys
 import textwrap
 from typing import Any, Callable, Dict, List, NamedTuple, Optional
@@ -164,9 +165,16 @@ def _tune(given: Arguments, model: str, dataset: str) -> None:
 
 
 def guarded(action: Callable[[], None]) -> int:
-    """Run a command; return its exit status: 2 for wrong input (one line, no traceback), 130 for Ctrl-C."""
+    """Run a command; return its exit status: 2 for wrong input (one line, no traceback), 130 for Ctrl-C.
+
+    A reader that wants no more of the output, as ``| head``, ends it without a word.
+    """
     try:
         action()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python writes as it ends
+        return 141
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import uuid
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
@@ -11,6 +12,9 @@ from typing import Any, Dict, Iterator, List
 import yaml
 
 from recbole_sda.errors import InputError
+
+UMASK = os.umask(0o077)
+os.umask(UMASK)  # it is read by being set
 
 
 class YamlLoader(yaml.SafeLoader):
@@ -29,9 +33,18 @@ YamlLoader.add_implicit_resolver(
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
     """Inside, write to the path that is given; afterwards it takes the place of ``path``, which so appears whole or not at all."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    yield draft
-    os.replace(draft, path)
+    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        yield draft
+        as_new_file(draft)
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def as_new_file(path: Path) -> None:
+    """Give a file the permissions of any new one; safetensors makes files that their maker alone may read."""
+    os.chmod(path, 0o666 & ~UMASK)
 
 
 def text_lines(path) -> List[str]:

@@ -15,6 +15,7 @@ from recbole_sda.collector import Ranking
 from recbole_sda.config import MACHINE_KEYS, RunConfig
 from recbole_sda.datasets import SAMPLE_SUFFIX, Data, choose_dataset, ensure_sample, load_data
 from recbole_sda.errors import InputError
+from recbole_sda.features.store import store_path
 from recbole_sda.files import read_yaml
 from recbole_sda.group_report import RANKS, group_metrics, write_ranks
 from recbole_sda.locks import alone
@@ -22,7 +23,7 @@ from recbole_sda.memory import peak, reset_peak
 from recbole_sda.model.activation import use_fused_gelu
 from recbole_sda.model.item_features import item_tokens
 from recbole_sda.model.propagation import use_fast_products
-from recbole_sda.model.table import model_class
+from recbole_sda.model.table import model_class, reads_features
 from recbole_sda.results import (
     CONFIG,
     LOCK,
@@ -78,7 +79,10 @@ def configure(
     if chosen.endswith(SAMPLE_SUFFIX):
         parallel.from_main(lambda: ensure_sample(chosen, data_path))
     # Read again: a data set's own file, and the columns of its interaction file, take part in the configuration.
-    return RunConfig(model, chosen, config_files, overrides, source)
+    config = RunConfig(model, chosen, config_files, overrides, source)
+    if reads_features(model) and config["features"] is None:  # by name, so that another store changes nothing of this run
+        config["features"] = config.resolved["features"] = store_path(config["data_path"]).name
+    return config
 
 
 def build(config: RunConfig, run_dir: Path, with_test: bool = True) -> Run:

@@ -48,8 +48,8 @@ def check_evaluation(evaluation: Dict[str, Any]) -> None:
     ratio = ratio and sum(shares) > 0
     if not isinstance(split, dict) or len(split) != 1 or not (ratio or split.get("LS") in LEAVE_OUT):
         raise InputError(
-            f"eval_args: split={split!r}: expected {{RS: [train, valid, test]}} with three shares that are not all 0, or {{LS: ...}} with one of "
-            f"{', '.join(LEAVE_OUT)}"
+            f"eval_args: split={split!r}: expected {{RS: [train, valid, test]}} with three shares that are not all 0, or "
+            f"{{LS: ...}} with one of {', '.join(LEAVE_OUT)}"
         )
     for one in mode.values() if isinstance(mode, dict) else [mode]:
         if not re.fullmatch(r"full|labeled|(uni|pop)[1-9]\d*", str(one)):

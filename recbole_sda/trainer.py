@@ -23,7 +23,7 @@ from recbole.utils import init_seed  # isort: skip
 
 logger = logging.getLogger(__name__)
 
-FORMAT = 2  # of checkpoints
+FORMAT = 3  # of checkpoints
 HISTORY = "history.jsonl"
 OWN_STAGES = {
     "S3Rec": "is pre-trained first by a trainer of its own",
@@ -256,8 +256,11 @@ class RunTrainer:
         entropy = figures.get("cmsa/target_entropy")
         tail = "" if entropy is None else f", target entropy {entropy:.2f}"
         self._line = f"epoch {epoch_idx + 1}: {e_time - s_time:.1f}s | loss: {terms}{tail}"
-        if self._valid_data is None or self.eval_step <= 0 or (epoch_idx + 1) % self.eval_step:
+        validates = self._valid_data is not None and self.eval_step > 0
+        if not validates or (epoch_idx + 1) % self.eval_step:
             logger.info(self._line)
+            if validates and parallel.is_main():  # after an evaluation it is saved as well
+                self._save_last(epoch_idx)
         return self._line
 
     def _add_train_loss_to_tensorboard(self, epoch_idx, losses, tag="Loss/Train"):

@@ -148,3 +148,9 @@ def test_the_command_prints_the_table_with_the_protocol(data_path, tmp_path):
         and "full sort over 37 items" in done.stderr
     )
     assert "ndcg@10" in done.stderr
+
+
+def test_a_reader_that_has_enough():
+    command = f"{sys.executable} run_recbole_sda.py --help | head -1"
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.startswith("usage:") and done.stderr == "" and done.returncode in (0, 141)

@@ -32,6 +32,7 @@ from torch import Tensor
 from recbole_sda import __version__
 from recbole_sda.errors import InputError, nearest
 from recbole_sda.features.checks import DTYPES, check_ids, check_matrix
+from recbole_sda.files import as_new_file
 
 logger = logging.getLogger(__name__)
 
@@ -129,6 +130,7 @@ def write_store(
     draft.mkdir(parents=True)
     try:
         save_file(tensors, draft / FEATURES)
+        as_new_file(draft / FEATURES)
         (draft / ITEM_IDS).write_text("".join(f"{token}\n" for token in ids), encoding="utf-8")
         manifest = {
             "schema_version": SCHEMA_VERSION,
@@ -202,8 +204,13 @@ class FeatureStore:
 
     @property
     def features_sha256(self) -> str:
-        """Hash of the vectors, by which views and results name them."""
+        """Hash of the vectors, by which views name them: they are made row by row."""
         return self.manifest["sha256"][FEATURES]
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the vectors and of whose they are, by which results and checkpoints name a store."""
+        return _sha256(self.manifest)
 
     def _tensor(self, name: str) -> Tensor:
         try:
@@ -220,8 +227,10 @@ class FeatureStore:
         return self._tensor(f"{modality}.present")
 
     def check_modalities(self, names: Optional[Sequence[str]]) -> List[str]:
-        """Return ``names``, or all modalities for None; an unknown name is an InputError."""
-        for name in names or []:
+        """Return ``names``, or all modalities for None; an unknown one, or one given twice, is an InputError."""
+        for place, name in enumerate(names or []):
+            if name in names[:place]:
+                raise InputError(f"modalities={list(names)}: {name!r} stands there twice")
             if name not in self.counts:
                 known = ", ".join(self.modalities)
                 raise InputError(
@@ -273,8 +282,13 @@ def find_store(dataset_path, name: Optional[str] = None) -> FeatureStore:
 
 
 def stored_sha256(path) -> str:
-    """Return :attr:`FeatureStore.features_sha256` without opening the vectors."""
-    return _read_manifest(Path(path))["sha256"][FEATURES]
+    """Return :attr:`FeatureStore.sha256` without opening the vectors."""
+    return _sha256(_read_manifest(Path(path)))
+
+
+def _sha256(manifest: Dict[str, Any]) -> str:
+    hashes = manifest["sha256"]
+    return hashlib.sha256(f"{hashes[FEATURES]} {hashes[ITEM_IDS]}".encode()).hexdigest()
 
 
 def store_path(dataset_path, name: Optional[str] = None) -> Path:

@@ -22,7 +22,7 @@ class ItemEncoder(nn.Module):
         dims: width of each modality's features.
         out_dim: width of the item embedding.
         feature_dropout: probability of dropping a feature of the input while training, in [0, 1).
-        modality_dropout: probability that an item loses a modality in a training step, in [0, 1); one always stays.
+        modality_dropout: probability that a modality of an item is left out of a training step, in [0, 1); one always stays.
     """
 
     def __init__(self, dims: Sequence[int], out_dim: int, feature_dropout: float = 0.0, modality_dropout: float = 0.0):

@@ -105,6 +105,7 @@ def multimodal_cmsa(
     """
     pairs = list(combinations(range(len(embeddings)), 2))
     if not pairs:
+        loss.target_entropy = None
         return embeddings.sum() * 0.0
     losses, entropies = [], []
     for a, b in pairs:

@@ -31,6 +31,7 @@ class InfoNCELoss(nn.Module):
         else:
             self.register_buffer("temperature", value)
         self.normalize = normalize
+        self.target_entropy = None  # CMSA's figure: the identity has none
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """Return the loss, a float32 scalar, of x and y (batch, dim); zero for fewer than two rows."""

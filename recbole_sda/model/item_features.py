@@ -36,7 +36,7 @@ def load_item_features(config, dataset, settings: FeatureSettings) -> tuple:
     logger.info("features %s: %d items, %d without a row; %s", store.path, n_items, len(aligned.without_row), described)
     return aligned, {
         "store": str(store.path),
-        "sha256": store.features_sha256,
+        "sha256": store.sha256,
         "encoder": store.manifest.get("encoder"),
         "views": list(settings.feature_views),
         "modalities": {name: aligned.matrices[name].shape[1] for name in names},

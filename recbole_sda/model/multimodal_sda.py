@@ -59,7 +59,7 @@ class MultimodalSDA(SDALoss):
             return source
         width = min(max(source.dims), self.settings.adapted_size)
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(config["seed"]))
+            torch.default_generator.manual_seed(int(config["seed"]))  # the CPU's alone; processes differ in their GPUs'
             encoder = build_encoder(self.settings, source.dims, width)
             if isinstance(encoder, MoDAItemEncoder):
                 encoder.start_as_identity()

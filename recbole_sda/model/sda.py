@@ -1,10 +1,12 @@
 """The SDA mixin: RecBole's own model with an encoded item embedding, CMSA and alignment in its loss."""
 
+from pathlib import Path
 from typing import Optional, Tuple
 
 import torch
 from torch import nn
 
+from recbole_sda.checkpoint import LAST
 from recbole_sda.layers.item_embedding import EncodedItemEmbedding
 from recbole_sda.layers.item_encoder import ItemEncoder, LinearItemEncoder, MoDAItemEncoder
 from recbole_sda.losses.alignment import CollaborativeAlignment
@@ -55,10 +57,10 @@ class SDA(SDALoss):
         self.feature_record: Optional[dict] = None
         base = getattr(self, self.item_table)
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(config["seed"]))
+            torch.default_generator.manual_seed(int(config["seed"]))  # the CPU's alone; processes differ in their GPUs'
             setattr(self, self.item_table, self._encoded(config, dataset, base))
         self._add_cmsa()
-        self._add_alignment(dataset)
+        self._add_alignment(config, dataset)
 
     @property
     def items(self) -> EncodedItemEmbedding:
@@ -95,12 +97,13 @@ class SDA(SDALoss):
             embedding.train()
         return embedding
 
-    def _add_alignment(self, dataset) -> None:
-        settings = self.settings
+    def _add_alignment(self, config, dataset) -> None:
+        settings, dim = self.settings, self.items.embedding_dim
         if settings.alignment_weight > 0:
-            table, known = load_item_table(
-                settings.alignment_run, dataset, self.base_name, self.item_table, self.items.embedding_dim
-            )
+            if (Path(config["checkpoint_dir"]) / LAST.name).is_file():  # of this run, which holds the table
+                table, known = torch.zeros(dataset.item_num, dim), torch.zeros(dataset.item_num, dtype=torch.bool)
+            else:
+                table, known = load_item_table(settings.alignment_run, dataset, self.base_name, self.item_table, dim)
             self.alignment = CollaborativeAlignment(
                 table, known, settings.alignment_temperature, settings.alignment_normalize
             )

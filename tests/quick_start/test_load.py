@@ -1,10 +1,13 @@
 """A run's weights again: evaluation, and what they do not belong to."""
 
+import shutil
+
 import pytest
 
 from recbole_sda import quick_start
 from recbole_sda.checkpoint import BEST, load_checkpoint, save_checkpoint
 from recbole_sda.errors import InputError
+from recbole_sda.features.store import FeatureStore, write_store
 
 
 def test_load_gives_the_best_epoch(finished):
@@ -73,6 +76,41 @@ def test_weights_belong_to_their_inputs(finished):
             quick_start.load(folder, changes)
 
 
+def test_vectors_under_other_ids_are_others(tiny_keys, tmp_path, write_tiny):
+    """As when a matrix is imported again, its ids moved by one row."""
+    folder = write_tiny(tmp_path / "data")
+    keys = {**tiny_keys, "data_path": str(tmp_path / "data"), "runs_path": str(tmp_path / "runs"), "epochs": 1}
+    run_dir = quick_start.run("BPR_SDA", "tiny", (), keys)["run_dir"]
+    store = FeatureStore(folder / "features/random")
+    vectors = {name: store.matrix(name).numpy() for name in store.modalities}
+    present = {name: store.present(name).numpy() for name in store.modalities}
+    write_store(store.path, [*store.item_ids[1:], store.item_ids[0]], vectors, present, overwrite=True)
+    assert FeatureStore(store.path).features_sha256 == store.features_sha256
+    with pytest.raises(InputError, match="was trained on other features than tiny has now"):
+        quick_start.load(run_dir)
+
+
+def test_another_store_beside_it_changes_nothing(tiny_keys, tmp_path, write_tiny):
+    folder = write_tiny(tmp_path / "data")
+    keys = {**tiny_keys, "data_path": str(tmp_path / "data"), "runs_path": str(tmp_path / "runs"), "epochs": 1}
+    run_dir = quick_start.run("BPR_SDA", "tiny", (), keys)["run_dir"]
+    shutil.copytree(folder / "features/random", folder / "features/another")
+    quick_start.load(run_dir)
+    quick_start.resume(run_dir, {"epochs": 2})
+    with pytest.raises(InputError, match="holds several feature stores"):
+        quick_start.run("BPR_SDA", "tiny", (), keys)
+
+
+def test_a_run_needs_the_one_that_it_was_aligned_with_no_more(keys):
+    base = quick_start.run("BPR", "tiny", (), {**keys, "epochs": 1})["run_dir"]
+    given = {**keys, "epochs": 1, "alignment_weight": 0.1, "alignment_run": base}
+    result = quick_start.run("BPR_SDA", "tiny", (), given)
+    shutil.rmtree(base)
+    run = quick_start.load(result["run_dir"])
+    assert run.model.alignment.known[1:].all() and run.model.alignment.table[1:].abs().sum(dim=1).all()
+    quick_start.resume(result["run_dir"], {"epochs": 2})
+
+
 def test_a_controls_features_are_those_of_its_seed(keys):
     run_dir = quick_start.run("BPR_SDA", "tiny", (), {**keys, "epochs": 1, "shuffle_features": True})["run_dir"]
     quick_start.load(run_dir)
@@ -84,7 +122,7 @@ def test_a_controls_features_are_those_of_its_seed(keys):
 def test_a_checkpoint_of_another_format_is_refused(finished):
     path = finished[1] / BEST
     save_checkpoint(path, {**load_checkpoint(path), "format": 1})
-    with pytest.raises(InputError, match="best.pt is a checkpoint of format 1; this version reads 2: train anew"):
+    with pytest.raises(InputError, match="best.pt is a checkpoint of format 1; this version reads 3: train anew"):
         quick_start.load(finished[1])
 
 

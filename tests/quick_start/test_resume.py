@@ -67,6 +67,25 @@ def test_a_resumed_run_keeps_its_settings(finished, key, value, keys):
     quick_start.load(folder)
 
 
+def test_epochs_without_an_evaluation_are_kept(keys, tmp_path, monkeypatch, comparable, history):
+    """Interrupted in the third epoch of those between two evaluations."""
+    given = {**keys, "epochs": 6, "eval_step": 5}
+    whole = quick_start.run("SASRec_SDA", "tiny", (), {**given, "run_dir": str(tmp_path / "whole")})
+    train_epoch = RunTrainer._train_epoch
+
+    def interrupted(self, train_data, epoch, *args, **kwargs):
+        if epoch == 2:
+            raise KeyboardInterrupt
+        return train_epoch(self, train_data, epoch, *args, **kwargs)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt, match="go on with --resume="):
+        patch.setattr(RunTrainer, "_train_epoch", interrupted)
+        quick_start.run("SASRec_SDA", "tiny", (), {**given, "run_dir": str(tmp_path / "cut")})
+    assert len(history(tmp_path / "cut")) == 2
+    assert comparable(quick_start.resume(tmp_path / "cut")) == comparable(whole)
+    assert history(tmp_path / "cut") == history(tmp_path / "whole")
+
+
 def test_one_process_is_at_a_run(finished, keys):
     _, folder = finished
     with alone(folder / ".lock", ""), pytest.raises(InputError, match="whole: another process is at this run"):

@@ -105,6 +105,15 @@ def test_models_with_trainers_of_their_own(keys):
         quick_start.run("RaCT", "tiny", (), keys)
 
 
+def test_what_came_of_the_search_space_runs_with_one_modality(keys):
+    """InfoNCE has no target entropy; with one modality neither it nor CMSA has a pair."""
+    for teacher in ("identity", "features"):
+        given = {**keys, "epochs": 1, "cmsa_teacher": teacher, "modalities": ["text"]}
+        assert quick_start.run("BPR_SDA", "tiny", (), given)["test"]
+    with pytest.raises(InputError, match="'text' stands there twice"):
+        quick_start.run("BPR_SDA", "tiny", (), {**keys, "modalities": ["text", "text"]})
+
+
 def test_base_and_sda_share_split_and_batches(build):
     one, other = build("SASRec"), build("SASRec_SDA")
     for a, b in zip(one.data.train, other.data.train):

@@ -120,6 +120,10 @@ class MultimodalRecommender(GeneralRecommender):
         self._stored = None
         return super().train(mode)
 
+    def _apply(self, fn, recurse=True):
+        self._stored = None
+        return super()._apply(fn, recurse)
+
     def _load_from_state_dict(self, *args, **kwargs):
         self._stored = None
         return super()._load_from_state_dict(*args, **kwargs)

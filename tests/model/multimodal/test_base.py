@@ -121,6 +121,9 @@ def test_evaluation_computes_the_embeddings_once(build, name):
     built.model.train()
     scores(built)
     assert len(calls) == 2
+    model.double()
+    assert model.full_sort_predict(batch).dtype == torch.float64
+    model.float()
 
 
 def test_a_change_of_a_missing_feature_changes_nothing(build):
