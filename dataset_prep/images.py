@@ -23,6 +23,7 @@ from tqdm import tqdm
 
 from dataset_prep.download import AGAIN, AGENT
 from recbole_sda.files import notes_so_far
+from recbole_sda.pictures import as_seen
 
 logger = logging.getLogger(__name__)
 
@@ -210,9 +211,10 @@ def _store(content: bytes, folder: Path, stem: str, max_pixels: Optional[int]) -
 
 
 def _jpeg(image: Image.Image, max_pixels: Optional[int]) -> bytes:
+    image = as_seen(image)
     width, height = image.size
     scale = min(1.0, math.sqrt((max_pixels or width * height) / (width * height)))
     size = max(1, math.floor(width * scale)), max(1, math.floor(height * scale))
     out = io.BytesIO()
-    image.convert("RGB").resize(size, Image.Resampling.LANCZOS).save(out, "JPEG", quality=90)
+    image.resize(size, Image.Resampling.LANCZOS).save(out, "JPEG", quality=90)
     return out.getvalue()

@@ -7,7 +7,7 @@ from typing import Any, Callable, Dict, Iterable, List, Optional, Set
 from dataset_prep.problems import Problems
 
 TAG = re.compile(r"<[^<>]{1,300}>")
-NUMBER = re.compile(r"\d[\d,]*\.?\d*")
+NUMBER = re.compile(r"\d[\d.,]*")
 
 Item = Dict[str, Any]
 
@@ -18,15 +18,29 @@ def clean(value: Any) -> str:
         return " ".join(filter(None, map(clean, value)))
     if value is None or isinstance(value, dict) or value != value:
         return ""
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "backslashreplace")
     return " ".join(TAG.sub(" ", html.unescape(str(value))).split())
 
 
 def price_of(value: Any) -> Optional[float]:
-    """Return the first number of a price such as ``$1,299.00 - $1,500.00``; None where there is none."""
+    """Return the first number of a price such as ``$1,299.00 - $1,500.00`` or ``1.299,00 €``; None where there is none.
+
+    The last of both separators is the decimal one; a comma alone is it before one or two digits, a dot alone where it is one.
+    """
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return float(value) if value == value else None
     found = NUMBER.search(str(value or ""))
-    return float(found.group().replace(",", "")) if found else None
+    return _number(found.group().rstrip(".,")) if found else None
+
+
+def _number(text: str) -> float:
+    comma, dot = text.rfind(","), text.rfind(".")
+    decimal = max(comma, dot)
+    if dot < 0 and (text.count(",") > 1 or len(text) - comma > 3) or comma < 0 and text.count(".") > 1:
+        decimal = -1  # all of them part thousands
+    whole, part = (text, "0") if decimal < 0 else (text[:decimal], text[decimal + 1 :])
+    return float(f"{re.sub('[.,]', '', whole)}.{part}")
 
 
 def names_in(value: Any) -> List[str]:

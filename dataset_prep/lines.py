@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, Dict, Iterator, Optional
 
 from dataset_prep.problems import Problems
 from recbole_sda.errors import InputError
+from recbole_sda.files import whole_characters
 
 GZIP = b"\x1f\x8b"
 PATIENCE = 200  # a file whose first lines are all bad is not what it should be
@@ -67,6 +68,9 @@ def json_lines(path, problems: Problems) -> Iterator[Record]:
                         break
                     continue
                 good += 1
+                if "\\ud" in line.lower() and (mended := whole_characters(record)) != record:
+                    problems.add("half a character", f"{path}:{number}", line)
+                    record = mended
                 yield record
         except (EOFError, OSError, zlib.error) as error:
             raise InputError(f"{path} breaks off after line {number} ({error}); fetch it again") from None
@@ -103,6 +107,8 @@ def csv_rows(path, problems: Problems, delimiter: Optional[str] = None) -> Itera
             raise InputError(f"{path} is empty: expected a header line with the names of the columns")
         mark = delimiter or max("\t,;|", key=header.count)
         quoting = csv.QUOTE_NONE if mark == "\t" else csv.QUOTE_MINIMAL
+        if mark == "\t":  # a line ends where the file's does, and not at a carriage return inside
+            text = (line.rstrip("\r\n").replace("\r", " ") for line in text)
         reader = csv.reader(chain([header], text), delimiter=mark, quoting=quoting)
         try:
             names = next(reader)

@@ -5,6 +5,7 @@ interactions (:func:`ids_as_written`).
 """
 
 import contextlib
+import csv
 import warnings
 
 import numpy as np
@@ -52,13 +53,15 @@ def silence_deprecations() -> None:
 def ids_as_written():
     """RecBole reads ids such as NA, null and nan as missing, pandas' defaults, and drops their interactions; inside, they are ids.
 
+    It also takes quotation marks, which atomic files do not have, for the limits of a field: inside, they are characters.
+
     Ends with a RecBole whose ``Dataset._load_feat`` says what is missing (1.2.1 still does not).
     """
     own = pd.read_csv
 
     def read_csv(*args, dtype, **keys):
         missing = {name: [""] if kind is str else list(NO_NUMBER) for name, kind in dtype.items()}
-        return own(*args, dtype=dtype, na_values=missing, keep_default_na=False, **keys)
+        return own(*args, dtype=dtype, na_values=missing, keep_default_na=False, quoting=csv.QUOTE_NONE, **keys)
 
     pd.read_csv = read_csv
     try:

@@ -53,6 +53,12 @@ def text_lines(path) -> List[str]:
         return [line.rstrip("\n") for line in file]
 
 
+def whole_characters(value: Dict[str, Any]) -> Dict[str, Any]:
+    """Return plain data whose texts hold no half of a character (an emoji cut in two, legal in JSON): each becomes U+FFFD."""
+    text = json.dumps(value, ensure_ascii=False)
+    return json.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+
+
 def notes_so_far(path: Path) -> List[Dict[str, Any]]:
     """Return the objects of a file of JSON lines that grows as work goes on; a line that a kill cut short is left out."""
     lines = path.read_text(encoding="utf-8").split("\n")[:-1] if path.is_file() else []

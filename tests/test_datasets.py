@@ -84,3 +84,13 @@ def test_processes_make_the_miniature_in_turn(tmp_path):
     ]
     assert [process.wait(120) for process in both] == [0, 0], both[0].stderr.read() + both[1].stderr.read()
     assert find_store(tmp_path / "Amazon_Baby-sample").modalities == ["image", "text"]
+
+
+def test_quotation_marks_are_characters(build, tmp_path, write_tiny, tiny_keys):
+    folder = write_tiny(tmp_path / "data")
+    text = (folder / "tiny.inter").read_text().replace("\ti1\t", '\t"7 inch\t').replace("\ti2\t", '\t12"\t')
+    (folder / "tiny.inter").write_text(text)
+    config = RunConfig("BPR", "tiny", (), {**tiny_keys, "data_path": str(tmp_path / "data")})
+    data = load_data(config)
+    assert {'"7 inch', '12"'} <= set(data.dataset.field2id_token["item_id"])
+    assert len(data.dataset.inter_feat) == text.count("\n") - 1

@@ -16,6 +16,7 @@ LEVELS = {
     "cache": 0,
     "locks": 0,
     "memory": 0,
+    "pictures": 0,
     "pages": 0,
     "layers": 0,
     "losses": 0,

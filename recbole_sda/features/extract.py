@@ -8,7 +8,7 @@ from typing import List, Sequence
 from recbole_sda.errors import InputError
 from recbole_sda.features.light import encode_images, encode_texts, provenance
 from recbole_sda.features.store import write_store
-from recbole_sda.files import text_lines
+from recbole_sda.files import text_lines, whole_characters
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ def read_items(path) -> List[dict]:
             raise InputError(f"{path}, line {number}: not JSON ({error})") from None
         if not isinstance(item, dict) or "item_id" not in item:
             raise InputError(f"{path}, line {number}: expected an object with an 'item_id'")
-        items.append(item)
+        items.append(whole_characters(item) if "\\ud" in line.lower() else item)
     if not items:
         raise InputError(f"{path} holds no items")
     return items

@@ -17,6 +17,7 @@ from sklearn.preprocessing import StandardScaler
 
 from recbole_sda.errors import InputError
 from recbole_sda.features.store import library_versions
+from recbole_sda.pictures import as_seen
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +48,7 @@ def encode_texts(texts: Sequence[Optional[str]], dim: int = 64, seed: int = 0) -
 
 def describe_image(image: Image.Image) -> np.ndarray:
     """Return the raw descriptor of a picture: HSV histogram, histogram of oriented gradients, local binary patterns."""
-    pixels = np.asarray(image.convert("RGB").resize((IMAGE_SIZE, IMAGE_SIZE), Image.Resampling.BILINEAR))
+    pixels = np.asarray(as_seen(image).resize((IMAGE_SIZE, IMAGE_SIZE), Image.Resampling.BILINEAR))
     hsv = rgb2hsv(pixels).reshape(-1, 3)
     bins, limits = (HUE_BINS, SATURATION_BINS, VALUE_BINS), [(0, 1)] * 3
     colour = np.sqrt(np.histogramdd(hsv, bins=bins, range=limits)[0].ravel() / len(hsv))

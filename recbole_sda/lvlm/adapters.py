@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, List, Sequence, Tuple
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict
 from peft.tuners.tuners_utils import BaseTunerLayer
+from safetensors import safe_open
 from torch import nn
 
 from recbole_sda.errors import InputError
@@ -158,10 +159,21 @@ def load(model: nn.Module, folder, trainable: bool = False) -> PeftModel:
             adapted = PeftModel.from_pretrained(model, str(first), name or "default", is_trainable=trainable)
             for name, part in others:
                 adapted.load_adapter(str(part), name, is_trainable=trainable)
+        for name, part in [(name or "default", first), *others]:
+            _check_tensors(adapted, name, part)
     except (ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:300]
         raise InputError(f"adapter={folder} does not fit this backbone: {reason}") from None
     return adapted
+
+
+def _check_tensors(adapted: PeftModel, name: str, part: Path) -> None:
+    """Raise a ValueError where a saved adapter has tensors that the model does not take, or lacks some: PEFT passes over both."""
+    with safe_open(part / WEIGHTS, framework="pt") as file:
+        saved = set(file.keys())
+    differing = saved ^ set(get_peft_model_state_dict(adapted, adapter_name=name))
+    if differing:
+        raise ValueError(f"{len(differing)} tensors are in one of the two alone, among them {min(differing)}")
 
 
 def folder_of(path) -> Path:
@@ -180,6 +192,17 @@ def record_of(folder: Path) -> Dict[str, Any]:
     """Return what `lvlm adapt` recorded of the adapter in a folder; nothing where it comes from elsewhere."""
     path = folder.parent / RECORD
     return read_yaml(path) if folder.name == ADAPTER and path.is_file() else {}
+
+
+def check_backbone(folder: Path, backbone: Dict[str, Any]) -> None:
+    """Refuse an adapter whose record names another model: it would fit by its names and shapes, and mean nothing."""
+    trained_on = record_of(folder).get("backbone") or {}
+    for key in ("model_type", "config_sha256", "weights_sha256", "revision"):
+        ours, theirs = backbone.get(key), trained_on.get(key)
+        if ours is not None and theirs is not None and ours != theirs:
+            raise InputError(
+                f"adapter={folder} was trained on {trained_on.get('model')} with {key} {theirs}; {backbone.get('model')} has {ours}"
+            )
 
 
 def parts_of(folder: Path) -> List[Tuple[str, Path]]:

@@ -12,10 +12,12 @@ from recbole_sda.errors import InputError
 from recbole_sda.features.extract import NOT_TEXT, read_items
 from recbole_sda.lvlm.prompts import Prompt
 from recbole_sda.lvlm.settings import LVLMSettings
+from recbole_sda.pictures import size_as_seen
 
 logger = logging.getLogger(__name__)
 
 Size = Tuple[int, int]
+THINNEST = 199  # Qwen's processors refuse pictures beyond
 
 
 @dataclass
@@ -59,9 +61,11 @@ def picture_size(path: Path) -> Union[Size, str]:
     """Return the size of a picture that can be decoded to its end, or the reason why it cannot."""
     try:
         with Image.open(path) as image:
-            size = image.size
+            size = size_as_seen(image)
             image.draft("RGB", (64, 64))  # JPEG: decoded at a fraction of its size, but to its end
             image.load()
+        if max(size) > THINNEST * min(size):
+            return f"{path}: {size[0]} x {size[1]} pixels, and a picture may be {THINNEST} times as long as wide"
         return size
     except (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         return f"{path}: {error}" if str(path) not in str(error) else str(error)

@@ -29,6 +29,7 @@ def encode(backbone: Backbone, adapted, batch: Dict[str, Tensor], modality: str,
     number = backbone.modalities.index(modality)
     with nullcontext() if adapted is None else adapter_pass(adapted, number):
         states, mask = backbone.states(batch, modality)
+    states = states.to(mask.device)  # of a model on several devices, they come from the last
     if pooling == "image" and modality == "image" and backbone.kind == "vlm":
         mask = backbone.processor.image_token_mask(batch)
     ids: Optional[Tensor] = batch.get("input_ids")

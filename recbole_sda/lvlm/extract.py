@@ -44,6 +44,7 @@ class Extractor:
         self.adapted, adapter = None, None
         if settings.adapter and settings.method != "none":
             folder = adapters.folder_of(settings.adapter)
+            adapters.check_backbone(folder, self.backbone.describe())
             self.adapted = adapters.load(self.backbone.model, folder).eval()
             adapter = adapters.fingerprint(folder)
         self.catalogue: Catalogue = read_catalogue(settings, "image" in self.backbone.modalities)

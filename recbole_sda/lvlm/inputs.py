@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from recbole_sda.errors import InputError
 from recbole_sda.lvlm.catalogue import Catalogue, Size
+from recbole_sda.pictures import as_seen
 
 
 class Inputs(NamedTuple):
@@ -58,15 +59,15 @@ class Inputs(NamedTuple):
         Raises:
             InputError: a picture can no longer be read.
         """
-        images = None if self.pictures is None else [open_picture(self.pictures[k]) for k in chosen]
+        images = None if self.pictures is None else [processor.fit(open_picture(self.pictures[k])) for k in chosen]
         return processor.batch([self.rendered[k] for k in chosen], images, max_tokens)
 
 
 def open_picture(path: Path) -> Image.Image:
-    """Return a picture in memory, in RGB."""
+    """Return a picture in memory, as people see it."""
     try:
         with Image.open(path) as image:
-            return image.convert("RGB")
+            return as_seen(image)
     except (OSError, ValueError, SyntaxError) as error:
         raise InputError(f"picture {path} could be read before and cannot now: {error}") from None
 

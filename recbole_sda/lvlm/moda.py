@@ -86,7 +86,7 @@ class MoDALinear(nn.Module, BaseTunerLayer):
         self.expert_rank: dict = {}
         self._disable_adapters = False
         self.merged_adapters: List[str] = []
-        self._merged_deltas: List[Tensor] = []
+        self._merged_with: List[Optional[Modality]] = []
         self._active_adapter = adapter_name
         self.update_layer(adapter_name, config)
 
@@ -115,9 +115,9 @@ class MoDALinear(nn.Module, BaseTunerLayer):
         weights = weights.repeat_interleave(self.expert_rank[adapter_name], dim=-1)
         return weights if weights.dim() == 1 else weights.unsqueeze(1)
 
-    def get_delta_weight(self, adapter_name: str) -> Tensor:
-        """Return the low-rank map of the present modality as a matrix, (out, in), float32."""
-        weights = self.rank_weights(adapter_name, current_modality())
+    def get_delta_weight(self, adapter_name: str, m: Optional[Modality] = None) -> Tensor:
+        """Return the low-rank map of a modality, by default the present one, as a matrix, (out, in), float32."""
+        weights = self.rank_weights(adapter_name, current_modality() if m is None else m)
         return (self.moda_B[adapter_name] * weights).float() @ self.moda_A[adapter_name].float()
 
     def merge(self, safe_merge: bool = False, adapter_names: Optional[List[str]] = None) -> None:
@@ -135,16 +135,16 @@ class MoDALinear(nn.Module, BaseTunerLayer):
             merged = (weight.data.float() + self.get_delta_weight(name)).to(weight.dtype)
             if safe_merge and not merged.isfinite().all():
                 raise ValueError(f"merging adapter {name} makes weights that are not finite")
-            self._merged_deltas.append(merged - weight.data)
+            self._merged_with.append(current_modality())
             weight.data = merged
             self.merged_adapters.append(name)
 
     def unmerge(self) -> None:
-        """Take back what was merged."""
+        """Take back what was merged, but for rounding: the maps are computed again, as keeping them costs what the weights cost."""
         weight = self.get_base_layer().weight
         while self.merged_adapters:
-            self.merged_adapters.pop()
-            weight.data = weight.data - self._merged_deltas.pop()
+            delta = self.get_delta_weight(self.merged_adapters.pop(), self._merged_with.pop())
+            weight.data = (weight.data.float() - delta).to(weight.dtype)
 
     def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """Map x (..., in) to (..., out)."""

@@ -1,5 +1,6 @@
 """What adaptation minimises: pictures and texts of the same items, and optionally what was bought together."""
 
+import csv
 from pathlib import Path
 from typing import Dict, Optional, Sequence
 
@@ -76,7 +77,7 @@ def bought_together(path, ids: Sequence[str]) -> sp.csr_matrix:
     """
     if not Path(path).is_file():
         raise InputError(f"interactions={path} does not exist")
-    table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
+    table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, quoting=csv.QUOTE_NONE)
     table.columns = [name.partition(":")[0] for name in table.columns]
     for name in ("user_id", "item_id", "timestamp"):
         if name not in table:

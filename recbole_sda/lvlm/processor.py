@@ -43,6 +43,9 @@ def without_video(kind: type) -> type:
     return WithoutVideo
 
 
+DATE = "26 Jul 2024"  # for templates that write today's (Llama's own fallback): prompts must not change overnight
+
+
 class Processor:
     """Renders prompts, counts tokens and makes batches.
 
@@ -114,7 +117,7 @@ class Processor:
             content = [{"type": "image"}] * with_image + [{"type": "text", "text": text}]
             conversation = [{"role": "user", "content": content}]
             rendered = ProcessorMixin.apply_chat_template(
-                self.processor, conversation, tokenize=False, add_generation_prompt=True
+                self.processor, conversation, tokenize=False, add_generation_prompt=True, date_string=DATE
             )
         begin = self.tokenizer.bos_token
         if self.model_type == "mllama" and begin and begin not in rendered:  # its processor would write it uncounted

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 def recall_at(similarity: Tensor, k: int) -> float:
     """Return the share of rows whose own column is among their k most similar; ties count against."""
     right = similarity.diagonal().unsqueeze(1)
-    ahead = (similarity >= right).sum(dim=1) - 1
+    ahead = (~(similarity < right)).sum(dim=1) - 1  # what is no number is ahead as well
     return float((ahead < k).float().mean())
 
 

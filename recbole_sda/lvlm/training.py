@@ -8,6 +8,7 @@ from torch import Tensor, distributed, nn
 from transformers import get_scheduler
 
 from recbole_sda import parallel
+from recbole_sda.errors import InputError
 from recbole_sda.lvlm.adapters import attach
 from recbole_sda.lvlm.backbone import Backbone
 from recbole_sda.lvlm.encode import encode
@@ -67,6 +68,12 @@ class Training:
         share_gradients(self.weights, self.objective)
         trained = [p for group in self.optimizer.param_groups for p in group["params"]]
         norm = nn.utils.clip_grad_norm_(trained, self.settings.clip_norm or float("inf"))
+        if not norm.isfinite() or not all(value.isfinite() for value in terms.values()):
+            told = ", ".join(f"{name} {float(value):.4g}" for name, value in terms.items())
+            raise InputError(
+                f"step {number + 1}: the loss or its gradient is not finite ({told}); the best adapter so far is kept. A smaller "
+                f"learning_rate than {self.settings.learning_rate:g}, or dtype=float32, may help"
+            )
         self.optimizer.step()
         self.schedule.step()
         return {**{name: float(value.detach()) for name, value in terms.items()}, "gradient_norm": float(norm)}

@@ -92,3 +92,15 @@ def test_names_and_empty_files(tmp_path):
     (tmp_path / "x.csv").write_text("")
     with pytest.raises(InputError, match="is empty"):
         list(records(tmp_path / "x.csv", Problems()))
+
+
+def test_half_a_character_is_counted(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"t": "drum \\ud83d"}\n{"t": "whole \\ud83e\\udd41"}\n')
+    problems = Problems()
+    found = [record["t"] for record in json_lines(tmp_path / "a.jsonl", problems)]
+    assert found == ["drum \ufffd", "whole \U0001f941"] and problems.counts == {"half a character": 1}
+
+
+def test_a_carriage_return_inside_a_line(tmp_path):
+    (tmp_path / "a.tsv").write_bytes(b"a\tb\r\n1\tx\ry\r\n2\tz\r\n")
+    assert list(csv_rows(tmp_path / "a.tsv", Problems())) == [{"a": "1", "b": "x y"}, {"a": "2", "b": "z"}]

@@ -178,3 +178,12 @@ def test_batch_must_be_shared_out(stage, tmp_path, monkeypatch):
     monkeypatch.setattr("recbole_sda.parallel.world_size", lambda: 3)
     with pytest.raises(InputError, match="batch_size=8 must be a multiple of the 3 processes"):
         Adaptation(stage(), tmp_path)
+
+
+@pytest.mark.parametrize("method", ["moda", "lora"])
+def test_what_diverges_is_said_and_loses_nothing(stage, tmp_path, method):
+    """The adapter of the best evaluation stays as it was."""
+    with pytest.raises(InputError, match="the loss or its gradient is not finite .*the best adapter so far is kept"):
+        adapt(stage(method=method, learning_rate=1e30, steps=20, eval_every=1), tmp_path / "run")
+    saved = load_file(tmp_path / "run/adapter/adapter_model.safetensors")
+    assert all(value.isfinite().all() for value in saved.values())

@@ -47,3 +47,15 @@ def test_an_id_twice_is_refused(tmp_path):
 def test_items_are_needed():
     with pytest.raises(InputError, match="items is missing"):
         read_catalogue(read_settings())
+
+
+def test_pictures_that_no_model_takes(tmp_path):
+    Image.new("RGB", (900, 4)).save(tmp_path / "thin.png")
+    assert "900 x 4 pixels" in picture_size(tmp_path / "thin.png")
+
+
+def test_half_a_character_is_replaced(tmp_path):
+    """JavaScript writes it where it cuts a title."""
+    (tmp_path / "items.jsonl").write_text('{"item_id": "a", "title": "drum \\ud83d"}\n')
+    items = read_catalogue(read_settings((), {"items": str(tmp_path / "items.jsonl")}))
+    assert "drum \ufffd" in items.texts[0]

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -7,9 +8,11 @@ import time
 
 import pytest
 import torch
+from transformers import AutoModelForImageTextToText
 
 from recbole_sda.errors import InputError
 from recbole_sda.features.store import FeatureStore
+from recbole_sda.lvlm.adapt import adapt
 from recbole_sda.lvlm.encode import encode
 from recbole_sda.lvlm.extract import Extractor, extract
 
@@ -124,3 +127,23 @@ def test_errors(stage, tmp_path, catalogue_file):
     empty.write_text('{"item_id": "a", "title": ""}\n')
     with pytest.raises(InputError, match="no item has anything"):
         extract(stage(items=str(empty)), tmp_path / "other")
+
+
+def test_an_adapter_belongs_to_its_backbone(stage, tiny, tmp_path):
+    """Also where names and shapes fit, or some of them do."""
+    adapt(stage(steps=2), tmp_path / "run")
+    for change in ("weights", "layers"):
+        model = AutoModelForImageTextToText.from_pretrained(tiny("qwen2_5_vl"))
+        if change == "weights":
+            next(model.parameters()).data.add_(1.0)
+        else:
+            model.model.language_model.layers = model.model.language_model.layers[:1]
+            model.config.text_config.num_hidden_layers = 1
+            model.config.text_config.layer_types = model.config.text_config.layer_types[:1]
+        other = shutil.copytree(tiny("qwen2_5_vl"), tmp_path / change)
+        model.save_pretrained(other)
+        with pytest.raises(InputError, match="was trained on .* with (config|weights)_sha256"):
+            Extractor(stage(backbone=str(other), adapter=str(tmp_path / "run")))
+    alone = shutil.copytree(tmp_path / "run/adapter", tmp_path / "without-a-record")
+    with pytest.raises(InputError, match="does not fit this backbone: .* tensors are in one of the two alone"):
+        Extractor(stage(backbone=str(other), adapter=str(alone)))

@@ -64,3 +64,10 @@ def test_interactions_that_do_not_fit_are_refused(tmp_path):
     file.write_text("user_id:token\titem_id:token\ttimestamp:float\n" + "".join(f"u\ti{k}\t{k}\n" for k in range(5)))
     with pytest.raises(InputError, match="knows none of the items"):
         bought_together(file, ["a"])
+
+
+def test_quotation_marks_are_characters(tmp_path):
+    path = tmp_path / "a.inter"
+    lines = [f"u{u}\t{item}\t{t}\n" for u in range(2) for t, item in enumerate(['"7 inch', "b", "c", "d"])]
+    path.write_text("user_id:token\titem_id:token\ttimestamp:float\n" + "".join(lines))
+    assert bought_together(path, ['"7 inch', "b", "c"])[0, 1] == 2

@@ -84,3 +84,14 @@ def test_without_a_chat_template_the_picture_stands_before_the_text(backbone):
     p = backbone("idefics3").processor
     p.processor.chat_template = None
     assert p.render("drum", True) == "<image>drum" and p.render("drum", False) == "drum"
+
+
+def test_prompts_do_not_change_overnight(backbone):
+    """Llama's template writes the date that it is given, or today's."""
+    processor = backbone("qwen2_5_vl").processor
+    own = processor.processor.chat_template
+    processor.processor.chat_template = "{{ date_string if date_string is defined else strftime_now('%d %b %Y') }}"
+    try:
+        assert processor.render("drum", False) == "26 Jul 2024"
+    finally:
+        processor.processor.chat_template = own

@@ -27,3 +27,8 @@ def test_uniformity_is_the_formula():
     z = F.normalize(torch.randn(7, 5, generator=torch.Generator().manual_seed(0)), dim=-1)
     terms = [math.exp(-2 * float((z[i] - z[j]).pow(2).sum())) for i in range(7) for j in range(7) if i != j]
     assert math.isclose(uniformity(z), math.log(sum(terms) / len(terms)), rel_tol=1e-5)
+
+
+def test_what_is_no_number_finds_nothing():
+    nothing = torch.full((20, 4), math.nan)
+    assert retrieval_metrics(nothing, torch.eye(20)[:, :4])["recall@10"] == 0
