@@ -1,5 +1,7 @@
 """Extraction by Ray actors: each loads the backbone once and takes the next shard when it is free, on any machine."""
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Callable, List, Optional
 
 import ray
@@ -43,6 +45,9 @@ def by_actors(
     """
     if actors < 1:
         raise InputError(f"actors={actors}: expected a whole number of at least 1")
+    paths = {name: getattr(settings, name) for name in ("backbone", "items", "adapter")}
+    there = {name: str(Path(path).resolve()) for name, path in paths.items() if path and Path(path).exists()}
+    settings = replace(settings, **there)  # an actor starts in another folder
 
     def encode_shards(plan: Plan, shards: Shards, missing: List[Shard]) -> None:
         if not missing:

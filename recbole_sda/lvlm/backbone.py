@@ -97,7 +97,13 @@ def load_backbone(settings: LVLMSettings) -> Backbone:
         processor = _guarded(
             source,
             lambda: Processor(
-                source, settings.revision, config.model_type, kind, settings.min_pixels, settings.max_pixels
+                source,
+                settings.revision,
+                config.model_type,
+                kind,
+                settings.min_pixels,
+                settings.max_pixels,
+                _patches(config, kind),
             ),
         )
         model = _guarded(source, lambda: auto.from_pretrained(source, **_model_arguments(settings)))
@@ -167,6 +173,12 @@ def _width(config, kind: str) -> int:
     if kind == DUAL:
         return getattr(config, "projection_dim", None) or config.text_config.hidden_size
     return config.get_text_config().hidden_size
+
+
+def _patches(config, kind: str) -> int:
+    """Return how many positions a picture of a dual encoder has; 1 for other kinds, whose pictures lie in the sequence."""
+    vision = config.vision_config if kind == DUAL else None
+    return 1 if vision is None else (vision.image_size // vision.patch_size) ** 2 + 1
 
 
 def _record(settings: LVLMSettings, config) -> Dict[str, Any]:

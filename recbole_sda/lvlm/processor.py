@@ -59,12 +59,21 @@ class Processor:
         model_type: of the configuration, such as ``qwen2_5_vl``.
         kind: ``vlm``, ``text`` or ``dual``.
         min_pixels, max_pixels: limits of a picture's area.
+        patches: positions of a picture of a dual encoder, as which it counts in a batch.
     """
 
     def __init__(
-        self, source: str, revision: Optional[str], model_type: str, kind: str, min_pixels: int, max_pixels: int
+        self,
+        source: str,
+        revision: Optional[str],
+        model_type: str,
+        kind: str,
+        min_pixels: int,
+        max_pixels: int,
+        patches: int = 1,
     ):
-        self._arguments = (source, revision, model_type, kind, min_pixels, max_pixels)
+        self._arguments = (source, revision, model_type, kind, min_pixels, max_pixels, patches)
+        self.patches = patches
         self.kind, self.model_type = kind, model_type
         self.min_pixels, self.max_pixels = min_pixels, max_pixels
         self.tokenizer = AutoTokenizer.from_pretrained(source, revision=revision)
@@ -167,7 +176,7 @@ class Processor:
     def length(self, rendered: str, size: Optional[Size] = None) -> int:
         """Return the number of tokens of an input: of its text, and of a picture of ``size`` (width, height)."""
         if self.kind == DUAL and size is not None:
-            return 1  # every picture costs the same
+            return self.patches  # every picture costs the same
         if size is not None:
             return self._text_length(rendered) + self._picture_length(fitted(size, self.min_pixels, self.max_pixels))
         return self.batch([rendered])["input_ids"].shape[1] if self.kind != VLM else self._text_length(rendered)

@@ -37,6 +37,13 @@ def test_length_of_texts(backbone, family):
     assert p.length(text) == p.batch([text])["input_ids"].shape[1]
 
 
+@pytest.mark.parametrize("family", ["clip", "siglip"])
+def test_a_picture_of_a_dual_encoder_counts_its_patches(backbone, family):
+    b = backbone(family)
+    vision = b.model.config.vision_config
+    assert b.processor.length("", (300, 200)) == (vision.image_size // vision.patch_size) ** 2 + 1 > 2
+
+
 def test_pictures_stay_within_the_limits(backbone):
     p = backbone("qwen2_5_vl", min_pixels=28 * 28, max_pixels=56 * 56).processor
     tokens = [p.image_token_mask(p.batch([p.render("", True)], [noise(size)])).sum() for size in [(5, 5), (900, 900)]]
