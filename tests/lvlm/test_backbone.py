@@ -96,7 +96,7 @@ def test_describe_names_the_model(backbone, tiny):
     ],
 )
 def test_models_that_are_not_there(keys, message, monkeypatch):
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)  # its environment variable is read at import
     with pytest.raises(InputError, match=message):
         load_backbone(read_settings((), keys))
 
