@@ -68,10 +68,10 @@ def json_lines(path, problems: Problems) -> Iterator[Record]:
                         break
                     continue
                 good += 1
-                if "\\ud" in line.lower() and (mended := whole_characters(record)) != record:
+                mended = whole_characters(record, line)
+                if mended is not record:
                     problems.add("half a character", f"{path}:{number}", line)
-                    record = mended
-                yield record
+                yield mended
         except (EOFError, OSError, zlib.error) as error:
             raise InputError(f"{path} breaks off after line {number} ({error}); fetch it again") from None
     if bad and not good:

@@ -15,7 +15,7 @@ from recbole_sda.config import RunConfig, supported_datasets
 from recbole_sda.errors import InputError, nearest
 from recbole_sda.eval_loaders import eval_loader
 from recbole_sda.features.extract import extract_light
-from recbole_sda.features.store import store_path, stored_sha256
+from recbole_sda.features.store import sha256_of, store_path, stored_sha256
 from recbole_sda.loaders import fast_loader
 from recbole_sda.locks import in_turn
 from recbole_sda.model.table import BASES, base_name, reads_features
@@ -51,14 +51,18 @@ class Data(NamedTuple):
 
 def inputs_of(config: RunConfig) -> Dict[str, str]:
     """Return hashes of what a run reads: ``interactions``, the data set's files of them, and ``features``, the vectors."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(config["data_path"]).glob(f"{config['dataset']}.*inter")):
-        with open(path, "rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    found = {"interactions": digest.hexdigest()}
+    paths = sorted(Path(config["data_path"]).glob(f"{config['dataset']}.*inter"))
+    hashes = [_file_sha256(path, path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
+    found = {"interactions": hashlib.sha256(" ".join(hashes).encode()).hexdigest()}
     if reads_features(config["model"]):
         found["features"] = stored_sha256(store_path(config["data_path"], config["features"]))
     return found
+
+
+@lru_cache(maxsize=None)  # a comparison asks for every run
+def _file_sha256(path: Path, size: int, changed: int) -> str:
+    """Return the hash of a file as it is with this size and time of change."""
+    return sha256_of(path)
 
 
 def is_prepared(name: str, data_path) -> bool:

@@ -53,10 +53,16 @@ def text_lines(path) -> List[str]:
         return [line.rstrip("\n") for line in file]
 
 
-def whole_characters(value: Dict[str, Any]) -> Dict[str, Any]:
-    """Return plain data whose texts hold no half of a character (an emoji cut in two, legal in JSON): each becomes U+FFFD."""
-    text = json.dumps(value, ensure_ascii=False)
-    return json.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+def whole_characters(value: Dict[str, Any], line: str) -> Dict[str, Any]:
+    """Return the plain data of a line with U+FFFD for each half of a character (an emoji cut in two, legal in JSON).
+
+    Where there is none, it is ``value`` itself.
+    """
+    if "\\ud" not in line.lower():
+        return value
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    mended = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return value if mended == text else json.loads(mended)
 
 
 def notes_so_far(path: Path) -> List[Dict[str, Any]]:

@@ -37,7 +37,7 @@ def read_items(path) -> List[dict]:
             raise InputError(f"{path}, line {number}: not JSON ({error})") from None
         if not isinstance(item, dict) or "item_id" not in item:
             raise InputError(f"{path}, line {number}: expected an object with an 'item_id'")
-        items.append(whole_characters(item) if "\\ud" in line.lower() else item)
+        items.append(whole_characters(item, line))
     if not items:
         raise InputError(f"{path} holds no items")
     return items
