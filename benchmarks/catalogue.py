@@ -24,8 +24,8 @@ from recbole_sda import compat
 from recbole_sda.command import guarded, parse
 from recbole_sda.features.store import write_store
 from recbole_sda.model.table import recbole_model
-from recbole_sda.quick_start import build, configure
 from recbole_sda.results import start_logging
+from recbole_sda.runs import build, configure
 
 from recbole.data import create_dataset, data_preparation  # isort: skip
 from recbole.utils import get_trainer  # isort: skip

@@ -18,8 +18,8 @@ import yaml
 from recbole_sda.command import guarded, parse
 from recbole_sda.errors import InputError
 from recbole_sda.group_report import group_metrics
-from recbole_sda.quick_start import build, configure
 from recbole_sda.results import start_logging
+from recbole_sda.runs import build, configure
 from recbole_sda.trainer import read_history
 
 PLAN = Path(__file__).with_suffix(".yaml")

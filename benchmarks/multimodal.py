@@ -18,8 +18,8 @@ from recbole_sda.command import guarded, parse
 from recbole_sda.datasets import load_data
 from recbole_sda.model.table import MULTIMODAL, model_class
 from recbole_sda.optimizers import fuse
-from recbole_sda.quick_start import configure
 from recbole_sda.results import start_logging
+from recbole_sda.runs import configure
 
 
 def measure(model: str, dataset: str, keys: dict, epochs: int) -> tuple:

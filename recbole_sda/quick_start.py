@@ -5,27 +5,19 @@ import shutil
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
-
-import torch
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Set, Tuple
 
 from recbole_sda import parallel
-from recbole_sda.checkpoint import BEST, LAST, write_item_tokens
+from recbole_sda.checkpoint import LAST, write_item_tokens
 from recbole_sda.collector import Ranking
-from recbole_sda.config import MACHINE_KEYS, RunConfig
-from recbole_sda.datasets import SAMPLE_SUFFIX, Data, choose_dataset, ensure_sample, load_data
+from recbole_sda.config import MACHINE_KEYS
+from recbole_sda.datasets import SAMPLE_SUFFIX
 from recbole_sda.errors import InputError
-from recbole_sda.features.store import store_path
-from recbole_sda.files import read_yaml
 from recbole_sda.group_report import RANKS, group_metrics, write_ranks
 from recbole_sda.locks import alone
-from recbole_sda.memory import peak, reset_peak
-from recbole_sda.model.activation import use_fused_gelu
+from recbole_sda.memory import peak
 from recbole_sda.model.item_features import item_tokens
-from recbole_sda.model.propagation import use_fast_products
-from recbole_sda.model.table import model_class, reads_features
 from recbole_sda.results import (
-    CONFIG,
     LOCK,
     UNCHOSEN,
     environment,
@@ -36,9 +28,8 @@ from recbole_sda.results import (
     write_config,
     write_metrics,
 )
-from recbole_sda.trainer import RunTrainer, identity_of, make_trainer, read_history
-
-from recbole.utils import init_seed  # isort: skip  (after recbole_sda.config, which makes RecBole importable)
+from recbole_sda.runs import Run, build, configure, load, open_run, settings_of
+from recbole_sda.trainer import read_history
 
 logger = logging.getLogger(__name__)
 
@@ -52,64 +43,6 @@ EVALUATION = {
 }  # fmt: skip
 
 Rankings = Dict[str, Optional[Ranking]]
-
-
-class Run(NamedTuple):
-    """A run that can go on: its configuration, data, model and trainer."""
-
-    config: RunConfig
-    data: Data
-    model: torch.nn.Module
-    trainer: RunTrainer
-    run_dir: Path
-
-
-def configure(
-    model: str,
-    dataset: str,
-    config_files: Sequence[str] = (),
-    overrides: Optional[Dict[str, Any]] = None,
-    source: str = "command line",
-) -> RunConfig:
-    """Return the configuration of a run; a supported data set that is not prepared gives way to its miniature."""
-    model_class(model)  # a wrong name is reported before anything is made
-    config = RunConfig(model, dataset, config_files, overrides, source)
-    data_path = config.resolved["data_path"]
-    chosen = choose_dataset(dataset, data_path)
-    if chosen.endswith(SAMPLE_SUFFIX):
-        parallel.from_main(lambda: ensure_sample(chosen, data_path))
-    # Read again: a data set's own file, and the columns of its interaction file, take part in the configuration.
-    config = RunConfig(model, chosen, config_files, overrides, source)
-    if reads_features(model) and config["features"] is None:  # by name, so that another store changes nothing of this run
-        config["features"] = config.resolved["features"] = store_path(config["data_path"]).name
-    return config
-
-
-def build(config: RunConfig, run_dir: Path, with_test: bool = True) -> Run:
-    """Load data, model and trainer of a configuration; ``with_test`` False leaves the test part out of what is kept."""
-    if config["threads"]:
-        torch.set_num_threads(int(config["threads"]))
-    if config.ignored_keys:
-        logger.warning("not read by %s: %s", config["model"], ", ".join(sorted(set(config.ignored_keys))))
-    if config["device"].type == "cuda":
-        torch.cuda.set_device(config["device"])  # for what RecBole's models put on "cuda" without a number
-    reset_peak(config["device"])
-    init_seed(config["seed"], config["reproducibility"])
-    (run_dir / BEST).parent.mkdir(parents=True, exist_ok=True)  # RecBole's way fails when two processes are at it
-    config["checkpoint_dir"] = str(run_dir / BEST.parent)
-    data = load_data(config, with_test)
-    init_seed(config["seed"] + parallel.rank(), config["reproducibility"])
-    model = model_class(config["model"])(config, data.train._dataset).to(config["device"])
-    use_fused_gelu(model)
-    use_fast_products(model)
-    dataset = data.dataset
-    trainer = make_trainer(config, model, run_dir, identity_of(config, data.train._dataset, model))
-    logger.info(
-        "%s on %s: %d users, %d items, %d parameters, %s",
-        config["model"], config["dataset"], dataset.user_num - 1, dataset.item_num - 1,
-        sum(p.numel() for p in model.parameters() if p.requires_grad), config["device"],
-    )  # fmt: skip
-    return Run(config, data, model, trainer, run_dir)
 
 
 def _train_and_report(run: Run) -> Dict[str, Any]:
@@ -154,7 +87,7 @@ def _selection(run_dir: Path) -> str:
     """Say what chose the epoch of a run: its own metric, whatever it is evaluated by now."""
     if not any(line["phase"] == "valid" for line in read_history(run_dir)):
         return UNCHOSEN
-    return f"{_settings_of(run_dir)['valid_metric']} on validation data"
+    return f"{settings_of(run_dir)['valid_metric']} on validation data"
 
 
 def _result(run: Run, valid_result, test_result, rankings: Rankings) -> Dict[str, Any]:
@@ -247,50 +180,15 @@ def _removed_if_nothing_came(run_dir: Path) -> Iterator[None]:
         raise
 
 
-def _settings_of(run_dir: Path) -> Dict[str, Any]:
-    """Return the configuration that a run folder was made with."""
-    if not (run_dir / CONFIG).is_file():
-        raise InputError(f"{run_dir} is not a run folder: {CONFIG} is missing")
-    return read_yaml(run_dir / CONFIG)
-
-
-def open_run(run_dir, overrides: Optional[Dict[str, Any]] = None) -> Run:
-    """Open a run folder: its configuration, data, model and trainer, before any weights are loaded.
-
-    Args:
-        run_dir: the run folder.
-        overrides: keys that win over the run's configuration.
-    """
-    run_dir = Path(run_dir)
-    values = _settings_of(run_dir)
-    dataset = values["dataset"]
-    if choose_dataset(dataset, values["data_path"]) != dataset:
-        raise InputError(f"{run_dir} was made on {dataset}, which is no longer in {values['data_path']}")
-    if dataset.endswith(SAMPLE_SUFFIX) and parallel.is_main():
-        ensure_sample(dataset, values["data_path"])
-    config = RunConfig(values["model"], dataset, [str(run_dir / CONFIG)], overrides)
-    return build(config, run_dir)
-
-
 def _refuse_others(flag: str, run_dir: Path, overrides: Optional[Dict[str, Any]], allowed: Set[str]) -> None:
     """Refuse to change a key of a run that is not among those that may change."""
-    made = _settings_of(run_dir)
+    made = settings_of(run_dir)
     for key, value in (overrides or {}).items():
         if key not in allowed and value != made.get(key):
             raise InputError(
                 f"{flag}={run_dir}: {key} is {made.get(key)!r} there and stays so, not {value!r}; what may change is "
                 f"{', '.join(sorted(allowed))}. Another run is made without {flag}"
             )
-
-
-def load(run_dir, overrides: Optional[Dict[str, Any]] = None) -> Run:
-    """Open a run folder with the weights of its best epoch, ready for ``run.trainer.evaluate`` or ``run.model``."""
-    run = open_run(run_dir, overrides)
-    state = run.trainer.load_weights(run.run_dir / BEST)
-    run.trainer.best_epoch = state["epoch"]
-    run.trainer.eval_collector.data_collect(run.data.train)
-    run.model.eval()
-    return run
 
 
 def evaluate(run_dir, overrides: Optional[Dict[str, Any]] = None) -> Dict[str, Any]:

@@ -43,6 +43,7 @@ LEVELS = {
     "trainer": 2,
     "results": 2,
     "group_report": 2,
+    "runs": 2,
     "quick_start": 2,
     "histories": 2,
     "ray_session": 3,

@@ -13,8 +13,8 @@ from recbole_sda.datasets import inputs_of
 from recbole_sda.errors import InputError, nearest
 from recbole_sda.files import properties_dir, read_yaml
 from recbole_sda.metrics.significance import CORRECTIONS
-from recbole_sda.quick_start import configure
 from recbole_sda.results import CONFIG, METRICS, config_text, read_metrics
+from recbole_sda.runs import configure
 
 FOLDER = "experiments"
 KEYS = ("title", "about", "datasets", "seeds", "keys", "dataset_keys", "models", "metrics", "correction")

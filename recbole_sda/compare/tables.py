@@ -11,10 +11,12 @@ from recbole_sda import __version__
 from recbole_sda.compare.plan import Cell, Plan, Row
 from recbole_sda.compare.users import SCOPES, case_hash, user_metrics
 from recbole_sda.errors import InputError
+from recbole_sda.files import whole
 from recbole_sda.metrics.significance import corrected, paired_tests
 from recbole_sda.results import read_metrics
 
 COMPARISON = "comparison.json"
+FORMAT = 2  # of comparison.json; 1, without a number, lacks what a test favours
 LEVEL, AGAINST = 0.05, "†"
 TESTS = ("wilcoxon", "t")
 SAME_RULES = ("split", "evaluation", "items", "repeatable")  # of the protocol; without them a gain means nothing
@@ -41,6 +43,7 @@ def compare_runs(plan: Plan) -> Dict[str, Any]:
         del line["users"], line["case_hashes"]
     return {
         "recbole_sda": __version__,
+        "format": FORMAT,
         "title": plan.title,
         "about": plan.about,
         "metrics": list(plan.metrics),
@@ -292,5 +295,19 @@ def write_tables(found: Dict[str, Any], out: Path) -> List[Path]:
     contents = {".json": json.dumps(found, indent=2), ".md": to_markdown(found), ".tex": to_latex(found)}
     paths = [(out / COMPARISON).with_suffix(suffix) for suffix in contents]
     for path, text in zip(paths, contents.values()):
-        path.write_text(text, encoding="utf-8")
+        with whole(path) as draft:
+            draft.write_text(text, encoding="utf-8")
     return paths
+
+
+def read_comparison(path: Path) -> Dict[str, Any]:
+    """Return what :func:`write_tables` wrote; a damaged file, or one of another format, is an InputError."""
+    again = f"`compare PLAN --table --out={path.parent}` writes it again"
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path} is damaged ({error}); {again}") from None
+    written = found.get("format", 1) if isinstance(found, dict) else None
+    if written != FORMAT:
+        raise InputError(f"{path} is of format {written}, expected {FORMAT}; {again}")
+    return found

@@ -32,7 +32,7 @@ def embed_new_items(run, store: FeatureStore) -> NewItems:
     """Return the items of a store that the run's data set lacks, embedded by the run's item encoder.
 
     Args:
-        run: an open run with its weights, see :func:`recbole_sda.quick_start.load`.
+        run: an open run with its weights, see :func:`recbole_sda.runs.load`.
         store: features made like those of the run.
 
     Raises:

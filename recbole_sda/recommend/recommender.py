@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from recbole_sda import quick_start
+from recbole_sda import runs
 from recbole_sda.errors import InputError, nearest
 from recbole_sda.features.store import FeatureStore
 from recbole_sda.histories import histories, question
@@ -29,7 +29,7 @@ class Recommender:
     """
 
     def __init__(self, run_dir, new_items: Optional[str] = None, repeat: bool = False):
-        self.run = quick_start.load(run_dir)
+        self.run = runs.load(run_dir)
         self.repeat = repeat
         self.model, self.dataset = self.run.model, self.run.data.dataset
         self.device = self.run.config["device"]

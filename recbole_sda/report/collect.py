@@ -1,6 +1,5 @@
 """What a report is about: comparisons, runs, adaptations and measures of gradient conflict, found by what their folders hold."""
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Dict, List, Sequence
@@ -8,7 +7,7 @@ from typing import Any, Dict, List, Sequence
 import numpy as np
 
 from recbole_sda.compare.plan import FREE_KEYS, Plan, Row
-from recbole_sda.compare.tables import COMPARISON, SAME_RULES, compare_runs
+from recbole_sda.compare.tables import COMPARISON, SAME_RULES, compare_runs, read_comparison
 from recbole_sda.errors import InputError
 from recbole_sda.files import read_yaml
 from recbole_sda.model.table import SUFFIX, base_name
@@ -84,7 +83,7 @@ def collect(folders: Sequence[str]) -> Material:
     found, runs = Material(), []
     for path in map(Path, folders):
         if (path / COMPARISON).is_file():
-            found.comparisons.append(json.loads((path / COMPARISON).read_text(encoding="utf-8")))
+            found.comparisons.append(read_comparison(path / COMPARISON))
         elif (path / METRICS).is_file():
             runs.append(path)
         elif (path / ADAPTATION).is_file():

@@ -7,7 +7,7 @@ import torch
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import normalize
 
-from recbole_sda import quick_start
+from recbole_sda import runs
 from recbole_sda.report.style import Figure, panels, style
 
 N_ITEMS, N_JOINED, NEAREST = 400, 30, 10
@@ -29,7 +29,7 @@ class Space(NamedTuple):
 
 def read_space(run_dir) -> Optional[Space]:
     """Return the vectors of a run's items; None where the model has fewer than two modalities."""
-    run = quick_start.load(run_dir)
+    run = runs.load(run_dir)
     items = getattr(run.model, "items", None)
     if items is None or items.encoder is None or items.n_modalities < 2:
         return None

@@ -22,6 +22,7 @@ from recbole_sda.files import read_yaml
 from recbole_sda.locks import alone
 from recbole_sda.ray_session import check_room, on_this_worker, ray_session
 from recbole_sda.results import METRICS, read_metrics, result_table, start_logging
+from recbole_sda.runs import configure
 from recbole_sda.tune.space import Space
 from recbole_sda.tune.trial import Trial, outcome, train_trial, trial_folder
 
@@ -67,7 +68,7 @@ class Search:
         for key in space.domains:
             if key in self.keys or key == "run_dir":
                 raise InputError(f"{key} is given and searched for as well; leave one of the two out")
-        config = quick_start.configure(model, dataset, config_files, self.keys)
+        config = configure(model, dataset, config_files, self.keys)
         self.dataset = config["dataset"]  # the miniature where the data set is not prepared
         self.keys["data_path"] = str(Path(config.resolved["data_path"]).resolve())
         self.inputs = inputs_of(config)
@@ -126,7 +127,7 @@ class Search:
         keys = {**self.keys, **drawn}
         values.update({**keys, "model": self.model, "dataset": self.dataset})
         if "eval_args" in values:  # whose parts the files and keys give together
-            values["eval_args"] = quick_start.configure(self.model, self.dataset, self.files, keys).resolved[
+            values["eval_args"] = configure(self.model, self.dataset, self.files, keys).resolved[
                 "eval_args"
             ]
         text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)

@@ -7,8 +7,8 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 from recbole_sda.checkpoint import LAST, write_item_tokens
 from recbole_sda.model.item_features import item_tokens
-from recbole_sda.quick_start import build, configure
 from recbole_sda.results import log_to, write_config
+from recbole_sda.runs import build, configure
 from recbole_sda.trainer import HISTORY, read_history
 
 Report = Callable[[int, float, float], None]

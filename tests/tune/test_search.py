@@ -13,6 +13,7 @@ import yaml
 
 from recbole_sda import quick_start
 from recbole_sda.errors import InputError
+from recbole_sda.runs import configure
 from recbole_sda.tune.search import Search, tune_settings
 from recbole_sda.tune.space import Domain, Space
 
@@ -64,8 +65,8 @@ def test_the_best_settings_are_those_of_the_trial(tmp_path, tiny_keys):
     search._write_best({"learning_rate": 0.1})
     trial = search.trial({"learning_rate": 0.1})
     configs = [
-        quick_start.configure("BPR", "tiny", trial.config_files, trial.keys),
-        quick_start.configure("BPR", "tiny", [tmp_path / "best.yaml"]),
+        configure("BPR", "tiny", trial.config_files, trial.keys),
+        configure("BPR", "tiny", [tmp_path / "best.yaml"]),
     ]
     assert configs[0].resolved["eval_args"] == configs[1].resolved["eval_args"]
     assert configs[0]["eval_args"]["order"] == "RO" and configs[0]["eval_args"]["mode"] == {
