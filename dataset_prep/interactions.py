@@ -144,6 +144,4 @@ def token(value) -> str:
     """Return an id as a token: no white space at its ends, none but blanks inside; whole floats as whole numbers."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    if isinstance(value, bytes):
-        value = value.decode("utf-8", "backslashreplace")
     return " ".join(str(value).split())

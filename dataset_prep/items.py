@@ -18,8 +18,6 @@ def clean(value: Any) -> str:
         return " ".join(filter(None, map(clean, value)))
     if value is None or isinstance(value, dict) or value != value:
         return ""
-    if isinstance(value, bytes):
-        value = value.decode("utf-8", "backslashreplace")
     return " ".join(TAG.sub(" ", html.unescape(str(value))).split())
 
 

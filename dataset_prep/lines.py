@@ -124,17 +124,27 @@ def csv_rows(path, problems: Problems, delimiter: Optional[str] = None) -> Itera
 
 
 def parquet_rows(path) -> Iterator[Record]:
-    """Yield the rows of a Parquet file."""
+    """Yield the rows of a Parquet file; bytes, as which some writers keep text, are read as UTF-8."""
     import pyarrow
     import pyarrow.parquet as pq
 
     if not Path(path).is_file():
         raise InputError(f"{path} does not exist")
     try:
-        for batch in pq.ParquetFile(path).iter_batches(ROWS):
-            yield from batch.to_pylist()
+        file = pq.ParquetFile(path)
+        raw = [field.name for field in file.schema_arrow if "binary" in str(field.type)]
+        for batch in file.iter_batches(ROWS):
+            for row in batch.to_pylist():
+                yield {**row, **{name: _text(row[name]) for name in raw}}
     except pyarrow.ArrowInvalid as error:
         raise InputError(f"{path} is not a Parquet file: {error}") from None
+
+
+def _text(value: Any) -> Any:
+    """Return a value with its bytes as text; those that are not UTF-8 are written out, so that different ids stay different."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "backslashreplace")
+    return [*map(_text, value)] if isinstance(value, list) else value
 
 
 def records(path, problems: Problems) -> Iterator[Record]:

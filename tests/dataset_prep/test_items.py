@@ -1,7 +1,6 @@
 import pytest
 
-from dataset_prep.interactions import token
-from dataset_prep.items import clean, price_of
+from dataset_prep.items import price_of
 
 
 @pytest.mark.parametrize(
@@ -21,8 +20,3 @@ from dataset_prep.items import clean, price_of
 )
 def test_prices(text, price):
     assert price_of(text) == price
-
-
-def test_bytes_are_text():
-    """As Parquet gives strings without the mark of UTF-8."""
-    assert token(b"i0") == "i0" and clean("é".encode()) == "é"

@@ -81,6 +81,12 @@ def test_parquet(tmp_path):
     path = tmp_path / "x.parquet"
     pd.DataFrame({"user": ["a", "b"], "n": [1, 2]}).to_parquet(path)
     assert list(records(path, Problems())) == [{"user": "a", "n": 1}, {"user": "b", "n": 2}]
+    rows = [{"id": "é".encode(), "pictures": [b"a.jpg", None]}, {"id": b"\xe9", "pictures": None}]
+    pd.DataFrame(rows).to_parquet(path)
+    assert list(records(path, Problems())) == [
+        {"id": "é", "pictures": ["a.jpg", None]},
+        {"id": r"\xe9", "pictures": None},
+    ]
     path.write_text("no")
     with pytest.raises(InputError, match="not a Parquet file"):
         list(records(path, Problems()))
