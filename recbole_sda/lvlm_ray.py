@@ -6,6 +6,7 @@ from typing import Callable, List, Optional
 
 import ray
 import torch
+from ray.exceptions import RayTaskError
 from ray.util import ActorPool
 from torch import Tensor
 from tqdm import tqdm
@@ -22,14 +23,21 @@ class _Encoder:
     """A backbone in a process of its own. The machines share the folder of the items and the backbone's."""
 
     def __init__(self, settings: LVLMSettings, fingerprint: str):
-        self.extractor = Extractor(settings)
-        if self.extractor.plan.fingerprint != fingerprint:
-            raise InputError("an actor sees other items or another backbone than the driver; are the folders shared?")
+        self.settings, self.fingerprint = settings, fingerprint
+        self.extractor: Optional[Extractor] = None
 
     def encode(self, number: int, shard: Shard):
+        if self.extractor is None:  # here, as Ray tells errors of a call and not those of __init__ as what they are
+            self.extractor = self._extractor()
         made: List[Tensor] = []
         self.extractor.encode([shard], lambda _, vectors: made.append(vectors))
         return number, made[0].numpy()
+
+    def _extractor(self) -> Extractor:
+        made = Extractor(self.settings)
+        if made.plan.fingerprint != self.fingerprint:
+            raise InputError("an actor sees other items or another backbone than the driver; are the folders shared?")
+        return made
 
 
 def by_actors(
@@ -70,6 +78,10 @@ def by_actors(
                     shard = missing[number]
                     shards.write(shard, torch.from_numpy(vectors.copy()))
                     bar.update(len(shard.rows))
+        except RayTaskError as error:
+            if isinstance(error.cause, InputError):
+                raise error.cause from None
+            raise
         finally:
             ray.shutdown()
 

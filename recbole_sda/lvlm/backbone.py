@@ -7,6 +7,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 import torch
 import transformers
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers.models.auto import modeling_auto
 
@@ -82,8 +83,12 @@ class Backbone(NamedTuple):
         return found.last_hidden_state, batch["attention_mask"].bool()
 
 
-def load_backbone(settings: LVLMSettings) -> Backbone:
+def load_backbone(settings: LVLMSettings, weights: bool = True) -> Backbone:
     """Load a model and its processor from a folder or a hub.
+
+    Args:
+        settings: of the stage.
+        weights: False gives a model of shapes alone, on torch's ``meta`` device: enough to plan with.
 
     Raises:
         InputError: there is no such model, it is of a kind that gives no vectors here, or a package is missing.
@@ -94,6 +99,7 @@ def load_backbone(settings: LVLMSettings) -> Backbone:
     with quiet():
         config = _config(source, settings.revision)
         kind, auto = _kind(source, config)
+        record = _record(settings, config)  # before a model is made of the configuration, which then changes
         processor = _guarded(
             source,
             lambda: Processor(
@@ -106,11 +112,15 @@ def load_backbone(settings: LVLMSettings) -> Backbone:
                 _patches(config, kind),
             ),
         )
-        model = _guarded(source, lambda: auto.from_pretrained(source, **_model_arguments(settings)))
-    if settings.quantization is None and settings.device != "auto":
+        if weights:
+            model = _guarded(source, lambda: auto.from_pretrained(source, **_model_arguments(settings)))
+        else:
+            with torch.device("meta"):
+                model = auto.from_config(config)
+    if weights and settings.quantization is None and settings.device != "auto":
         model = model.to(default_device(settings.device))
     model.requires_grad_(False).eval()
-    return Backbone(model, processor, kind, _width(config, kind), _record(settings, config))
+    return Backbone(model, processor, kind, _width(config, kind), record)
 
 
 def _kind(source: str, config):
@@ -141,7 +151,7 @@ def _config(source: str, revision: Optional[str]):
 def _guarded(source: str, action):
     try:
         return action()
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"backbone={source} cannot be loaded: {reason[:400]}") from None
 

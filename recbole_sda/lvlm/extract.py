@@ -36,16 +36,18 @@ class Extractor:
     Args:
         settings: of the stage; ``adapter`` names a folder of :mod:`recbole_sda.lvlm.adapt` or an adapter in it, which
             ``method`` none leaves out.
+        weights: False leaves the weights where they are, for one who plans and lets others encode.
     """
 
-    def __init__(self, settings: LVLMSettings):
+    def __init__(self, settings: LVLMSettings, weights: bool = True):
         self.settings = settings
-        self.backbone = load_backbone(settings)
+        self.backbone = load_backbone(settings, weights)
         self.adapted, adapter = None, None
         if settings.adapter and settings.method != "none":
             folder = adapters.folder_of(settings.adapter)
             adapters.check_backbone(folder, self.backbone.describe())
-            self.adapted = adapters.load(self.backbone.model, folder).eval()
+            if weights:
+                self.adapted = adapters.load(self.backbone.model, folder).eval()
             adapter = adapters.fingerprint(folder)
         self.catalogue: Catalogue = read_catalogue(settings, "image" in self.backbone.modalities)
         b = self.backbone
@@ -128,7 +130,7 @@ def extract(
     if out.exists() and not overwrite:
         raise InputError(f"{out} exists already; remove it, choose another name, or --overwrite=True")
     join_processes(settings)
-    extractor = Extractor(settings)
+    extractor = Extractor(settings, weights=encode_shards is None)
     plan, shards = extractor.plan, Shards(out, extractor.plan)
     parallel.from_main(shards.open)
     missing: List[Shard] = parallel.from_main(shards.missing)

@@ -125,8 +125,9 @@ class Processor:
         else:
             content = [{"type": "image"}] * with_image + [{"type": "text", "text": text}]
             conversation = [{"role": "user", "content": content}]
+            dated = {"date_string": DATE} if "date_string" in str(self.processor.chat_template) else {}
             rendered = ProcessorMixin.apply_chat_template(
-                self.processor, conversation, tokenize=False, add_generation_prompt=True, date_string=DATE
+                self.processor, conversation, tokenize=False, add_generation_prompt=True, **dated
             )
         begin = self.tokenizer.bos_token
         if self.model_type == "mllama" and begin and begin not in rendered:  # its processor would write it uncounted

@@ -8,6 +8,7 @@ from recbole_sda.lvlm.backbone import load_backbone
 from recbole_sda.lvlm.families import FAMILIES
 from recbole_sda.lvlm.pooling import pool
 from recbole_sda.lvlm.settings import read_settings
+from recbole_sda.lvlm.tiny import make_tiny
 
 VLMS = [name for name, family in FAMILIES.items() if family.image]
 SIZES = [(30, 20), (90, 300), (400, 300)]
@@ -107,6 +108,24 @@ def test_folders_that_are_no_models(tmp_path):
     (tmp_path / "config.json").write_text('{"model_type": "vit"}')
     with pytest.raises(InputError, match="of type 'vit'; supported are"):
         load_backbone(read_settings((), {"backbone": str(tmp_path)}))
+
+
+def test_weights_that_were_cut_short(tmp_path):
+    folder = make_tiny("qwen3", tmp_path / "tiny")
+    (folder / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes()[:100])
+    with pytest.raises(InputError, match="tiny cannot be loaded: .*header"):
+        load_backbone(read_settings((), {"backbone": str(folder)}))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_shapes_without_weights(tiny, backbone, family):
+    full, shapes = backbone(family), load_backbone(read_settings((), {"backbone": str(tiny(family))}), weights=False)
+    assert {p.device.type for p in shapes.model.parameters()} == {"meta"}
+    assert {n: p.shape for n, p in shapes.model.named_parameters()} == {
+        n: p.shape for n, p in full.model.named_parameters()
+    }
+    told = {k: v for k, v in full.describe().items() if k != "dtype"}
+    assert told.items() <= shapes.describe().items() and shapes.adapter_targets() == full.adapter_targets()
 
 
 def test_quantised_models_need_their_package(tiny):

@@ -1,3 +1,4 @@
+import logging
 import pickle
 
 import pytest
@@ -102,3 +103,10 @@ def test_prompts_do_not_change_overnight(backbone):
         assert processor.render("drum", False) == "26 Jul 2024"
     finally:
         processor.processor.chat_template = own
+
+
+@pytest.mark.parametrize("family", VLMS)
+def test_rendering_says_nothing(backbone, family, caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("transformers"), "propagate", True)
+    backbone(family).processor.render("title: drum", True)
+    assert not caplog.messages
