@@ -22,7 +22,7 @@ from recbole_sda.devices import choose_device
 from recbole_sda.errors import InputError, nearest
 from recbole_sda.files import YamlLoader, properties_dir, read_yaml
 from recbole_sda.model.table import BASES, MULTIMODAL, SUFFIX, base_name, model_class, plain_model, reads_features
-from recbole_sda.run_values import check_evaluation, check_loss, check_metrics, check_numbers
+from recbole_sda.run_values import check_evaluation, check_loss, check_mask, check_metrics, check_numbers
 
 compat.apply()
 
@@ -204,6 +204,7 @@ class RunConfig(Config):
             values["eval_args"] = self._evaluation()
         check_numbers(values)
         check_loss(self._class.type, values)
+        check_mask(values)
         check_metrics(values)
         row = BASES.get(base_name(self.model))
         for key in ("softmax_negatives", "popularity_adjustment"):

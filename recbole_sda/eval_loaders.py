@@ -182,5 +182,6 @@ def eval_loader(config, parts: Sequence, phase: str, sampler):
             return SampleLoader(config, dataset, negatives)
         seen = np.empty(0, dtype=np.int64)
         if not config["repeatable"]:
-            seen = np.unique(np.concatenate([pair_keys(part) for part in parts[:place]]))
+            before = parts[:place] if config["mask_validation"] else parts[:1]
+            seen = np.unique(np.concatenate([pair_keys(part) for part in before]))
         return UserLoader(config, dataset, seen, negatives)

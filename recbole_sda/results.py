@@ -11,6 +11,7 @@ from typing import Any, Dict, Iterator, Optional
 import colorlog
 import torch
 import yaml
+from recbole.utils import ModelType
 from recbole.utils.logger import RemoveColorFilter
 from texttable import Texttable
 
@@ -125,6 +126,9 @@ def describe_loss(config) -> str:
 def protocol(config, n_items: int, selection: str) -> Dict[str, Any]:
     """Return what must stand beside every number of a run; ``selection`` says what chose the epoch."""
     mode = config["eval_args"]["mode"]
+    evaluation = {phase: describe_mode(mode[phase]) for phase in ("valid", "test")}
+    if not (config["mask_validation"] or config["repeatable"] or config["MODEL_TYPE"] == ModelType.SEQUENTIAL):
+        evaluation["test"] += " with the validation items"
     if config["benchmark_filename"]:
         split = f"given files ({', '.join(config['benchmark_filename'])})"
     else:
@@ -132,7 +136,7 @@ def protocol(config, n_items: int, selection: str) -> Dict[str, Any]:
     return {
         "loss": describe_loss(config),
         "split": split,
-        "evaluation": {phase: describe_mode(mode[phase]) for phase in ("valid", "test")},
+        "evaluation": evaluation,
         "repeatable": config["repeatable"],
         "items": n_items,
         "selection": selection,

@@ -44,7 +44,9 @@ def check_evaluation(evaluation: Dict[str, Any]) -> None:
             raise InputError(f"eval_args: unknown key {key!r}; allowed are {known}.{nearest(key, EVALUATION_KEYS)}")
     split, mode = evaluation["split"], evaluation["mode"]
     shares = split.get("RS") if isinstance(split, dict) else None
-    ratio = isinstance(shares, list) and len(shares) == 3 and all(isinstance(x, (int, float)) and x >= 0 for x in shares)
+    ratio = (
+        isinstance(shares, list) and len(shares) == 3 and all(isinstance(x, (int, float)) and x >= 0 for x in shares)
+    )
     ratio = ratio and sum(shares) > 0
     if not isinstance(split, dict) or len(split) != 1 or not (ratio or split.get("LS") in LEAVE_OUT):
         raise InputError(
@@ -60,6 +62,16 @@ def check_loss(model_type: ModelType, values: Dict[str, Any]) -> None:
     """Refuse a loss_type that RecBole's sequential models do not have; it would ask for other negatives first."""
     if model_type == ModelType.SEQUENTIAL and values.get("loss_type") not in (None, *LOSSES):
         raise InputError(f"loss_type={values['loss_type']!r}: allowed are {', '.join(LOSSES)}")
+
+
+def check_mask(values: Dict[str, Any]) -> None:
+    """Refuse a mask_validation that is no truth value, or that RecBole's own loaders would not heed."""
+    masked, modes = values["mask_validation"], values["eval_args"]["mode"]
+    if not isinstance(masked, bool):
+        raise InputError(f"mask_validation={masked!r}: expected True or False")
+    test = modes.get("test") if isinstance(modes, dict) else modes
+    if not masked and not re.fullmatch(r"full|uni\d+", str(test)):
+        raise InputError(f"mask_validation=False: allowed with the modes full and uniN, not with {test}")
 
 
 def check_metrics(values: Dict[str, Any]) -> None:

@@ -31,10 +31,16 @@ def folder(tmp_path_factory):
     return root
 
 
-def test_metrics_are_those_of_the_published_protocol(folder, tmp_path):
-    """Full sort without what a user had before; recall over all test items; the epoch of the best validation recall."""
+@pytest.mark.parametrize("masked", [False, True], ids=["MMRec", "as RecBole"])
+def test_metrics_are_those_of_the_published_protocol(folder, tmp_path, masked):
+    """Full sort without training items, in MMRec with the validation items; recall over all test items; best validation recall."""
     keys = {"data_path": str(folder), "run_dir": str(tmp_path / "run"), "epochs": 3, "use_gpu": False, "threads": 1}
-    keys |= {"benchmark_filename": ["train", "valid", "test"], "metrics": ["Recall", "NDCG"], "topk": [K]}
+    keys |= {
+        "benchmark_filename": ["train", "valid", "test"],
+        "metrics": ["Recall", "NDCG"],
+        "topk": [K],
+        "mask_validation": masked,
+    }
     found = quick_start.run("FREEDOM", "Baby", (), {**keys, "valid_metric": f"Recall@{K}", "knn_k": 3})
     run = quick_start.load(tmp_path / "run")
     dataset, model = run.data.dataset, run.model.eval()
@@ -46,7 +52,7 @@ def test_metrics_are_those_of_the_published_protocol(folder, tmp_path):
     for token, lines in split.groupby("userID"):
         row = scores[dataset.token2id("user_id", token)].copy()
         row[0] = -np.inf
-        row[[dataset.token2id("item_id", i) for i in lines["itemID"][lines["x_label"] < 2]]] = -np.inf
+        row[[dataset.token2id("item_id", i) for i in lines["itemID"][lines["x_label"] < 1 + masked]]] = -np.inf
         wanted = {dataset.token2id("item_id", i) for i in lines["itemID"][lines["x_label"] == 2]}
         hits = [k in wanted for k in np.argsort(-row)[:K]]
         recalls.append(sum(hits) / len(wanted))
@@ -55,6 +61,13 @@ def test_metrics_are_those_of_the_published_protocol(folder, tmp_path):
     assert found["test"][f"recall@{K}"] == pytest.approx(np.mean(recalls), abs=1e-6)
     assert found["test"][f"ndcg@{K}"] == pytest.approx(np.mean(gains), abs=1e-6)
     assert found["protocol"]["selection"] == f"Recall@{K} on validation data"
+    assert found["protocol"]["evaluation"] == {
+        "valid": "full sort",
+        "test": "full sort" + " with the validation items" * (not masked),
+    }
+    other = quick_start.evaluate(tmp_path / "run", {"mask_validation": not masked})
+    recall = {masked: found["test"][f"recall@{K}"], not masked: other["test"][f"recall@{K}"]}
+    assert other["valid"] == found["valid"] and recall[True] >= recall[False]
 
 
 def test_published_settings_hold_for_their_data_set_alone(data_path):
