@@ -139,6 +139,7 @@ def test_time_column_is_loaded_for_sequential_models(build):
     [
         ({"epochs": -1}, "epochs=-1: expected a whole number at least 1"),
         ({"epochs": 1.5}, "epochs=1.5: expected a whole number"),
+        ({"epochs": float("inf")}, "epochs=inf: expected a whole number"),
         ({"train_batch_size": 0}, "train_batch_size=0"),
         ({"learning_rate": "1e-3x"}, "learning_rate='1e-3x': expected a number above 0"),
         ({"learning_rate": -1}, "learning_rate=-1"),

@@ -109,7 +109,7 @@ def write_store(
         matrix = torch.as_tensor(values)
         mask = torch.ones(len(matrix), dtype=torch.bool)
         if present is not None and name in present:
-            mask = torch.as_tensor(present[name]).bool()
+            mask = torch.as_tensor(present[name]).bool().clone()  # the same vector may be given for two
         if matrix.dim() == 2 and mask.shape == matrix.shape[:1]:
             empty = mask & (matrix == 0).all(dim=1)  # says nothing, and has no direction
             if empty.any() and not empty.equal(mask):

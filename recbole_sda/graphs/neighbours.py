@@ -13,11 +13,11 @@ from torch.nn import functional as F
 
 from recbole_sda.cache import kept
 
-BLOCK = 1024  # rows of similarities at a time: 4 KiB per item of the catalogue
+BLOCK, SIMILARITIES = 1024, 2**26  # at most so many rows, and numbers, at a time: 256 MiB
 
 
 class Neighbours(NamedTuple):
-    """The k nearest items of each item that has the modality, itself among them.
+    """The k nearest items of each item that has the modality, itself among them unless more than k items equal it.
 
     Attributes:
         items: (n_present,), int64, which items have neighbours.
@@ -30,18 +30,19 @@ class Neighbours(NamedTuple):
     similarity: Tensor
 
 
-def nearest_neighbours(x: Tensor, present: Tensor, k: int, block: int = BLOCK) -> Neighbours:
+def nearest_neighbours(x: Tensor, present: Tensor, k: int, block: Optional[int] = None) -> Neighbours:
     """Return the ``k`` nearest items by cosine similarity, among the items that have the modality.
 
-    Memory beside the result: ``block`` rows of n_items similarities.
+    Memory beside the result: the vectors at length one, in float32, and ``block`` rows of n_items similarities.
 
     Args:
         x: features, (n_items, dim).
         present: (n_items,), bool; an item without the modality has no neighbours and is nobody's.
         k: neighbours of an item with itself; fewer where fewer items are there.
-        block: rows at a time.
+        block: rows at a time; None: as many as :data:`SIMILARITIES` allows, at most :data:`BLOCK`.
     """
     items = present.nonzero().squeeze(1)
+    block = block or min(BLOCK, max(1, SIMILARITIES // max(len(items), 1)))
     unit = F.normalize(x[items].float(), dim=1)
     k = min(k, len(items))
     found = [(unit[start : start + block] @ unit.T).topk(k, dim=1) for start in range(0, len(unit), block)]
@@ -59,8 +60,8 @@ def cached_neighbours(folder: Optional[Path], x: Tensor, present: Tensor, k: int
     if folder is None:
         return nearest_neighbours(x, present, k)
     digest = hashlib.sha256(json.dumps({"k": k, "metric": "cosine", "shape": list(x.shape), "format": 1}).encode())
-    digest.update(x.contiguous().numpy().tobytes())
-    digest.update(present.numpy().tobytes())
+    digest.update(x.flatten().numpy())
+    digest.update(present.numpy())
     path = Path(folder) / f"neighbours-{digest.hexdigest()[:16]}.safetensors"
     return Neighbours(**kept(path, lambda: nearest_neighbours(x, present, k)._asdict()))
 

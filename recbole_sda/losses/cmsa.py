@@ -5,7 +5,8 @@ from typing import Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+
+from recbole_sda.layers.unit import unit_rows
 
 MIN_TEMPERATURE = 0.01  # a learned temperature is kept at or above this, as CLIP keeps its logit scale at or below 100
 
@@ -65,7 +66,7 @@ class CMSALoss(nn.Module):
         return kept_above(self.temperature)
 
     def _ready(self, x: Tensor) -> Tensor:
-        return F.normalize(x.float(), dim=-1) if self.normalize else x.float()
+        return unit_rows(x) if self.normalize else x.float()
 
     def targets(self, x: Tensor, y: Tensor) -> Tensor:
         """Return T, (batch, batch), each row a distribution over the batch."""

@@ -4,8 +4,8 @@ from typing import Optional
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
+from recbole_sda.layers.unit import unit_rows
 from recbole_sda.losses.catalogue import catalogue_cross_entropy
 
 
@@ -26,6 +26,6 @@ def contrast(
     with torch.autocast(device_type=x.device.type, enabled=False):
         x, among = x.float(), among.float()
         if normalize:
-            x, among = F.normalize(x), F.normalize(among)
+            x, among = unit_rows(x), unit_rows(among)
         right = torch.arange(len(x), device=x.device) if right is None else right
         return catalogue_cross_entropy(x / temperature, among, right)

@@ -2,7 +2,8 @@
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+
+from recbole_sda.layers.unit import unit_rows
 
 
 def together_loss(vectors: Tensor, weights: Tensor, temperature: float = 0.1) -> Tensor:
@@ -18,7 +19,7 @@ def together_loss(vectors: Tensor, weights: Tensor, temperature: float = 0.1) ->
         temperature: tau, > 0.
     """
     with torch.autocast(device_type=vectors.device.type, enabled=False):
-        z = F.normalize(vectors.float(), dim=-1)
+        z = unit_rows(vectors)
         own = torch.eye(len(z), dtype=torch.bool, device=z.device)
         weights = weights.float().masked_fill(own, 0.0)
         total = weights.sum(dim=1, keepdim=True)

@@ -140,7 +140,7 @@ def checked_number(key: str, value: Any, low: float, allowed: bool, high: Option
         InputError: it is no number, below ``low``, at it where that is not ``allowed``, or not below ``high``.
     """
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not number or not value >= low or (whole and value != int(value)) or (value == low and not allowed):
+    if not number or not value >= low or (whole and not float(value).is_integer()) or (value == low and not allowed):
         inside = False
     else:
         inside = high is None or value < high

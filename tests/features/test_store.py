@@ -58,6 +58,14 @@ def test_any_number_of_modalities(tmp_path):
     assert FeatureStore(write_store(tmp_path / "four", ["x", "y"], values)).modalities == list(values)
 
 
+def test_one_mask_may_serve_two_modalities(tmp_path):
+    mask, x = torch.tensor([True, False]), np.ones((2, 3), np.float32)
+    found = FeatureStore(
+        write_store(tmp_path / "s", ["a", "b"], {"image": x, "text": x}, {"image": mask, "text": mask})
+    )
+    assert found.present("image").tolist() == found.present("text").tolist() == [True, False]
+
+
 def test_matrices_are_memory_mapped(tmp_path):
     """Opening and reading one row of a large store must not read it whole into memory."""
     import resource

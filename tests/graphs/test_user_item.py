@@ -66,6 +66,7 @@ def test_light_gcn_is_the_mean_over_layers():
 def test_pruning_keeps_the_stated_share_of_distinct_edges():
     chosen = draw_edges(torch.rand(1003) + 0.1, 0.2)
     assert len(chosen) == len(set(chosen.tolist())) == 200
+    assert len(draw_edges(torch.ones(1000), 1 - 0.8)) == 200  # though 1 - 0.8 is less than a fifth
 
 
 def test_pruning_draws_in_proportion_to_the_weights():

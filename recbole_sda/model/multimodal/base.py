@@ -140,13 +140,13 @@ def squared(*rows: Tensor) -> Tensor:
 
 
 def per_modality(value, names, key: str) -> list:
-    """Return ``value`` for each modality: one for all, or a mapping that names each.
+    """Return ``value`` for each modality: one for all, or a mapping that names each, and perhaps others that a run leaves out.
 
     Raises:
-        InputError: the mapping misses a modality or names another one.
+        InputError: the mapping misses a modality.
     """
     if not isinstance(value, dict):
         return [value] * len(names)
-    if set(value) != set(names):
+    if not set(value) >= set(names):
         raise InputError(f"{key}={value!r}: expected one value, or one for each of the modalities {', '.join(names)}")
     return [value[name] for name in names]

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recbole_sda.graphs.user_item import light_gcn, symmetric_graph, users_from_items
+from recbole_sda.layers.unit import unit_rows
 from recbole_sda.losses.contrast import contrast
 from recbole_sda.model.multimodal.base import MultimodalRecommender, score
 
@@ -67,7 +68,7 @@ class LGMRec(MultimodalRecommender):
             nodes = torch.cat([from_items[m] * self.per_user[:, m : m + 1], mapped[m]])
             for _ in range(self.n_mm_layers):
                 nodes = self.graph(nodes)
-            local = local + F.normalize(nodes)
+            local = local + unit_rows(nodes)
             item_members, user_members = self._members(logits[m]) * present[m], self._members(from_items[n + m])
             items = items_of_behaviour
             for _ in range(self.n_hyper_layers):
@@ -76,7 +77,7 @@ class LGMRec(MultimodalRecommender):
             of_users.append(users)
             of_items.append(items)
         together = torch.cat([sum(of_users), sum(of_items)])
-        return local + self.alpha * F.normalize(together), of_users, of_items
+        return local + self.alpha * unit_rows(together), of_users, of_items
 
     def embeddings(self):
         return self.parts(self.propagate()[0])

@@ -5,6 +5,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from recbole_sda.graphs.user_item import mean_graph
+from recbole_sda.layers.unit import unit_rows
 from recbole_sda.model.multimodal.base import MultimodalRecommender, score
 
 
@@ -58,7 +59,7 @@ class MMGCN(MultimodalRecommender):
         ids, total = self.nodes(), 0
         starts = zip(self.item_features(), self.narrow, self.item_features.present)
         for (x, narrow, present), preference, layers in zip(starts, self.preferences, self.layers):
-            x = F.normalize(torch.cat([preference.weight, narrow(x) * present.unsqueeze(1)]))
+            x = unit_rows(torch.cat([preference.weight, narrow(x) * present.unsqueeze(1)]))
             for layer in layers:
                 x = layer(self.graph, x, ids)
             total = total + x

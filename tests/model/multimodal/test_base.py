@@ -154,6 +154,7 @@ def test_numbers_are_checked(build):
 
 def test_per_modality():
     assert per_modality(3, ("a", "b"), "k") == [3, 3] and per_modality({"b": 1, "a": 2}, ("a", "b"), "k") == [2, 1]
+    assert per_modality({"b": 1, "a": 2}, ("b",), "k") == [1]  # as published settings, on text alone
     with pytest.raises(InputError, match="k={'a': 1}"):
         per_modality({"a": 1}, ("a", "b"), "k")
 
@@ -164,3 +165,14 @@ def test_distinct_pairs_of_the_training_part(build):
     items = built.data.train.dataset.inter_feat["item_id"].numpy()
     assert set(zip(users, items)) == set(zip(built.model.edges.users, built.model.edges.items))
     assert np.all(built.model.edges.items > 0)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_gradients_are_finite_in_half_precision(build, name):
+    """Where an item lacks a modality, or hyperedges drop all of a node's memberships, rows are zero before they are normalised."""
+    built = build(name, **({"latent_size": 4} if name == "MMGCN" else {}))
+    for _ in range(3):
+        with torch.autocast("cpu", dtype=torch.float16):
+            loss = total(built.model.calculate_loss(copy.deepcopy(built.batch)))
+        loss.backward()
+    assert all(p.grad.isfinite().all() for p in built.model.parameters() if p.grad is not None)
