@@ -1,5 +1,6 @@
 """The main command: arguments to a run, with RecBole's flags and YAML values."""
 
+import errno
 import os
 import sys
 import textwrap
@@ -164,8 +165,13 @@ def _tune(given: Arguments, model: str, dataset: str) -> None:
         raise KeyboardInterrupt("the same command goes on with the search") from None
 
 
+OF_THE_MACHINE = {errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
+
+
 def guarded(action: Callable[[], None]) -> int:
     """Run a command; return its exit status: 2 for wrong input (one line, no traceback), 130 for Ctrl-C.
+
+    A folder that cannot be written, or a full disk, is named in one line as well.
 
     A reader that wants no more of the output, as ``| head``, ends it without a word.
     """
@@ -177,6 +183,11 @@ def guarded(action: Callable[[], None]) -> int:
         return 141
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        if not error.filename or error.errno not in OF_THE_MACHINE:
+            raise
+        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as interruption:
         print(f"interrupted; {interruption}" if interruption.args else "interrupted", file=sys.stderr)

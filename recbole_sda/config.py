@@ -22,7 +22,15 @@ from recbole_sda.devices import choose_device
 from recbole_sda.errors import InputError, nearest
 from recbole_sda.files import YamlLoader, properties_dir, read_yaml
 from recbole_sda.model.table import BASES, MULTIMODAL, SUFFIX, base_name, model_class, plain_model, reads_features
-from recbole_sda.run_values import check_evaluation, check_loss, check_mask, check_metrics, check_numbers
+from recbole_sda.run_values import (
+    check_evaluation,
+    check_learner,
+    check_loss,
+    check_mask,
+    check_metrics,
+    check_numbers,
+    check_types,
+)
 
 compat.apply()
 
@@ -172,6 +180,7 @@ class RunConfig(Config):
         properties = properties_dir()
         values = self.internal_config_dict
         values.update(read_yaml(properties / "run.yaml"))
+        self._run_defaults = dict(values)  # models check the types of the others
         if reads_features(model):
             values.update(read_yaml(properties / "features.yaml"))
         if model.endswith(SUFFIX):
@@ -203,6 +212,8 @@ class RunConfig(Config):
         if isinstance(values["eval_args"], dict):
             values["eval_args"] = self._evaluation()
         check_numbers(values)
+        check_types(values, self._run_defaults)
+        check_learner(values)
         check_loss(self._class.type, values)
         check_mask(values)
         check_metrics(values)

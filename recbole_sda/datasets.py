@@ -27,6 +27,7 @@ from recbole.utils import ModelType  # isort: skip
 logger = logging.getLogger(__name__)
 
 SHIPPED_WITH_RECBOLE = "ml-100k"
+COLUMN_TYPES = {"token", "float", "token_seq", "float_seq"}  # of RecBole's atomic files
 SAMPLE_DIM = 64  # width of the light features of a miniature
 
 
@@ -131,9 +132,10 @@ def load_data(config: RunConfig, with_test: bool = True) -> Data:
     from recbole.data import create_dataset
 
     inputs = inputs_of(config)
-    for key in ("save_dataloaders", "dataloaders_save_path"):
+    for key in ("save_dataset", "dataset_save_path", "save_dataloaders", "dataloaders_save_path"):
         if config[key]:
-            raise InputError(f"{key}={config[key]}: dataloaders are made anew for each run, in seconds, and not stored")
+            raise InputError(f"{key}={config[key]}: data are read anew for each run, in seconds, and not stored")
+    _check_columns(config)
     with compat.base_model_name(config, base_name(config["model"])), fast_augmentation():
         try:
             with compat.ids_as_written():
@@ -175,6 +177,28 @@ def load_data(config: RunConfig, with_test: bool = True) -> Data:
     if not with_test:
         dataset.inter_feat, test = None, None
     return Data(dataset, train, valid, test, counts, inputs)
+
+
+def _check_columns(config: RunConfig) -> None:
+    """Refuse an interaction file whose first line RecBole would stumble over, or that lacks a column which a run reads."""
+    needed = [config["USER_ID_FIELD"], config["ITEM_ID_FIELD"]]
+    timed = config["eval_args"]["order"] == "TO" or config["MODEL_TYPE"] == ModelType.SEQUENTIAL
+    if timed and not config["benchmark_filename"]:
+        needed.append(config["TIME_FIELD"])
+    for path in sorted(Path(config["data_path"]).glob(f"{config['dataset']}.*inter")):
+        with open(path, encoding="utf-8", errors="replace") as file:
+            header = file.readline().rstrip("\n")
+        columns = dict(column.partition(":")[::2] for column in header.split(config["field_separator"]))
+        if not set(columns.values()) <= COLUMN_TYPES:
+            raise InputError(
+                f"{path}: expected a first line of name:type, as user_id:token, parted by {config['field_separator']!r}, "
+                f"with the types {', '.join(sorted(COLUMN_TYPES))}; found {header[:100]!r}"
+            )
+        for name in needed:
+            if name not in columns:
+                raise InputError(
+                    f"{path}: there is no column {name!r}, which the run reads; there is {', '.join(columns)}"
+                )
 
 
 def _order_by_time(config, dataset) -> None:

@@ -48,9 +48,16 @@ def as_new_file(path: Path) -> None:
 
 
 def text_lines(path) -> List[str]:
-    """Return the lines of a text file. Line ends alone part them: U+2028 and its like, legal inside JSON, do not."""
+    """Return the lines of a text file. Line ends alone part them: U+2028 and its like, legal inside JSON, do not.
+
+    Raises:
+        InputError: the file is not UTF-8.
+    """
     with open(path, encoding="utf-8") as file:
-        return [line.rstrip("\n") for line in file]
+        try:
+            return [line.rstrip("\n") for line in file]
+        except UnicodeDecodeError as error:
+            raise InputError(f"{path} is not a text file in UTF-8: {error}") from None
 
 
 def whole_characters(value: Dict[str, Any], line: str) -> Dict[str, Any]:
@@ -84,7 +91,7 @@ def read_yaml(path) -> Dict[str, Any]:
         raise InputError(f"configuration file {path} does not exist")
     try:
         values = yaml.load(path.read_text(encoding="utf-8"), YamlLoader)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
     if values is None:
         return {}

@@ -34,6 +34,8 @@ def make_run_dir(config) -> Path:
             raise InputError(f"run_dir={path} exists already; resume it with --resume={path}, or choose another one")
         path.mkdir(parents=True, exist_ok=True)
         return path
+    if not config["runs_path"]:
+        raise InputError(f"runs_path={config['runs_path']!r}: expected a folder")
     stamp = time.strftime("%Y%m%d-%H%M%S")
     name = f"{config['model']}-{config['dataset']}-seed{config['seed']}-{stamp}"
     for suffix in ["", *(f"-{k}" for k in range(2, 100))]:

@@ -18,6 +18,7 @@ NUMBERS = {
     "seed": (0, True, True),
     "threads": (1, True, True),
     "metric_decimal_place": (1, True, True),
+    "MAX_ITEM_LIST_LENGTH": (1, True, True),
     "learning_rate": (0, False, False),
     "weight_decay": (0, True, False),
     "tail_items": (0, False, False),
@@ -26,6 +27,7 @@ NUMBERS = {
 EVALUATION_KEYS = {"split", "group_by", "order", "mode"}
 LEAVE_OUT = ("valid_and_test", "valid_only", "test_only")
 LOSSES = ("CE", "BPR")
+LEARNERS = ("adam", "adamw", "sgd", "adagrad", "rmsprop", "sparse_adam")
 WITHOUT_CUTOFF = {"auc", "gauc", "logloss", "mae", "rmse"}
 
 
@@ -34,6 +36,27 @@ def check_numbers(values: Dict[str, Any]) -> None:
     for key, (low, allowed, whole) in NUMBERS.items():
         if values.get(key) is not None:
             checked_number(key, values[key], low, allowed, None, whole)
+
+
+def check_types(values: Dict[str, Any], defaults: Dict[str, Any]) -> None:
+    """Refuse a value of another type than its default's, where that is a number or a truth value."""
+    for key, default in defaults.items():
+        value = values.get(key)
+        if isinstance(default, bool):
+            wrong, expected = not isinstance(value, bool), "True or False"
+        elif isinstance(default, (int, float)):
+            wrong, expected = isinstance(value, (str, bool, list)), "a number"
+        else:
+            continue
+        if wrong:
+            raise InputError(f"{key}={value!r}: expected {expected}, as its default {default!r}")
+
+
+def check_learner(values: Dict[str, Any]) -> None:
+    """Refuse an optimiser that RecBole does not know; it would take Adam."""
+    name = str(values["learner"])
+    if name.lower() not in LEARNERS:
+        raise InputError(f"learner={name}: allowed are {', '.join(LEARNERS)}.{nearest(name, LEARNERS)}")
 
 
 def check_evaluation(evaluation: Dict[str, Any]) -> None:

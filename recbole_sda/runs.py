@@ -72,7 +72,7 @@ def build(config: RunConfig, run_dir: Path, with_test: bool = True) -> Run:
     config["checkpoint_dir"] = str(run_dir / BEST.parent)
     data = load_data(config, with_test)
     init_seed(config["seed"] + parallel.rank(), config["reproducibility"])
-    model = model_class(config["model"])(config, data.train._dataset).to(config["device"])
+    model = _model(config, data).to(config["device"])
     use_fused_gelu(model)
     use_fast_products(model)
     dataset = data.dataset
@@ -83,6 +83,17 @@ def build(config: RunConfig, run_dir: Path, with_test: bool = True) -> Run:
         sum(p.numel() for p in model.parameters() if p.requires_grad), config["device"],
     )  # fmt: skip
     return Run(config, data, model, trainer, run_dir)
+
+
+def _model(config: RunConfig, data: Data) -> torch.nn.Module:
+    """Make the model; what a key's value makes impossible is an InputError."""
+    try:
+        return model_class(config["model"])(config, data.train._dataset)
+    except InputError:
+        raise
+    except (AssertionError, KeyError, TypeError, ValueError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise InputError(f"{config['model']} cannot be made with the values of its keys ({reason})") from error
 
 
 def settings_of(run_dir: Path) -> Dict[str, Any]:

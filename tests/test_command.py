@@ -95,6 +95,14 @@ def test_model_and_data_set_may_stand_in_a_file(data_path, tmp_path, monkeypatch
     assert main(["--load=out"]) == 0 and list((tmp_path / "out").glob("evaluation-*.json"))
 
 
+def test_a_folder_that_cannot_be_made_is_named(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert guarded((tmp_path / "file/folder").mkdir) == 2
+    assert capsys.readouterr().err == f"error: {tmp_path}/file/folder: Not a directory\n"
+    with pytest.raises(FileNotFoundError):  # which is the program's mistake
+        guarded((tmp_path / "none").read_text)
+
+
 def test_exit_status_of_an_interruption(capsys):
     def stop():
         raise KeyboardInterrupt

@@ -4,7 +4,7 @@ import pytest
 
 from recbole_sda.config import RunConfig, own_keys, supported_datasets
 from recbole_sda.errors import InputError
-from recbole_sda.files import parse_value, properties_dir, read_yaml
+from recbole_sda.files import parse_value, properties_dir, read_yaml, text_lines
 from recbole_sda.model.settings import FeatureSettings, SDASettings
 from recbole_sda.model.table import MULTIMODAL
 
@@ -94,6 +94,16 @@ def test_broken_files(tmp_path, content, message):
         read_yaml(tmp_path / "none.yaml")
 
 
+def test_files_that_are_not_utf8(tmp_path):
+    (tmp_path / "x").write_bytes(b"a: \xff")
+    for read, message in (
+        (read_yaml, "x is not YAML: .*byte 0xff"),
+        (text_lines, "x is not a text file in UTF-8: .*byte 0xff"),
+    ):
+        with pytest.raises(InputError, match=message):
+            read(tmp_path / "x")
+
+
 def test_an_empty_file_has_no_keys(tmp_path):
     assert read_yaml(write(tmp_path / "x.yaml", "# nothing\n")) == {}
 
@@ -141,6 +151,12 @@ def test_time_column_is_loaded_for_sequential_models(build):
         ({"epochs": 1.5}, "epochs=1.5: expected a whole number"),
         ({"epochs": float("inf")}, "epochs=inf: expected a whole number"),
         ({"train_batch_size": 0}, "train_batch_size=0"),
+        ({"MAX_ITEM_LIST_LENGTH": 2.5}, "MAX_ITEM_LIST_LENGTH=2.5: expected a whole number at least 1"),
+        ({"hidden_size": "abc"}, "hidden_size='abc': expected a number, as its default 64"),
+        ({"n_layers": True}, "n_layers=True: expected a number"),
+        ({"enable_amp": "maybe"}, "enable_amp='maybe': expected True or False, as its default False"),
+        ({"fast_sequences": 3}, "fast_sequences=3: expected True or False"),
+        ({"learner": "adm"}, "learner=adm: allowed are adam, .*Did you mean 'adam'"),
         ({"learning_rate": "1e-3x"}, "learning_rate='1e-3x': expected a number above 0"),
         ({"learning_rate": -1}, "learning_rate=-1"),
         ({"weight_decay": "abc"}, "weight_decay='abc'"),
@@ -160,7 +176,10 @@ def test_time_column_is_loaded_for_sequential_models(build):
         ({"eval_args": {"split": {"LS": "both"}}}, "eval_args: split=.*valid_and_test, valid_only, test_only"),
         ({"eval_args": {"mode": "uni"}}, "eval_args: mode='uni': allowed are full"),
         ({"mask_validation": "no!"}, "mask_validation='no!': expected True or False"),
-        ({"mask_validation": False, "eval_args": {"mode": "pop9"}}, "mask_validation=False: allowed with the modes full and"),
+        (
+            {"mask_validation": False, "eval_args": {"mode": "pop9"}},
+            "mask_validation=False: allowed with the modes full and",
+        ),
     ],
 )
 def test_values_that_recbole_would_stumble_over(build, keys, message):

@@ -94,3 +94,32 @@ def test_quotation_marks_are_characters(build, tmp_path, write_tiny, tiny_keys):
     data = load_data(config)
     assert {'"7 inch', '12"'} <= set(data.dataset.field2id_token["item_id"])
     assert len(data.dataset.inter_feat) == text.count("\n") - 1
+
+
+@pytest.mark.parametrize(
+    "model, header, message",
+    [
+        ("BPR", "", "expected a first line of name:type"),
+        ("BPR", "user_id\titem_id\ttimestamp", "expected a first line of name:type, .*found 'user_id"),
+        ("BPR", "user_id:token\titem_id:string\ttimestamp:float", "with the types float, float_seq, token, token_seq"),
+        ("BPR", "user_id:token,item_id:token,timestamp:float", "expected a first line of name:type"),
+        (
+            "BPR",
+            "userid:token\titem_id:token\ttimestamp:float",
+            "no column 'user_id', which the run reads; there is userid, item_id",
+        ),
+        ("SASRec", "user_id:token\titem_id:token\ttime:float", "no column 'timestamp'"),
+    ],
+)
+def test_interaction_files_that_recbole_would_stumble_over(tiny_keys, tmp_path, write_tiny, model, header, message):
+    path = write_tiny(tmp_path) / "tiny.inter"
+    path.write_text("\n".join([header, *path.read_text().split("\n")[1:]]))
+    with pytest.raises(InputError, match=f"tiny.inter: .*{message}"):
+        load_data(RunConfig(model, "tiny", (), {**tiny_keys, "data_path": str(tmp_path)}))
+
+
+def test_general_models_in_random_order_need_no_times(tiny_keys, tmp_path, write_tiny):
+    path = write_tiny(tmp_path) / "tiny.inter"
+    path.write_text("".join(line.rpartition("\t")[0] + "\n" for line in path.read_text().splitlines()))
+    keys = {**tiny_keys, "data_path": str(tmp_path), "eval_args": {"order": "RO", "split": {"RS": [8, 1, 1]}}}
+    assert load_data(RunConfig("BPR", "tiny", (), keys)).test is not None

@@ -170,3 +170,19 @@ def test_the_miniature_is_named_everywhere(tmp_path):
     folder = next((tmp_path / "runs").iterdir())
     assert load_checkpoint(folder / BEST)["dataset"] == "Amazon_Sports-sample"
     assert "built-in miniature" in (folder / "run.log").read_text()
+
+
+@pytest.mark.parametrize(
+    "keys, message",
+    [
+        ({"hidden_act": "foo"}, r"SASRec cannot be made with the values of its keys \(KeyError: 'foo'\)"),
+        ({"attn_dropout_prob": 3}, "between 0 and 1, but got 3"),
+        ({"n_heads": 3}, "SASRec cannot be made .*multiple"),
+        ({"save_dataset": True}, "save_dataset=True: data are read anew"),
+        ({"runs_path": None}, "runs_path=None: expected a folder"),
+    ],
+)
+def test_values_of_which_no_run_can_be_made(tiny_keys, tmp_path, keys, message):
+    with pytest.raises(InputError, match=message):
+        quick_start.run("SASRec", "tiny", (), {**tiny_keys, "runs_path": str(tmp_path), **keys})
+    assert not list(tmp_path.iterdir())
