@@ -4,7 +4,7 @@ import argparse
 import logging
 import sys
 from pathlib import Path
-from typing import List, Optional
+from typing import Callable, List, Optional
 
 from dataset_prep import amazon, filters, prepare, splits, table
 from dataset_prep.atomic import sha256, write_inter, write_record, write_split
@@ -17,6 +17,7 @@ from dataset_prep.mmrec import read_mmrec
 from dataset_prep.problems import Problems
 from dataset_prep.published import published
 from dataset_prep.sample import generate
+from recbole_sda.command import guarded
 from recbole_sda.errors import InputError
 
 COLUMNS = (("title", "token_seq"), ("brand", "token"), ("categories", "token_seq"), ("price", "float"))
@@ -127,6 +128,21 @@ def _time(text: str) -> int:
         raise argparse.ArgumentTypeError(f"{text!r}: expected seconds or a date as 2014-05-01") from None
 
 
+def _positive(kind: type) -> Callable[[str], float]:
+    """Return what reads a number above 0."""
+
+    def read(text: str) -> float:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = 0
+        if not value > 0:
+            raise argparse.ArgumentTypeError(f"{text!r}: expected a {'whole ' * (kind is int)}number above 0")
+        return value
+
+    return read
+
+
 def _add_common(command: argparse.ArgumentParser) -> None:
     command.add_argument("--out", default="dataset", help="folder of data sets (default: dataset)")
     command.add_argument("--overwrite", action="store_true", help="replace a data set that this command has not made")
@@ -146,9 +162,9 @@ def _add_common(command: argparse.ArgumentParser) -> None:
     split.add_argument("--split-at", type=_time, nargs=2, metavar=("VALID", "TEST"), help="times, with --split time")
     pictures = command.add_argument_group("pictures")
     pictures.add_argument("--no-images", action="store_true", help="fetch no pictures")
-    pictures.add_argument("--max-pixels", type=int, help="shrink larger pictures to this area, as 65536")
-    pictures.add_argument("--workers", type=int, default=8, help="pictures at once (default: 8)")
-    pictures.add_argument("--per-second", type=float, default=10, help="requests to one host (default: 10)")
+    pictures.add_argument("--max-pixels", type=_positive(int), help="shrink larger pictures to this area, as 65536")
+    pictures.add_argument("--workers", type=_positive(int), default=8, help="pictures at once (default: 8)")
+    pictures.add_argument("--per-second", type=_positive(float), default=10, help="requests to one host (default: 10)")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -196,15 +212,14 @@ def main(argv: Optional[List[str]] = None) -> int:
     """Run a command; return its exit status: 2 for wrong input (one line, no traceback), 130 for Ctrl-C."""
     args = _parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    try:
-        args.action(args)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on with what is there", file=sys.stderr)
-        return 130
-    return 0
+
+    def action() -> None:
+        try:
+            args.action(args)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt("the same command goes on with what is there") from None
+
+    return guarded(action)
 
 
 if __name__ == "__main__":

@@ -165,7 +165,7 @@ def _tune(given: Arguments, model: str, dataset: str) -> None:
         raise KeyboardInterrupt("the same command goes on with the search") from None
 
 
-OF_THE_MACHINE = {errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
+OF_THE_MACHINE = {errno.EACCES, errno.EPERM, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
 
 
 def guarded(action: Callable[[], None]) -> int:

@@ -73,9 +73,16 @@ def whole_characters(value: Dict[str, Any], line: str) -> Dict[str, Any]:
 
 
 def notes_so_far(path: Path) -> List[Dict[str, Any]]:
-    """Return the objects of a file of JSON lines that grows as work goes on; a line that a kill cut short is left out."""
+    """Return the objects of a file of JSON lines that grows as work goes on; a line that a kill cut short is left out.
+
+    Raises:
+        InputError: another line is damaged.
+    """
     lines = path.read_text(encoding="utf-8").split("\n")[:-1] if path.is_file() else []
-    return [json.loads(line) for line in lines]
+    try:
+        return [json.loads(line) for line in lines]
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path} is damaged ({error})") from None
 
 
 def properties_dir() -> Path:

@@ -165,8 +165,8 @@ def read_metrics(run_dir: Path) -> Dict[str, Any]:
     """Return what a finished run's ``metrics.json`` says; a damaged file is an InputError."""
     path = run_dir / METRICS
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (TypeError, ValueError) as error:  # no JSON, or no object
         raise InputError(
             f"{path} is damaged ({error}); remove it, and --resume={run_dir}, or the same comparison, writes it again"
         ) from None

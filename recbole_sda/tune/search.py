@@ -20,6 +20,7 @@ from recbole_sda.datasets import inputs_of
 from recbole_sda.errors import InputError
 from recbole_sda.files import read_yaml
 from recbole_sda.locks import alone
+from recbole_sda.model.settings import checked_number
 from recbole_sda.ray_session import check_room, on_this_worker, ray_session
 from recbole_sda.results import METRICS, read_metrics, result_table, start_logging
 from recbole_sda.runs import configure
@@ -60,8 +61,8 @@ class Search:
         self.files = tuple(str(Path(path).resolve()) for path in config_files)
         self.keys, self.out = dict(keys or {}), Path(out).resolve()
         self.parallel, self.gpus, self.address = parallel, gpus, address
-        if parallel < 1:
-            raise InputError(f"parallel={parallel}: expected a whole number of at least 1")
+        checked_number("parallel", parallel, 1, True, None, whole=True)
+        checked_number("gpus", gpus, 0, True, None)
         dead = check_keys(list(space.domains), model, "search space", strict=True)
         if dead:
             raise InputError(f"search space: {model} does not read {', '.join(dead)}")
@@ -127,9 +128,7 @@ class Search:
         keys = {**self.keys, **drawn}
         values.update({**keys, "model": self.model, "dataset": self.dataset})
         if "eval_args" in values:  # whose parts the files and keys give together
-            values["eval_args"] = configure(self.model, self.dataset, self.files, keys).resolved[
-                "eval_args"
-            ]
+            values["eval_args"] = configure(self.model, self.dataset, self.files, keys).resolved["eval_args"]
         text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
         (self.out / BEST).write_text(text, encoding="utf-8")
 

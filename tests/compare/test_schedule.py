@@ -169,9 +169,10 @@ def test_a_damaged_result_is_named(plan_of):
     plan = plan_of(BASE)
     run_cells(plan.cells())
     path = plan.cells()[0].folder / "metrics.json"
-    path.write_text(path.read_text()[:100])
-    with pytest.raises(InputError, match="metrics.json is damaged .*remove it, and --resume="):
-        compare_runs(plan)
+    for text in (path.read_text()[:100], "[1]"):
+        path.write_text(text)
+        with pytest.raises(InputError, match="metrics.json is damaged .*remove it, and --resume="):
+            compare_runs(plan)
 
 
 def test_the_command_writes_tables_and_says_how_to_go_on(tiny_keys, tmp_path, capsys, monkeypatch):

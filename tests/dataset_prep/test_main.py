@@ -86,6 +86,13 @@ def test_errors_are_one_line(raw, tmp_path, capsys, more, message):
     assert len(error) == 1 and message in error[0]
 
 
+@pytest.mark.parametrize("option", ["--workers", "--per-second", "--max-pixels"])
+def test_options_of_pictures(tmp_path, capsys, option):
+    with pytest.raises(SystemExit, match="2"):
+        main(["table", "--name", "S", "--inter", "none.csv", "--out", str(tmp_path), option, "0"])
+    assert f"argument {option}: '0': expected" in capsys.readouterr().err and not (tmp_path / "S").exists()
+
+
 def test_a_wrong_release_of_a_file_is_refused(raw, tmp_path, capsys):
     reviews, meta = raw("2018")
     given = ["--reviews", str(reviews), "--meta", str(meta), "--out", str(tmp_path)]
