@@ -87,7 +87,7 @@ def _extract(own: Dict[str, Any], files: List[str], keys: Dict[str, Any]) -> Non
     if own["actors"]:
         from recbole_sda.lvlm_ray import by_actors
 
-        encode_shards = by_actors(settings, int(own["actors"]), own["gpus_per_actor"], own["ray_address"])
+        encode_shards = by_actors(settings, own["actors"], own["gpus_per_actor"], own["ray_address"])
     path = extract(settings, own["out"], own["overwrite"], encode_shards)
     _say(f"{path}: look at it with `python -m recbole_sda features inspect {path}`")
 
@@ -121,8 +121,10 @@ def _export(own: Dict[str, Any], files: List[str], keys: Dict[str, Any]) -> None
 
 def _gradients(own: Dict[str, Any], files: List[str], keys: Dict[str, Any]) -> None:
     from recbole_sda.lvlm.gradients import measure, write
+    from recbole_sda.model.settings import checked_number
 
-    path = write(measure(_settings(files, keys), int(own["points"])), own["out"])
+    points = checked_number("points", own["points"], 1, True, None, whole=True)
+    path = write(measure(_settings(files, keys), points), own["out"])
     print(path)
     try:
         from recbole_sda.report.gradients import draw

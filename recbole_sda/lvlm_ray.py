@@ -16,6 +16,7 @@ from recbole_sda.lvlm.extract import Extractor
 from recbole_sda.lvlm.plan import Plan, Shard
 from recbole_sda.lvlm.settings import LVLMSettings
 from recbole_sda.lvlm.shards import Shards
+from recbole_sda.model.settings import checked_number
 
 
 @ray.remote
@@ -51,8 +52,9 @@ def by_actors(
         gpus_per_actor: share of a GPU that each asks for; None: one where Ray knows of any.
         address: of a cluster (``auto`` for the one that this machine belongs to); None starts Ray here.
     """
-    if actors < 1:
-        raise InputError(f"actors={actors}: expected a whole number of at least 1")
+    actors = checked_number("actors", actors, 1, True, None, whole=True)
+    if gpus_per_actor is not None:
+        checked_number("gpus_per_actor", gpus_per_actor, 0, True, None)
     paths = {name: getattr(settings, name) for name in ("backbone", "items", "adapter")}
     there = {name: str(Path(path).resolve()) for name, path in paths.items() if path and Path(path).exists()}
     settings = replace(settings, **there)  # an actor starts in another folder

@@ -34,6 +34,9 @@ def test_an_actor_that_cannot_load_says_why(settings, tmp_path):
     assert "Traceback" not in str(caught.value)
 
 
-def test_number_of_actors(items_file):
-    with pytest.raises(InputError, match="actors=0"):
-        by_actors(read_settings(), 0)
+@pytest.mark.parametrize(
+    "actors, gpus, message", [(0, None, "actors=0"), ("abc", None, "actors='abc'"), (1, -1, "gpus_per_actor=-1")]
+)
+def test_numbers_of_actors(actors, gpus, message):
+    with pytest.raises(InputError, match=message):
+        by_actors(read_settings(), actors, gpus)

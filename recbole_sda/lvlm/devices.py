@@ -9,13 +9,17 @@ from huggingface_hub.utils import logging as hub_logging
 from transformers.utils import logging as hf_logging
 
 from recbole_sda import parallel
+from recbole_sda.errors import InputError
 from recbole_sda.lvlm.settings import LVLMSettings
 
 
 def default_device(device: Optional[str]) -> torch.device:
     """Return the device that is asked for, or a GPU where there is one; in several processes, each one's own."""
     if device:
-        return torch.device(device)
+        try:
+            return torch.device(device)
+        except RuntimeError:
+            raise InputError(f"device={device}: expected cpu, cuda, a numbered one as cuda:1, or auto") from None
     if not torch.cuda.is_available():
         return torch.device("cpu")
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))

@@ -176,7 +176,7 @@ def _checked(key: str, kind: str, value: Any) -> Any:
 def _number(key: str, value: Any, whole: bool) -> Any:
     low, with_low, high, with_high = RANGES.get(key, (None, True, None, True))
     good = isinstance(value, (int, float)) and not isinstance(value, bool) and value == value
-    good = good and (not whole or value == int(value))
+    good = good and (not whole or float(value).is_integer())
     if good and low is not None:
         good = value > low or (with_low and value == low)
     if good and high is not None:

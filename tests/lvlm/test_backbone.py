@@ -110,6 +110,11 @@ def test_folders_that_are_no_models(tmp_path):
         load_backbone(read_settings((), {"backbone": str(tmp_path)}))
 
 
+def test_devices_that_there_are_not(tiny):
+    with pytest.raises(InputError, match="device=gpu7: expected cpu, cuda"):
+        load_backbone(read_settings((), {"backbone": str(tiny("qwen3")), "device": "gpu7"}))
+
+
 def test_weights_that_were_cut_short(tmp_path):
     folder = make_tiny("qwen3", tmp_path / "tiny")
     (folder / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes()[:100])
