@@ -80,10 +80,12 @@ class Cell:
     def check(self) -> None:
         """Build the configuration; refuse a folder whose run had another one, or other files of interactions or vectors."""
         config = self.configuration()
-        planned = yaml.safe_load(config_text(config.resolved))
         if not (self.folder / CONFIG).is_file():
             return
-        made = read_yaml(self.folder / CONFIG)
+        given = read_yaml(self.folder / CONFIG)
+        # Keys that came after the run was made have their defaults, with which it is what it was.
+        kept = RunConfig(given["model"], given["dataset"], [str(self.folder / CONFIG)])
+        planned, made = (yaml.safe_load(config_text(of.resolved)) for of in (config, kept))
         for values in (planned, made):
             values["data_path"] = str(Path(values["data_path"]).resolve())
             for key, value in self.row.keys.items():

@@ -128,6 +128,16 @@ def test_folders_of_other_settings_are_refused(plan_of):
         other.cells()[0].check()
 
 
+def test_keys_that_came_after_a_run_had_their_defaults_in_it(plan_of):
+    plan = plan_of(BASE)
+    run_cells(plan.cells())
+    path = plan.cells()[0].folder / "config.yaml"
+    path.write_text("".join(line for line in path.read_text().splitlines(True) if "mask_validation" not in line))
+    plan.cells()[0].check()
+    with pytest.raises(InputError, match="run with other settings .mask_validation True -> False"):
+        plan_of(Row("BPR", "BPR", None, {"mask_validation": False})).cells()[0].check()
+
+
 def test_a_comparison_that_moved_is_still_its_own(plan_of, tmp_path):
     """Also where a run was aligned with another one of it."""
     aligned = Row("aligned", "BPR_SDA", "BPR", {"alignment_run": {"row": "BPR"}, "alignment_weight": 0.1})
