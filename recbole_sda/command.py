@@ -8,6 +8,17 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
 from recbole_sda.errors import InputError
 
+# Errors of files that are not the program's.
+OF_THE_MACHINE = {
+    errno.EACCES,
+    errno.EPERM,
+    errno.EEXIST,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.EROFS,
+    errno.ENOSPC,
+    errno.EDQUOT,
+}
 USAGE = """\
 usage: python run_recbole_sda.py --model=MODEL --dataset=DATASET [--config_files="a.yaml b.yaml"] [--key=value ...]
        python run_recbole_sda.py --resume=RUN_FOLDER [--key=value ...]
@@ -163,9 +174,6 @@ def _tune(given: Arguments, model: str, dataset: str) -> None:
         tune_settings(model, dataset, space, given.config_files, keys, **options)
     except KeyboardInterrupt:
         raise KeyboardInterrupt("the same command goes on with the search") from None
-
-
-OF_THE_MACHINE = {errno.EACCES, errno.EPERM, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
 
 
 def guarded(action: Callable[[], None]) -> int:

@@ -252,11 +252,16 @@ class RunConfig(Config):
             return columns
         path = Path(values["data_path"]) / self.dataset / f"{self.dataset}.inter"
         if path.is_file() and values["TIME_FIELD"] not in columns["inter"]:
-            with open(path, encoding="utf-8") as file:
-                header = file.readline().rstrip("\n").split(values["field_separator"])
-            if values["TIME_FIELD"] in [name.partition(":")[0] for name in header]:
+            if values["TIME_FIELD"] in columns_of(path, values["field_separator"]):
                 columns["inter"] = [*columns["inter"], values["TIME_FIELD"]]
         return columns
+
+
+def columns_of(path: Path, separator: str) -> Dict[str, str]:
+    """Return name -> type of the columns of an atomic file, from its first line."""
+    with open(path, encoding="utf-8", errors="replace") as file:
+        header = file.readline().rstrip("\n")
+    return dict(column.partition(":")[::2] for column in header.split(separator))
 
 
 def _dataset_files(dataset: str) -> List[Path]:

@@ -4,14 +4,14 @@ import hashlib
 import logging
 from functools import lru_cache
 from pathlib import Path
-from typing import Dict, NamedTuple, Optional
+from typing import Dict, List, NamedTuple, Optional
 
 import numpy as np
 
 from dataset_prep.amazon import command_for
 from dataset_prep.sample import SAMPLE_SUFFIX, generate
 from recbole_sda import compat
-from recbole_sda.config import RunConfig, supported_datasets
+from recbole_sda.config import RunConfig, columns_of, supported_datasets
 from recbole_sda.errors import InputError, nearest
 from recbole_sda.eval_loaders import eval_loader
 from recbole_sda.features.extract import extract_light
@@ -52,12 +52,16 @@ class Data(NamedTuple):
 
 def inputs_of(config: RunConfig) -> Dict[str, str]:
     """Return hashes of what a run reads: ``interactions``, the data set's files of them, and ``features``, the vectors."""
-    paths = sorted(Path(config["data_path"]).glob(f"{config['dataset']}.*inter"))
-    hashes = [_file_sha256(path, path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
+    hashes = [_file_sha256(path, path.stat().st_size, path.stat().st_mtime_ns) for path in _interaction_files(config)]
     found = {"interactions": hashlib.sha256(" ".join(hashes).encode()).hexdigest()}
     if reads_features(config["model"]):
         found["features"] = stored_sha256(store_path(config["data_path"], config["features"]))
     return found
+
+
+def _interaction_files(config: RunConfig) -> List[Path]:
+    """Return the data set's file of interactions, or those of its split."""
+    return sorted(Path(config["data_path"]).glob(f"{config['dataset']}.*inter"))
 
 
 @lru_cache(maxsize=None)  # a comparison asks for every run
@@ -185,14 +189,12 @@ def _check_columns(config: RunConfig) -> None:
     timed = config["eval_args"]["order"] == "TO" or config["MODEL_TYPE"] == ModelType.SEQUENTIAL
     if timed and not config["benchmark_filename"]:
         needed.append(config["TIME_FIELD"])
-    for path in sorted(Path(config["data_path"]).glob(f"{config['dataset']}.*inter")):
-        with open(path, encoding="utf-8", errors="replace") as file:
-            header = file.readline().rstrip("\n")
-        columns = dict(column.partition(":")[::2] for column in header.split(config["field_separator"]))
+    for path in _interaction_files(config):
+        columns = columns_of(path, config["field_separator"])
         if not set(columns.values()) <= COLUMN_TYPES:
             raise InputError(
                 f"{path}: expected a first line of name:type, as user_id:token, parted by {config['field_separator']!r}, "
-                f"with the types {', '.join(sorted(COLUMN_TYPES))}; found {header[:100]!r}"
+                f"with the types {', '.join(sorted(COLUMN_TYPES))}; found {', '.join(map(':'.join, columns.items()))[:100]!r}"
             )
         for name in needed:
             if name not in columns:

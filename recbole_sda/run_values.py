@@ -88,12 +88,10 @@ def check_loss(model_type: ModelType, values: Dict[str, Any]) -> None:
 
 
 def check_mask(values: Dict[str, Any]) -> None:
-    """Refuse a mask_validation that is no truth value, or that RecBole's own loaders would not heed."""
-    masked, modes = values["mask_validation"], values["eval_args"]["mode"]
-    if not isinstance(masked, bool):
-        raise InputError(f"mask_validation={masked!r}: expected True or False")
+    """Refuse a mask_validation that RecBole's own loaders would not heed."""
+    modes = values["eval_args"]["mode"]
     test = modes.get("test") if isinstance(modes, dict) else modes
-    if not masked and not re.fullmatch(r"full|uni\d+", str(test)):
+    if not values["mask_validation"] and not re.fullmatch(r"full|uni\d+", str(test)):
         raise InputError(f"mask_validation=False: allowed with the modes full and uniN, not with {test}")
 
 

@@ -82,10 +82,9 @@ class Cell:
         config = self.configuration()
         if not (self.folder / CONFIG).is_file():
             return
-        given = read_yaml(self.folder / CONFIG)
-        # Keys that came after the run was made have their defaults, with which it is what it was.
-        kept = RunConfig(given["model"], given["dataset"], [str(self.folder / CONFIG)])
-        planned, made = (yaml.safe_load(config_text(of.resolved)) for of in (config, kept))
+        planned, made = yaml.safe_load(config_text(config.resolved)), read_yaml(self.folder / CONFIG)
+        for key in planned.keys() - made.keys():  # came after the run, which is what it is with the default
+            made[key] = config.internal_config_dict.get(key)
         for values in (planned, made):
             values["data_path"] = str(Path(values["data_path"]).resolve())
             for key, value in self.row.keys.items():

@@ -114,11 +114,11 @@ def load_backbone(settings: LVLMSettings, weights: bool = True) -> Backbone:
         )
         if weights:
             model = _guarded(source, lambda: auto.from_pretrained(source, **_model_arguments(settings)))
+            if settings.quantization is None and settings.device != "auto":
+                model = model.to(default_device(settings.device))
         else:
             with torch.device("meta"):
                 model = auto.from_config(config)
-    if weights and settings.quantization is None and settings.device != "auto":
-        model = model.to(default_device(settings.device))
     model.requires_grad_(False).eval()
     return Backbone(model, processor, kind, _width(config, kind), record)
 
