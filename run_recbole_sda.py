@@ -2,7 +2,7 @@
 
 import sys
 
-from recbole_sda.command import main
+from recbole_sda.cli.run import main
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

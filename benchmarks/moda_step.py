@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from transformers import Qwen2Config, Qwen2Model
 
 from recbole_sda.lvlm.moda import MoDAConfig, MoDALinear
-from recbole_sda.lvlm.modality import current_modality, modality
+from recbole_sda.lvlm.modality_context import current_modality, modality
 
 SIZES = {  # hidden, intermediate, layers, heads, key-value heads
     "small": (512, 1408, 4, 8, 2),

@@ -14,12 +14,12 @@ import time
 
 import torch
 
-from recbole_sda.command import guarded, parse
-from recbole_sda.datasets import load_data
-from recbole_sda.model.table import MULTIMODAL, model_class
-from recbole_sda.optimizers import fuse
-from recbole_sda.results import start_logging
-from recbole_sda.runs import configure
+from recbole_sda.cli.run import guarded, parse
+from recbole_sda.data.datasets import load_data
+from recbole_sda.model.registry import MULTIMODAL, model_class
+from recbole_sda.engine.optimizers import fuse
+from recbole_sda.engine.run_folder import start_logging
+from recbole_sda.engine.run import configure
 
 
 def measure(model: str, dataset: str, keys: dict, epochs: int) -> tuple:

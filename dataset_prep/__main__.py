@@ -16,8 +16,9 @@ from dataset_prep.lines import json_lines
 from dataset_prep.mmrec import read_mmrec
 from dataset_prep.problems import Problems
 from dataset_prep.published import published
-from dataset_prep.sample import generate
-from recbole_sda.command import guarded
+from recbole_sda.data.miniature.generate import generate
+from recbole_sda.cli.run import guarded
+from recbole_sda.config.dataset_files import amazon_sources
 from recbole_sda.errors import InputError
 
 COLUMNS = (("title", "token_seq"), ("brand", "token"), ("categories", "token_seq"), ("price", "float"))
@@ -170,7 +171,7 @@ def _add_common(command: argparse.ArgumentParser) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m dataset_prep", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    known = ", ".join(category for category, _ in amazon.SETS.values())
+    known = ", ".join(source.category for source in amazon_sources().values())
     reviews = commands.add_parser("amazon", help="Amazon reviews of 2014, 2018 or 2023")
     reviews.add_argument("--category", required=True, help=f"as in the files' names: {known}, ...")
     reviews.add_argument("--release", choices=list(amazon.RELEASES), required=True)

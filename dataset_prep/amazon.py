@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Callable, Dict, List, Optional
 
 from dataset_prep.items import Item, clean, names_in, price_of
+from recbole_sda.config.dataset_files import amazon_sources
 from recbole_sda.errors import InputError, nearest
 
 
@@ -106,20 +107,6 @@ RELEASES: Dict[str, Release] = {
         _pictures_2023,
     ),
 }
-# Sets with a file in properties/dataset/: category and the release that papers take it from.
-SETS = {
-    "Amazon_Beauty": ("Beauty", "2014"),
-    "Amazon_Sports": ("Sports_and_Outdoors", "2014"),
-    "Amazon_Toys": ("Toys_and_Games", "2014"),
-    "Amazon_Baby": ("Baby", "2014"),
-    "Amazon_Clothing": ("Clothing_Shoes_and_Jewelry", "2014"),
-    "Amazon_Instruments": ("Musical_Instruments", "2018"),
-    "Amazon_Arts": ("Arts_Crafts_and_Sewing", "2018"),
-    "Amazon_Office": ("Office_Products", "2018"),
-    "Amazon_Pantry": ("Prime_Pantry", "2018"),
-    "Amazon_Scientific": ("Industrial_and_Scientific", "2018"),
-    "Amazon_VideoGames": ("Video_Games", "2023"),
-}
 
 
 def release(year: str) -> Release:
@@ -131,12 +118,5 @@ def release(year: str) -> Release:
 
 def dataset_name(category: str) -> str:
     """Return the data set's name for a category: that of the papers' sets, else ``Amazon_<category>``."""
-    return next((name for name, (known, _) in SETS.items() if known == category), f"Amazon_{category}")
-
-
-def command_for(name: str, out) -> Optional[str]:
-    """Return the command that prepares a data set in the folder ``out``; None for sets that are not of Amazon."""
-    if name not in SETS:
-        return None
-    category, year = SETS[name]
-    return f"python -m dataset_prep amazon --category {category} --release {year} --out {out}"
+    known = amazon_sources().items()
+    return next((name for name, source in known if source.category == category), f"Amazon_{category}")

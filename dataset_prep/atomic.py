@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
 
@@ -11,17 +10,10 @@ import numpy as np
 from dataset_prep.interactions import Interactions
 from dataset_prep.items import Item
 from dataset_prep.splits import PARTS
+from recbole_sda.io.yaml import write_text
 
 RECORD, UNFINISHED = "dataset.json", ".unfinished"
 Column = Tuple[str, str]  # name and RecBole's type
-
-
-def write_text(path: Path, lines: Iterable[str]) -> None:
-    """Write lines; the file appears whole or not at all."""
-    draft = path.with_name(f".{path.name}.part")
-    with open(draft, "w", encoding="utf-8", newline="\n") as file:
-        file.writelines(lines)
-    os.replace(draft, path)
 
 
 def write_inter(path: Path, data: Interactions) -> None:

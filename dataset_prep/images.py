@@ -22,8 +22,8 @@ from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
 
 from dataset_prep.download import AGAIN, AGENT
-from recbole_sda.files import notes_so_far
-from recbole_sda.pictures import as_seen
+from recbole_sda.io.yaml import notes_so_far
+from recbole_sda.io.images import as_seen
 
 logger = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, Dict, Iterator, Optional
 
 from dataset_prep.problems import Problems
 from recbole_sda.errors import InputError
-from recbole_sda.files import whole_characters
+from recbole_sda.io.yaml import whole_characters
 
 GZIP = b"\x1f\x8b"
 PATIENCE = 200  # a file whose first lines are all bad is not what it should be

@@ -10,15 +10,15 @@ import pytest
 import torch
 from PIL import Image
 
-from recbole_sda import compat
+from recbole_sda.recbole_patches import compat
 
 compat.apply()
 torch.set_num_threads(1)
 
-from recbole_sda.config import RunConfig  # noqa: E402
-from recbole_sda.datasets import load_data  # noqa: E402
+from recbole_sda.config.run_config import RunConfig  # noqa: E402
+from recbole_sda.data.datasets import load_data  # noqa: E402
 from recbole_sda.features.store import FeatureStore, write_store  # noqa: E402
-from recbole_sda.model.table import model_class  # noqa: E402
+from recbole_sda.model.registry import model_class  # noqa: E402
 
 from recbole.utils import init_seed  # noqa: E402  isort: skip
 

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from recbole_sda import quick_start
+from recbole_sda.engine import experiment as quick_start
 from recbole_sda.recommend.recommender import Recommender
-from recbole_sda.trainer import RunTrainer, read_history
+from recbole_sda.engine.trainer import RunTrainer, read_history
 
 pytestmark = pytest.mark.gpu
 
@@ -73,7 +73,7 @@ def test_the_gpu_agrees_with_the_cpu(keys):
 
 
 def test_compare_gives_each_run_a_share(keys, tmp_path, capsys):
-    from recbole_sda.experiments_cli import main
+    from recbole_sda.cli.experiments import main
 
     path = tmp_path / "plan.yaml"
     path.write_text("datasets: [tiny]\nseeds: [1, 2]\nmodels: {BPR: , BPR_SDA: {base: BPR}}\nmetrics: [hit@5]\n")

@@ -1,4 +1,4 @@
-"""Who may import whom: modules import from lower levels only, and heavy packages have one home."""
+"""Who may import whom: a folder is a level, imports go downwards, and heavy packages have one home."""
 
 import ast
 import configparser
@@ -9,70 +9,35 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-# Level of each module or package; a module may import its own level and those below.
-LEVELS = {
-    "errors": 0,
-    "files": 0,
-    "cache": 0,
-    "locks": 0,
-    "memory": 0,
-    "pictures": 0,
-    "pages": 0,
-    "layers": 0,
-    "losses": 0,
-    "graphs": 0,
-    "features": 0,
-    "checkpoint": 0,
-    "sequences": 0,
-    "candidates": 0,
-    "metrics": 0,
-    "compat": 0,
-    "model": 1,
-    "lvlm": 1,
-    "config": 2,
-    "run_values": 2,
-    "datasets": 2,
-    "loaders": 2,
-    "negatives": 2,
-    "eval_loaders": 2,
-    "prefixes": 2,
-    "collector": 2,
-    "optimizers": 0,
-    "parallel": 0,
-    "devices": 0,
-    "trainer": 2,
-    "results": 2,
-    "group_report": 2,
-    "runs": 2,
-    "quick_start": 2,
-    "histories": 2,
-    "ray_session": 3,
-    "tune": 3,
-    "compare": 3,
-    "recommend": 3,
-    "command": 3,
-    "report": 3,
-    "lvlm_demo": 3,
-    "lvlm_ray": 3,
-    "lvlm_cli": 4,
-    "experiments_cli": 4,
-    "cli": 4,
-    "__main__": 4,
-}
+# From the lowest level up; a folder or module may import its own level and those below.
+LEVELS = [
+    {"errors", "validation", "io", "machine", "layers", "losses", "graphs", "metrics"},
+    {"features", "recbole_patches"},
+    {"model", "lvlm"},
+    {"config"},
+    {"data"},
+    {"engine"},
+    {"comparison", "tune", "recommend", "report"},
+    {"models"},
+    {"cli"},
+    {"__main__"},
+]
+LEVEL = {name: number for number, names in enumerate(LEVELS) for name in names}
+SEPARATE = {"model": "lvlm", "lvlm": "model"}  # neither imports the other
 PURE = {"layers", "losses"}  # torch only
 HOMES = {
-    "ray": {"lvlm_ray", "ray_session", "tune", "compare"},
+    "ray": {"machine", "lvlm", "tune", "comparison"},
     "matplotlib": {"report"},
     "transformers": {"lvlm"},
     "peft": {"lvlm"},
-    "recbole": {"compat", "model", *(k for k, v in LEVELS.items() if v == 2)},
+    "recbole": {"recbole_patches", "model", "config", "data", "engine"},
 }
-FILES = sorted((ROOT / "recbole_sda").rglob("*.py"))
+PACKAGE_FILES = sorted((ROOT / "recbole_sda").rglob("*.py"))
+PREPARATION_FILES = sorted((ROOT / "dataset_prep").rglob("*.py"))
 
 
-def room(path: Path) -> str:
-    parts = path.relative_to(ROOT / "recbole_sda").with_suffix("").parts
-    return parts[0]
+def folder_of(path: Path) -> str:
+    return path.relative_to(ROOT / "recbole_sda").with_suffix("").parts[0]
 
 
 def imported(path: Path) -> list:
@@ -87,28 +52,38 @@ def imported(path: Path) -> list:
     return names
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+@pytest.mark.parametrize("path", PACKAGE_FILES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_levels(path):
-    here = room(path)
+    here = folder_of(path)
     if here == "__init__":
-        assert not imported(path)
         return
     for name in imported(path):
         top, _, rest = name.partition(".")
+        assert top != "dataset_prep", "the package never imports dataset_prep"
         if top == "recbole_sda" and rest and not rest.startswith("_"):
             there = rest.split(".")[0]
-            assert LEVELS[there] <= LEVELS[here], f"{here} imports {there}"
+            assert LEVEL[there] <= LEVEL[here], f"{here} imports {there}"
+            assert SEPARATE.get(here) != there, f"{here} imports {there}"
             if here in PURE:
                 assert there in PURE, f"{here} imports {there}"
         if top in HOMES:
             assert here in HOMES[top], f"{here} imports {top}"
 
 
-def test_every_room_has_a_level():
-    assert {room(path) for path in FILES} - {"__init__"} == set(LEVELS)
+@pytest.mark.parametrize("path", PREPARATION_FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_preparation_uses_the_lowest_level_and_the_command_line(path):
+    for name in imported(path):
+        top, _, rest = name.partition(".")
+        if top == "recbole_sda" and rest and not rest.startswith("_"):
+            assert rest.split(".")[0] in LEVELS[0] | {"cli", "config", "data"}, name
+        assert top not in HOMES
 
 
-@pytest.mark.parametrize("module", ["recbole_sda", "recbole_sda.model.table", "recbole_sda.command", "recbole_sda.cli"])
+def test_every_folder_has_a_level():
+    assert {folder_of(path) for path in PACKAGE_FILES} - {"__init__"} <= set(LEVEL)
+
+
+@pytest.mark.parametrize("module", ["recbole_sda", "recbole_sda.model.registry", "recbole_sda.cli.run", "recbole_sda.cli.main"])
 def test_cheap_modules_import_nothing_heavy(module):
     code = f"import sys, {module}; print({{'torch', 'recbole', 'ray', 'pandas', 'sklearn'}} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from recbole_sda import quick_start
-from recbole_sda.features.sources import from_npy
+from recbole_sda.engine import experiment as quick_start
+from recbole_sda.features.importers import from_npy
 from recbole_sda.features.store import FeatureStore, write_store
-from recbole_sda.lvlm.adapt import adapt
-from recbole_sda.lvlm.extract import extract
+from recbole_sda.lvlm.adaptation import adapt
+from recbole_sda.lvlm.extraction import extract
 from recbole_sda.lvlm.settings import read_settings
 from recbole_sda.lvlm.tiny import make_tiny
 

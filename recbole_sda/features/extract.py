@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import List, Sequence
 
 from recbole_sda.errors import InputError
-from recbole_sda.features.light import encode_images, encode_texts, provenance
+from recbole_sda.features.light_encoders import encode_images, encode_texts, provenance
 from recbole_sda.features.store import write_store
-from recbole_sda.files import text_lines, whole_characters
+from recbole_sda.io.yaml import text_lines, whole_characters
 
 logger = logging.getLogger(__name__)
 

@@ -32,7 +32,7 @@ from torch import Tensor
 from recbole_sda import __version__
 from recbole_sda.errors import InputError, nearest
 from recbole_sda.features.checks import DTYPES, check_ids, check_matrix
-from recbole_sda.files import as_new_file
+from recbole_sda.io.yaml import as_new_file
 
 logger = logging.getLogger(__name__)
 

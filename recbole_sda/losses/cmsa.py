@@ -6,7 +6,7 @@ from typing import Optional, Sequence, Tuple
 import torch
 from torch import Tensor, nn
 
-from recbole_sda.layers.unit import unit_rows
+from recbole_sda.layers.normalize import unit_rows
 
 MIN_TEMPERATURE = 0.01  # a learned temperature is kept at or above this, as CLIP keeps its logit scale at or below 100
 

@@ -5,8 +5,8 @@ from typing import Optional
 import torch
 from torch import Tensor
 
-from recbole_sda.layers.unit import unit_rows
-from recbole_sda.losses.catalogue import catalogue_cross_entropy
+from recbole_sda.layers.normalize import unit_rows
+from recbole_sda.losses.full_softmax import catalogue_cross_entropy
 
 
 def contrast(
@@ -14,7 +14,7 @@ def contrast(
 ) -> Tensor:
     """Return the mean over rows of ``-log( exp(x_k . c_r / tau) / sum_j exp(x_k . c_j / tau) )`` with r = right[k], in float32.
 
-    Computed in blocks (:func:`~recbole_sda.losses.catalogue.catalogue_cross_entropy`).
+    Computed in blocks (:func:`~recbole_sda.losses.full_softmax.catalogue_cross_entropy`).
 
     Args:
         x: (batch, dim).

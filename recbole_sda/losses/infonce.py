@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from recbole_sda.layers.unit import unit_rows
+from recbole_sda.layers.normalize import unit_rows
 from recbole_sda.losses.cmsa import kept_above
 
 

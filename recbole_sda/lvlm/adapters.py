@@ -14,9 +14,9 @@ from torch import nn
 
 from recbole_sda.errors import InputError
 from recbole_sda.features.store import sha256_of
-from recbole_sda.files import read_yaml
+from recbole_sda.io.yaml import read_yaml
 from recbole_sda.lvlm.moda import MoDAConfig, MoDALinear
-from recbole_sda.lvlm.modality import current_modality, modality
+from recbole_sda.lvlm.modality_context import current_modality, modality
 from recbole_sda.lvlm.settings import LVLMSettings
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"

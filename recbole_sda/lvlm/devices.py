@@ -8,7 +8,7 @@ import torch
 from huggingface_hub.utils import logging as hub_logging
 from transformers.utils import logging as hf_logging
 
-from recbole_sda import parallel
+from recbole_sda.machine import torchrun as parallel
 from recbole_sda.errors import InputError
 from recbole_sda.lvlm.settings import LVLMSettings
 

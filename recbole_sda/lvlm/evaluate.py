@@ -4,12 +4,12 @@ from typing import Dict, List
 
 import torch
 
-from recbole_sda import parallel
+from recbole_sda.machine import torchrun as parallel
 from recbole_sda.lvlm.backbone import Backbone
 from recbole_sda.lvlm.batching import token_batches
 from recbole_sda.lvlm.encode import encode
 from recbole_sda.lvlm.inputs import Batches, Inputs, prepared
-from recbole_sda.lvlm.pairs import Pairs
+from recbole_sda.lvlm.training_items import Pairs
 from recbole_sda.lvlm.retrieval import retrieval_metrics
 from recbole_sda.lvlm.settings import LVLMSettings
 from recbole_sda.lvlm.training import Training

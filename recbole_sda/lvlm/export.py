@@ -17,7 +17,7 @@ from torch import Tensor
 
 from recbole_sda.errors import InputError
 from recbole_sda.features.store import library_versions, sha256_of
-from recbole_sda.files import as_new_file, read_yaml
+from recbole_sda.io.yaml import as_new_file, read_yaml
 from recbole_sda.layers.low_rank import mixture
 from recbole_sda.lvlm.adapters import CONFIG, NAMES, WEIGHTS, fingerprint, folder_of, parts_of, record_of
 

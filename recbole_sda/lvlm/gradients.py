@@ -15,10 +15,10 @@ from torch import Tensor
 from recbole_sda.errors import InputError
 from recbole_sda.features.store import library_versions, sha256_of
 from recbole_sda.lvlm.backbone import load_backbone
-from recbole_sda.lvlm.catalogue import read_catalogue
+from recbole_sda.lvlm.items import read_catalogue
 from recbole_sda.lvlm.devices import join_processes
 from recbole_sda.lvlm.inputs import Batches, prepared
-from recbole_sda.lvlm.pairs import StepBatches, make_pairs
+from recbole_sda.lvlm.training_items import StepBatches, make_pairs
 from recbole_sda.lvlm.settings import LVLMSettings, read_settings
 from recbole_sda.lvlm.training import Training
 

@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from recbole_sda.errors import InputError
-from recbole_sda.lvlm.catalogue import Catalogue, Size
-from recbole_sda.pictures import as_seen
+from recbole_sda.lvlm.items import Catalogue, Size
+from recbole_sda.io.images import as_seen
 
 
 class Inputs(NamedTuple):
@@ -76,7 +76,7 @@ def make_inputs(catalogue: Catalogue, modality: str, processor, chosen: Sequence
     """Return the inputs of some items of a catalogue, which must have the modality.
 
     Args:
-        catalogue: see :func:`recbole_sda.lvlm.catalogue.read_catalogue`.
+        catalogue: see :func:`recbole_sda.lvlm.items.read_catalogue`.
         modality: ``image`` or ``text``.
         processor: renders prompts.
         chosen: positions of the items.

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recbole_sda.layers.low_rank import ModalityGate, mixture
-from recbole_sda.lvlm.modality import Modality, current_modality
+from recbole_sda.lvlm.modality_context import Modality, current_modality
 
 NAME = "MODA"
 

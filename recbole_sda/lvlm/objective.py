@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from recbole_sda.errors import InputError
 from recbole_sda.losses.cmsa import CMSALoss
 from recbole_sda.losses.infonce import InfoNCELoss
-from recbole_sda.losses.together import together_loss
+from recbole_sda.losses.weighted_contrastive import together_loss
 from recbole_sda.lvlm.pooling import block_average
 from recbole_sda.lvlm.settings import LVLMSettings
 

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Dict, Optional, Sequence
 
 from recbole_sda.errors import InputError, nearest
-from recbole_sda.files import properties_dir, read_yaml
+from recbole_sda.io.yaml import properties_dir, read_yaml
 from recbole_sda.losses.cmsa import MIN_TEMPERATURE
 
 CHOICES = {

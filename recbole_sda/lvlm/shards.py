@@ -10,8 +10,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from recbole_sda.errors import InputError
-from recbole_sda.files import whole
-from recbole_sda.lvlm.plan import Plan, Shard
+from recbole_sda.io.yaml import whole
+from recbole_sda.lvlm.extraction_plan import Plan, Shard
 
 PLAN = "plan.json"
 

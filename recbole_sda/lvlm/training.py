@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, distributed, nn
 from transformers import get_scheduler
 
-from recbole_sda import parallel
+from recbole_sda.machine import torchrun as parallel
 from recbole_sda.errors import InputError
 from recbole_sda.lvlm.adapters import attach
 from recbole_sda.lvlm.backbone import Backbone

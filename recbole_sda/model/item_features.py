@@ -6,7 +6,7 @@ from typing import List
 import torch
 
 from recbole_sda.features.store import AlignedFeatures, find_store
-from recbole_sda.features.views import view
+from recbole_sda.features.transforms import view
 from recbole_sda.model.settings import FeatureSettings
 
 logger = logging.getLogger(__name__)

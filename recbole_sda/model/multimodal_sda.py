@@ -3,7 +3,7 @@
 import torch
 
 from recbole_sda.errors import InputError
-from recbole_sda.files import properties_dir, read_yaml
+from recbole_sda.io.yaml import properties_dir, read_yaml
 from recbole_sda.layers.item_encoder import MoDAItemEncoder
 from recbole_sda.layers.modality_features import AdaptedFeatures, ModalityFeatures
 from recbole_sda.model.sda import build_encoder

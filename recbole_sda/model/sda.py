@@ -6,11 +6,11 @@ from typing import Optional, Tuple
 import torch
 from torch import nn
 
-from recbole_sda.checkpoint import LAST
+from recbole_sda.io.checkpoint import LAST
 from recbole_sda.layers.item_embedding import EncodedItemEmbedding
 from recbole_sda.layers.item_encoder import ItemEncoder, LinearItemEncoder, MoDAItemEncoder
 from recbole_sda.losses.alignment import CollaborativeAlignment
-from recbole_sda.model.collaborative import load_item_table
+from recbole_sda.model.id_table import load_item_table
 from recbole_sda.model.item_features import load_item_features
 from recbole_sda.model.sda_loss import SDALoss
 from recbole_sda.model.settings import SDASettings

@@ -4,9 +4,10 @@ from dataclasses import dataclass, fields
 from typing import Any, Optional, Tuple
 
 from recbole_sda.errors import InputError, nearest
-from recbole_sda.features.views import parse_steps
+from recbole_sda.features.transforms import parse_steps
 from recbole_sda.layers.fusion import FUSIONS
 from recbole_sda.losses.cmsa import MIN_TEMPERATURE
+from recbole_sda.validation import checked_number
 
 CHOICES = {
     "item_encoder": ("moda", "linear", "identity"),
@@ -131,20 +132,3 @@ def _checked(key: str, kind: Any, value: Any) -> Any:
     if key in RANGES:
         return checked_number(key, value, *RANGES[key], whole=kind is int)
     return value
-
-
-def checked_number(key: str, value: Any, low: float, allowed: bool, high: Optional[float], whole: bool = False):
-    """Return ``value`` as an int (``whole``) or float.
-
-    Raises:
-        InputError: it is no number, below ``low``, at it where that is not ``allowed``, or not below ``high``.
-    """
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not number or not value >= low or (whole and not float(value).is_integer()) or (value == low and not allowed):
-        inside = False
-    else:
-        inside = high is None or value < high
-    if not inside:
-        bound = f"{'at least' if allowed else 'above'} {low}" + ("" if high is None else f" and below {high}")
-        raise InputError(f"{key}={value!r}: expected {'a whole number' if whole else 'a number'} {bound}")
-    return int(value) if whole else float(value)

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from recbole_sda.errors import InputError
-from recbole_sda.features.light import LIGHT
+from recbole_sda.features.light_encoders import LIGHT
 from recbole_sda.features.store import FeatureStore
-from recbole_sda.features.views import view_of_others
+from recbole_sda.features.transforms import view_of_others
 from recbole_sda.model.item_features import item_tokens
 
 logger = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ def embed_new_items(run, store: FeatureStore) -> NewItems:
     """Return the items of a store that the run's data set lacks, embedded by the run's item encoder.
 
     Args:
-        run: an open run with its weights, see :func:`recbole_sda.runs.load`.
+        run: an open run with its weights, see :func:`recbole_sda.engine.run.load`.
         store: features made like those of the run.
 
     Raises:

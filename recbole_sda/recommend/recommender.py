@@ -8,10 +8,10 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from recbole_sda import runs
+from recbole_sda.engine import run as runs
 from recbole_sda.errors import InputError, nearest
 from recbole_sda.features.store import FeatureStore
-from recbole_sda.histories import histories, question
+from recbole_sda.data.user_histories import histories, question
 from recbole_sda.recommend.new_items import NewItems, embed_new_items, extended
 
 BLOCK_SCORES = 5_000_000  # scores held at a time, 20 MB

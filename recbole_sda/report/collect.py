@@ -6,13 +6,13 @@ from typing import Any, Dict, List, Sequence
 
 import numpy as np
 
-from recbole_sda.compare.plan import FREE_KEYS, Plan, Row
-from recbole_sda.compare.tables import COMPARISON, SAME_RULES, compare_runs, read_comparison
+from recbole_sda.comparison.plan import FREE_KEYS, Plan, Row
+from recbole_sda.comparison.tables import COMPARISON, SAME_RULES, compare_runs, read_comparison
 from recbole_sda.errors import InputError
-from recbole_sda.files import read_yaml
-from recbole_sda.model.table import SUFFIX, base_name
-from recbole_sda.results import CONFIG, METRICS, read_metrics
-from recbole_sda.trainer import read_history
+from recbole_sda.io.yaml import read_yaml
+from recbole_sda.model.registry import SUFFIX, base_name
+from recbole_sda.engine.run_folder import CONFIG, METRICS, read_metrics
+from recbole_sda.engine.trainer import read_history
 
 ADAPTATION, GRADIENTS = "adapt.yaml", "gradients.json"
 
@@ -62,7 +62,7 @@ class Material:
     """All that a report shows.
 
     Attributes:
-        comparisons: what :func:`recbole_sda.compare.tables.compare_runs` returned.
+        comparisons: what :func:`recbole_sda.comparison.tables.compare_runs` returned.
         lines: of these comparisons, in their order.
         adaptations: folder -> record of an adaptation of an LVLM.
         gradients: files with a measure of gradient conflict.

@@ -4,7 +4,7 @@ from typing import Any, Dict, List, Optional
 
 import numpy as np
 
-from recbole_sda.compare.tables import metric_title
+from recbole_sda.comparison.tables import metric_title
 from recbole_sda.report.collect import Line
 from recbole_sda.report.style import Figure, legend_below, panels, style
 

@@ -5,7 +5,7 @@ from typing import List
 import numpy as np
 import pandas as pd
 
-from recbole_sda.compare.tables import metric_title
+from recbole_sda.comparison.tables import metric_title
 from recbole_sda.report.collect import Line
 
 GROUPS = (("items", "cold"), ("items", "tail"), ("items", "head"), ("users", "short"), ("users", "long"))

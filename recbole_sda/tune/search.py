@@ -14,16 +14,16 @@ from ray.tune import Callback
 from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search import BasicVariantGenerator
 
-from recbole_sda import quick_start
-from recbole_sda.config import check_keys
-from recbole_sda.datasets import inputs_of
+from recbole_sda.engine import experiment as quick_start
+from recbole_sda.config.run_config import check_keys
+from recbole_sda.data.datasets import inputs_of
 from recbole_sda.errors import InputError
-from recbole_sda.files import read_yaml
-from recbole_sda.locks import alone
-from recbole_sda.model.settings import checked_number
-from recbole_sda.ray_session import check_room, on_this_worker, ray_session
-from recbole_sda.results import METRICS, read_metrics, result_table, start_logging
-from recbole_sda.runs import configure
+from recbole_sda.io.yaml import read_yaml
+from recbole_sda.io.locks import alone
+from recbole_sda.validation import checked_number
+from recbole_sda.machine.ray_session import check_room, on_this_worker, ray_session
+from recbole_sda.engine.run_folder import METRICS, read_metrics, result_table, start_logging
+from recbole_sda.engine.run import configure
 from recbole_sda.tune.space import Space
 from recbole_sda.tune.trial import Trial, outcome, train_trial, trial_folder
 
@@ -36,7 +36,7 @@ class Search:
     """A search for the settings of one model on one data set.
 
     Args:
-        model, dataset: as in :func:`recbole_sda.quick_start.run`.
+        model, dataset: as in :func:`recbole_sda.engine.experiment.run`.
         space: what is tried.
         config_files, keys: what is fixed.
         out: folder of the trials and the result; the same one goes on with an interrupted search.

@@ -9,7 +9,7 @@ from typing import Any, Dict, List, Optional
 import numpy as np
 
 from recbole_sda.errors import InputError, nearest
-from recbole_sda.files import parse_value, properties_dir, read_yaml
+from recbole_sda.io.yaml import parse_value, properties_dir, read_yaml
 
 FOLDER = "search"
 SETTINGS = ("samples", "grace_epochs", "reduction", "seed", "space")

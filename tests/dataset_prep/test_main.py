@@ -8,12 +8,13 @@ import pytest
 from PIL import Image
 
 from dataset_prep.__main__ import main
-from dataset_prep.amazon import SETS, command_for, dataset_name
-from recbole_sda.cli import main as features
+from dataset_prep.amazon import dataset_name
+from recbole_sda.config.dataset_files import amazon_sources, preparation_command
+from recbole_sda.cli.main import main as features
 from recbole_sda.errors import InputError
 from recbole_sda.features.extract import read_items
-from recbole_sda.files import properties_dir
-from recbole_sda.quick_start import run
+from recbole_sda.io.yaml import properties_dir
+from recbole_sda.engine.experiment import run
 
 
 def amazon(raw, tmp_path, release, *more, address="http://127.0.0.1:9"):
@@ -185,11 +186,11 @@ def test_ctrl_c_says_that_the_command_goes_on(raw, tmp_path, monkeypatch, capsys
 
 def test_each_preset_says_its_command():
     presets = {path.stem: path.read_text() for path in (properties_dir() / "dataset").glob("Amazon_*.yaml")}
-    assert set(presets) == set(SETS)
+    assert set(presets) == set(amazon_sources())
     for name, text in presets.items():
-        assert command_for(name, "x").removesuffix(" --out x") in text
-        assert dataset_name(SETS[name][0]) == name
-    assert command_for("ml-1m", "x") is None
+        assert preparation_command(name, "x").removesuffix(" --out x") in text
+        assert dataset_name(amazon_sources()[name].category) == name
+    assert preparation_command("ml-1m", "x") is None
 
 
 def own_table(folder, **options):

@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 
 from recbole_sda.errors import InputError
 from recbole_sda.lvlm import adapters
-from recbole_sda.lvlm.adapt import adapt
+from recbole_sda.lvlm.adaptation import adapt
 from recbole_sda.lvlm.encode import encode
 from recbole_sda.lvlm.export import export_lora
 

@@ -5,9 +5,9 @@ import torch
 
 from recbole_sda.errors import InputError
 from recbole_sda.lvlm.backbone import load_backbone
-from recbole_sda.lvlm.catalogue import read_catalogue
+from recbole_sda.lvlm.items import read_catalogue
 from recbole_sda.lvlm.gradients import METHODS, conflict, layer_of, low_rank_weights, measure, write
-from recbole_sda.lvlm.pairs import make_pairs
+from recbole_sda.lvlm.training_items import make_pairs
 from recbole_sda.lvlm.training import Training
 from recbole_sda.report.gradients import draw
 

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from recbole_sda.lvlm.moda import MoDAConfig, MoDALinear
-from recbole_sda.lvlm.modality import modality
+from recbole_sda.lvlm.modality_context import modality
 
 R, E, ALPHA = 8, 4, 32.0
 

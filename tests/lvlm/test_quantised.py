@@ -10,7 +10,7 @@ from recbole_sda.errors import InputError
 from recbole_sda.lvlm import adapters
 from recbole_sda.lvlm.backbone import load_backbone
 from recbole_sda.lvlm.encode import encode
-from recbole_sda.lvlm.extract import Extractor
+from recbole_sda.lvlm.extraction import Extractor
 from recbole_sda.lvlm.settings import read_settings
 
 pytest.importorskip("bitsandbytes")

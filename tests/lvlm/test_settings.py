@@ -1,7 +1,7 @@
 import pytest
 
 from recbole_sda.errors import InputError
-from recbole_sda.files import properties_dir, read_yaml
+from recbole_sda.io.yaml import properties_dir, read_yaml
 from recbole_sda.lvlm.settings import LVLMSettings, read_settings
 
 

@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 
-from recbole_sda.model.table import BASES
+from recbole_sda.model.registry import BASES
 
 from recbole.data.interaction import Interaction  # isort: skip
 from recbole.utils import init_seed  # isort: skip

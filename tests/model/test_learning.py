@@ -7,7 +7,7 @@ beside the items, so ids alone cannot learn the rule, and features shuffled amon
 import numpy as np
 import pytest
 
-from recbole_sda import quick_start
+from recbole_sda.engine import experiment as quick_start
 from recbole_sda.features.store import write_store
 
 N_ITEMS, N_USERS, LENGTH, STEP = 300, 120, 9, 0.7

@@ -7,7 +7,7 @@ from recbole_sda.errors import InputError
 from recbole_sda.layers.modality_features import AdaptedFeatures, ModalityFeatures
 from recbole_sda.losses.cmsa import CMSALoss, multimodal_cmsa
 from recbole_sda.model.multimodal_sda import NOT_HERE
-from recbole_sda.model.table import model_class
+from recbole_sda.model.registry import model_class
 
 
 def test_the_mixin_stands_in_front():

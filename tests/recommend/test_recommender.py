@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import torch
 
-from recbole_sda import quick_start
+from recbole_sda.engine import experiment as quick_start
 from recbole_sda.errors import InputError
 from recbole_sda.features.store import FeatureStore, write_store
 from recbole_sda.recommend.new_items import check_same_space

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 import yaml
 
-from recbole_sda import quick_start
+from recbole_sda.engine import experiment as quick_start
 from recbole_sda.errors import InputError
-from recbole_sda.experiments_cli import main
+from recbole_sda.cli.experiments import main
 from recbole_sda.report.collect import Line, collect
 from recbole_sda.report.figures import curves_figure, gains_figure, gates_figure, groups_figure, layer_gates_figure
 from recbole_sda.report.frames import cost_frame, groups_frame, spread_frame
 from recbole_sda.report.report import write_report
-from recbole_sda.report.space import found_share, read_space
+from recbole_sda.report.embedding_space import found_share, read_space
 from recbole_sda.report.style import plt
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from recbole_sda import quick_start
+from recbole_sda.engine import experiment as quick_start
 from recbole_sda.errors import InputError
-from recbole_sda.runs import configure
+from recbole_sda.engine.run import configure
 from recbole_sda.tune.search import Search, tune_settings
 from recbole_sda.tune.space import Domain, Space
 

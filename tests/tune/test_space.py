@@ -79,8 +79,8 @@ def test_a_bad_line_of_recboles_file_is_named(tmp_path):
 
 
 def test_every_shipped_space_is_read_and_its_keys_are_known():
-    from recbole_sda.config import check_keys
-    from recbole_sda.files import properties_dir
+    from recbole_sda.config.run_config import check_keys
+    from recbole_sda.io.yaml import properties_dir
 
     paths = sorted((properties_dir() / "search").glob("*.yaml"))
     assert paths

@@ -7,13 +7,14 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor, nn
 
-from recbole_sda import compat
+from recbole_sda.recbole_patches import compat
 from recbole_sda.errors import InputError
-from recbole_sda.graphs.neighbours import cached_neighbours, item_graph
+from recbole_sda.graphs.knn import cached_neighbours, item_graph
 from recbole_sda.graphs.user_item import Edges
 from recbole_sda.layers.modality_features import ModalityFeatures
 from recbole_sda.model.item_features import load_item_features
-from recbole_sda.model.settings import FeatureSettings, checked_number
+from recbole_sda.model.settings import FeatureSettings
+from recbole_sda.validation import checked_number
 
 compat.apply()
 

@@ -4,11 +4,11 @@ import torch
 from torch import nn
 
 from recbole_sda.errors import InputError
-from recbole_sda.graphs.neighbours import weighted_sum
+from recbole_sda.graphs.knn import weighted_sum
 from recbole_sda.graphs.sparse import SparseMatrix
 from recbole_sda.graphs.user_item import draw_edges, light_gcn, symmetric_graph, symmetric_weights
 from recbole_sda.model.multimodal.base import MultimodalRecommender, score
-from recbole_sda.model.settings import checked_number
+from recbole_sda.validation import checked_number
 
 
 class FREEDOM(MultimodalRecommender):

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recbole_sda.graphs.user_item import light_gcn, symmetric_graph, users_from_items
-from recbole_sda.layers.unit import unit_rows
+from recbole_sda.layers.normalize import unit_rows
 from recbole_sda.losses.contrast import contrast
 from recbole_sda.model.multimodal.base import MultimodalRecommender, score
 

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from recbole_sda.graphs.sparse import SparseMatrix
-from recbole_sda.model.multimodal.views import ViewRecommender
+from recbole_sda.model.multimodal.view_recommender import ViewRecommender
 
 
 class MGCN(ViewRecommender):

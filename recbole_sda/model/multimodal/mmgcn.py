@@ -5,7 +5,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from recbole_sda.graphs.user_item import mean_graph
-from recbole_sda.layers.unit import unit_rows
+from recbole_sda.layers.normalize import unit_rows
 from recbole_sda.model.multimodal.base import MultimodalRecommender, score
 
 

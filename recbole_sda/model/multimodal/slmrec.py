@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from recbole_sda.graphs.user_item import light_gcn, symmetric_graph
-from recbole_sda.layers.unit import unit_rows
+from recbole_sda.layers.normalize import unit_rows
 from recbole_sda.losses.contrast import contrast
 from recbole_sda.model.multimodal.base import MultimodalRecommender
 

@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor, nn
 
-from recbole_sda.graphs.neighbours import strongest
+from recbole_sda.graphs.knn import strongest
 from recbole_sda.graphs.sparse import SparseMatrix
-from recbole_sda.model.multimodal.views import ViewRecommender, gate
+from recbole_sda.model.multimodal.view_recommender import ViewRecommender, gate
 
 
 class SMORE(ViewRecommender):

@@ -8,7 +8,7 @@ import torch
 
 from recbole_sda.errors import InputError
 from recbole_sda.model.multimodal.base import per_modality
-from recbole_sda.model.table import MULTIMODAL
+from recbole_sda.model.registry import MULTIMODAL
 
 from recbole.utils import init_seed  # isort: skip
 

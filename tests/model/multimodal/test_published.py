@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from dataset_prep.__main__ import main
-from recbole_sda import quick_start
-from recbole_sda.config import RunConfig
+from recbole_sda.engine import experiment as quick_start
+from recbole_sda.config.run_config import RunConfig
 from recbole_sda.features.store import write_store
 
 K = 5

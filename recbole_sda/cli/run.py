@@ -1,0 +1,219 @@
+"""The main command: arguments to a run, with RecBole's flags and YAML values."""
+
+import errno
+import os
+import sys
+import textwrap
+from typing import Any, Callable, Dict, List, NamedTuple, Optional
+
+from recbole_sda.errors import InputError
+
+# Errors of files that are not the program's.
+OF_THE_MACHINE = {
+    errno.EACCES,
+    errno.EPERM,
+    errno.EEXIST,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.EROFS,
+    errno.ENOSPC,
+    errno.EDQUOT,
+}
+USAGE = """\
+usage: python run_recbole_sda.py --model=MODEL --dataset=DATASET [--config_files="a.yaml b.yaml"] [--key=value ...]
+       python run_recbole_sda.py --resume=RUN_FOLDER [--key=value ...]
+       python run_recbole_sda.py --load=RUN_FOLDER [--key=value ...]
+       python run_recbole_sda.py --tune=SPACE --model=MODEL --dataset=DATASET [--samples=N ...] [--key=value ...]
+
+  --model=MODEL           a *_SDA model or one of RecBole's own (below)
+  --dataset=DATASET       a folder of data_path (dataset/) with RecBole atomic files
+  --config_files=FILES    YAML files, separated by spaces; later ones win, --key=value wins over all
+  --resume=RUN_FOLDER     go on with an interrupted run; --epochs=N may train it longer
+  --load=RUN_FOLDER       evaluate a run's best epoch again, perhaps with another --eval_args
+  --tune=SPACE            search for settings on validation data: a file (YAML, or RecBole's .test) or a name of properties/search/;
+                          with --samples=N (or grid) --grace_epochs=N --reduction=N --search_seed=N for the space's own,
+                          --parallel=N --gpus=SHARE --address=CLUSTER --out=FOLDER
+  --key=value             any key of RecBole, of the model, or below; values are YAML: --topk=[5,10] --learning_rate=1e-3
+  --help                  this text; with --model=MODEL also that model's keys
+"""
+COMMANDS = ("resume", "load")
+TUNE_KEYS = ("samples", "grace_epochs", "reduction", "search_seed", "parallel", "gpus", "address", "out")
+
+
+class Arguments(NamedTuple):
+    """What the command line says."""
+
+    model: Optional[str]
+    dataset: Optional[str]
+    config_files: List[str]
+    resume: Optional[str]
+    load: Optional[str]
+    tune: Optional[str]
+    help: bool
+    keys: Dict[str, Any]
+
+
+def split_arguments(argv: List[str]) -> Dict[str, str]:
+    """Return ``--key=value`` and ``--key value`` as a dict of strings; anything else is an InputError."""
+    given: Dict[str, str] = {}
+    position = 0
+    while position < len(argv):
+        word = argv[position]
+        position += 1
+        if word in ("-h", "--help"):
+            given["help"] = "true"
+            continue
+        if not word.startswith("--") or len(word) == 2:
+            raise InputError(f"argument {word!r}: expected --key=value")
+        key, equals, value = word[2:].partition("=")
+        if not equals:
+            if position == len(argv) or argv[position].startswith("--"):
+                raise InputError(f"--{key} has no value: expected --{key}=value")
+            value, position = argv[position], position + 1
+        if key in given and given[key] != value:
+            raise InputError(f"--{key} is given twice: {given[key]!r} and {value!r}")
+        given[key] = value
+        while key == "config_files" and position < len(argv) and not argv[position].startswith("--"):
+            given[key] += f" {argv[position]}"
+            position += 1
+    return given
+
+
+def parse(argv: List[str]) -> Arguments:
+    """Read the command line; values are YAML."""
+    from recbole_sda.io.yaml import parse_value
+
+    given = split_arguments(argv)
+    fixed = {name: given.pop(name, None) for name in ("model", "dataset", "resume", "load", "tune")}
+    files = given.pop("config_files", "").split()
+    wants_help = given.pop("help", None) is not None
+    keys = {key: parse_value(key, value) for key, value in given.items()}
+    return Arguments(config_files=files, help=wants_help, keys=keys, **fixed)
+
+
+def help_text(model: Optional[str] = None) -> str:
+    """Return the whole help: usage, keys with defaults and meaning, models, data sets."""
+    from recbole_sda.config.dataset_files import supported_datasets
+    from recbole_sda.config.run_config import OWN_FILES, model_defaults
+    from recbole_sda.io.yaml import properties_dir
+    from recbole_sda.model.registry import BASES, MULTIMODAL, WITHOUT_SDA, base_name, model_class, sda_models
+
+    def listing(names) -> str:
+        return textwrap.fill(", ".join(names), 118, initial_indent="  ", subsequent_indent="  ")
+
+    parts = [USAGE]
+    for name in OWN_FILES:
+        text = (properties_dir() / name).read_text(encoding="utf-8")
+        parts.append(f"keys of properties/{name}, with defaults:\n{textwrap.indent(text, '  ')}")
+    if model:
+        model_class(model)
+        base = base_name(model)
+        parts.append(f"keys of {base}, with their defaults:\n{textwrap.indent(model_defaults(base), '  ')}\n")
+    parts.append("SDA models:\n" + listing(sda_models()) + "\n")
+    reasons = "\n".join(f"  {name}: {reason}" for name, reason in WITHOUT_SDA.items())
+    parts.append(
+        "RecBole models without an SDA version (they run as they are, where their own needs are met):\n" + reasons
+    )
+    parts.append("\nMultimodal models, which run with the suffix and without:\n" + listing(MULTIMODAL))
+    parts.append("\nRecBole's own models of the first list run without the suffix:\n" + listing(BASES) + "\n")
+    parts.append(
+        "data sets with a file in properties/dataset and a built-in miniature:\n" + listing(supported_datasets())
+    )
+    return "\n".join(parts)
+
+
+def _model_and_dataset(given: Arguments) -> tuple:
+    """Return both names, from the arguments or from the configuration files."""
+    from recbole_sda.io.yaml import read_yaml
+
+    names = {"model": given.model, "dataset": given.dataset}
+    for path in given.config_files:
+        values = read_yaml(path)
+        for key in names:
+            names[key] = getattr(given, key) or values.get(key) or names[key]
+    for key, value in names.items():
+        if not value:
+            raise InputError(
+                f"--{key} is missing: give --{key}=NAME, or `{key}: NAME` in a configuration file; see --help"
+            )
+    return names["model"], names["dataset"]
+
+
+def _start(given: Arguments) -> None:
+    from recbole_sda.engine import experiment as quick_start
+    from recbole_sda.engine.run_folder import start_logging
+
+    start_logging(given.keys.get("state"))
+    for name in COMMANDS:
+        folder = getattr(given, name)
+        if folder:
+            if given.model or given.dataset or given.config_files or given.tune:
+                raise InputError(f"--{name} takes model, data set and files from the run folder; leave them out")
+            action = quick_start.resume if name == "resume" else quick_start.evaluate
+            action(folder, given.keys)
+            return
+    model, dataset = _model_and_dataset(given)
+    if given.tune:
+        _tune(given, model, dataset)
+        return
+    quick_start.run(model, dataset, given.config_files, given.keys)
+
+
+def _tune(given: Arguments, model: str, dataset: str) -> None:
+    from recbole_sda.tune.search import tune_settings
+    from recbole_sda.tune.space import find_space, read_space
+
+    keys, options = dict(given.keys), {}
+    for name in TUNE_KEYS:
+        if name in keys:
+            options["seed" if name == "search_seed" else name] = keys.pop(name)
+    path = find_space(given.tune)
+    own = {name: options.pop(name) for name in ("samples", "grace_epochs", "reduction", "seed") if name in options}
+    space = read_space(path).changed(own, "command line")
+    options.setdefault("out", f"runs/tune/{model}-{dataset}-{path.stem}")
+    try:
+        tune_settings(model, dataset, space, given.config_files, keys, **options)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("the same command goes on with the search") from None
+
+
+def guarded(action: Callable[[], None]) -> int:
+    """Run a command; return its exit status: 2 for wrong input (one line, no traceback), 130 for Ctrl-C.
+
+    A folder that cannot be written, or a full disk, is named in one line as well.
+
+    A reader that wants no more of the output, as ``| head``, ends it without a word.
+    """
+    try:
+        action()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python writes as it ends
+        return 141
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        if not error.filename or error.errno not in OF_THE_MACHINE:
+            raise
+        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt as interruption:
+        print(f"interrupted; {interruption}" if interruption.args else "interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+def main(argv: List[str]) -> int:
+    """Run the main command and return its exit status."""
+
+    def action() -> None:
+        given = parse(argv)
+        if given.help:
+            print(help_text(given.model))
+        elif not argv:
+            raise InputError("--model and --dataset are missing; see --help")
+        else:
+            _start(given)
+
+    return guarded(action)

@@ -1,0 +1,110 @@
+"""Values of every run that RecBole takes unchecked and stumbles over later: numbers, the evaluation, its metrics."""
+
+import re
+from typing import Any, Dict
+
+from recbole.utils import ModelType
+
+from recbole_sda.errors import InputError, nearest
+from recbole_sda.validation import checked_number
+
+# Numbers of every run: key -> (lowest, the lowest itself is allowed, whole); empty values are RecBole's or torch's to choose.
+NUMBERS = {
+    "epochs": (1, True, True),
+    "train_batch_size": (1, True, True),
+    "eval_batch_size": (1, True, True),
+    "eval_step": (0, True, True),
+    "stopping_step": (0, True, True),
+    "seed": (0, True, True),
+    "threads": (1, True, True),
+    "metric_decimal_place": (1, True, True),
+    "MAX_ITEM_LIST_LENGTH": (1, True, True),
+    "learning_rate": (0, False, False),
+    "weight_decay": (0, True, False),
+    "tail_items": (0, False, False),
+    "short_users": (0, False, False),
+}
+EVALUATION_KEYS = {"split", "group_by", "order", "mode"}
+LEAVE_OUT = ("valid_and_test", "valid_only", "test_only")
+LOSSES = ("CE", "BPR")
+LEARNERS = ("adam", "adamw", "sgd", "adagrad", "rmsprop", "sparse_adam")
+WITHOUT_CUTOFF = {"auc", "gauc", "logloss", "mae", "rmse"}
+
+
+def check_numbers(values: Dict[str, Any]) -> None:
+    """Refuse a value of :data:`NUMBERS` that is out of its range."""
+    for key, (low, allowed, whole) in NUMBERS.items():
+        if values.get(key) is not None:
+            checked_number(key, values[key], low, allowed, None, whole)
+
+
+def check_types(values: Dict[str, Any], defaults: Dict[str, Any]) -> None:
+    """Refuse a value of another type than its default's, where that is a number or a truth value."""
+    for key, default in defaults.items():
+        value = values.get(key)
+        if isinstance(default, bool):
+            wrong, expected = not isinstance(value, bool), "True or False"
+        elif isinstance(default, (int, float)):
+            wrong, expected = isinstance(value, (str, bool, list)), "a number"
+        else:
+            continue
+        if wrong:
+            raise InputError(f"{key}={value!r}: expected {expected}, as its default {default!r}")
+
+
+def check_learner(values: Dict[str, Any]) -> None:
+    """Refuse an optimiser that RecBole does not know; it would take Adam."""
+    name = str(values["learner"])
+    if name.lower() not in LEARNERS:
+        raise InputError(f"learner={name}: allowed are {', '.join(LEARNERS)}.{nearest(name, LEARNERS)}")
+
+
+def check_evaluation(evaluation: Dict[str, Any]) -> None:
+    """Refuse eval_args that RecBole would not read, or read as something else."""
+    for key in evaluation:
+        if key not in EVALUATION_KEYS:
+            known = ", ".join(sorted(EVALUATION_KEYS))
+            raise InputError(f"eval_args: unknown key {key!r}; allowed are {known}.{nearest(key, EVALUATION_KEYS)}")
+    split, mode = evaluation["split"], evaluation["mode"]
+    shares = split.get("RS") if isinstance(split, dict) else None
+    ratio = (
+        isinstance(shares, list) and len(shares) == 3 and all(isinstance(x, (int, float)) and x >= 0 for x in shares)
+    )
+    ratio = ratio and sum(shares) > 0
+    if not isinstance(split, dict) or len(split) != 1 or not (ratio or split.get("LS") in LEAVE_OUT):
+        raise InputError(
+            f"eval_args: split={split!r}: expected {{RS: [train, valid, test]}} with three shares that are not all 0, or "
+            f"{{LS: ...}} with one of {', '.join(LEAVE_OUT)}"
+        )
+    for one in mode.values() if isinstance(mode, dict) else [mode]:
+        if not re.fullmatch(r"full|labeled|(uni|pop)[1-9]\d*", str(one)):
+            raise InputError(f"eval_args: mode={one!r}: allowed are full, labeled, uniN and popN, as uni100")
+
+
+def check_loss(model_type: ModelType, values: Dict[str, Any]) -> None:
+    """Refuse a loss_type that RecBole's sequential models do not have; it would ask for other negatives first."""
+    if model_type == ModelType.SEQUENTIAL and values.get("loss_type") not in (None, *LOSSES):
+        raise InputError(f"loss_type={values['loss_type']!r}: allowed are {', '.join(LOSSES)}")
+
+
+def check_mask(values: Dict[str, Any]) -> None:
+    """Refuse a mask_validation that RecBole's own loaders would not heed."""
+    modes = values["eval_args"]["mode"]
+    test = modes.get("test") if isinstance(modes, dict) else modes
+    if not values["mask_validation"] and not re.fullmatch(r"full|uni\d+", str(test)):
+        raise InputError(f"mask_validation=False: allowed with the modes full and uniN, not with {test}")
+
+
+def check_metrics(values: Dict[str, Any]) -> None:
+    """Refuse cut-offs that are no numbers, and a valid_metric that is not measured: RecBole says so after an epoch."""
+    metrics, topk = values["metrics"], values["topk"]
+    metrics = [metrics] if isinstance(metrics, str) else list(metrics)
+    topk = topk if isinstance(topk, list) else [topk]
+    for k in topk:
+        checked_number("topk", k, 1, True, None, whole=True)
+    names = [f"{metric}@{k}" for metric in metrics if metric.lower() not in WITHOUT_CUTOFF for k in topk]
+    names += [metric for metric in metrics if metric.lower() in WITHOUT_CUTOFF]
+    if str(values["valid_metric"]).lower() not in [name.lower() for name in names]:
+        raise InputError(
+            f"valid_metric={values['valid_metric']!r} is not measured; metrics and topk give {', '.join(names)}"
+        )

@@ -1,0 +1,1 @@
+"""The built-in miniature of invented products."""

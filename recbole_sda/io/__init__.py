@@ -1,0 +1,1 @@
+"""Files: reading and writing artefacts, YAML, images, locks."""

@@ -1,0 +1,111 @@
+"""Checkpoints as plain data: tensors, numbers, strings and containers of them, read without executing pickled code.
+
+A run folder holds ``checkpoint/best.pt`` (the model of the best validation epoch), ``checkpoint/last.pt`` (everything
+that training needs to go on) and ``item_ids.txt`` (the item token of each internal item id).
+"""
+
+import hashlib
+import pickle
+from pathlib import Path
+from typing import Any, Dict, List, Sequence
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from torch import nn
+
+from recbole_sda.errors import InputError
+from recbole_sda.io.yaml import whole
+
+BEST, LAST, ITEM_IDS = Path("checkpoint/best.pt"), Path("checkpoint/last.pt"), Path("item_ids.txt")
+TRAINING = "training interactions"  # of an identity
+_SPARSE, _ARRAY = "__scipy_sparse__", "__numpy_array__"
+
+
+def to_plain(value: Any, name: str = "value") -> Any:
+    """Return ``value`` as plain data: numpy arrays and scipy matrices become tensors with a mark, modules nothing.
+
+    Modules are left out because their weights stand in the state dict.
+
+    Raises:
+        TypeError: ``value`` holds something else; ``name`` says where.
+    """
+    if isinstance(value, np.generic):  # first: np.float64 is a float, and pickled as numpy's own
+        return value.item()
+    if value is None or isinstance(value, (bool, int, float, str, torch.Tensor)):
+        return value
+    if isinstance(value, np.ndarray):
+        return {_ARRAY: torch.from_numpy(np.ascontiguousarray(np.asarray(value)))}
+    if sp.issparse(value):
+        csr = value.tocsr()
+        parts = [torch.from_numpy(np.ascontiguousarray(part)) for part in (csr.data, csr.indices, csr.indptr)]
+        return {_SPARSE: parts, "shape": list(csr.shape)}
+    if isinstance(value, dict):
+        return {k: to_plain(v, f"{name}[{k!r}]") for k, v in value.items() if not isinstance(v, nn.Module)}
+    if isinstance(value, (list, tuple)):
+        return [to_plain(v, f"{name}[{k}]") for k, v in enumerate(value)]
+    raise TypeError(f"{name} is a {type(value).__name__}, which a checkpoint of plain data cannot hold")
+
+
+def from_plain(value: Any, device="cpu") -> Any:
+    """Return numpy arrays and scipy matrices where :func:`to_plain` found them, and tensors on ``device``."""
+    if isinstance(value, dict):
+        if _SPARSE in value:
+            return sp.csr_matrix(tuple(part.numpy() for part in value[_SPARSE]), shape=tuple(value["shape"]))
+        if _ARRAY in value:
+            return value[_ARRAY].numpy()
+        return {k: from_plain(v, device) for k, v in value.items()}
+    if isinstance(value, list):
+        return [from_plain(v, device) for v in value]
+    return value.to(device) if isinstance(value, torch.Tensor) else value
+
+
+def save_checkpoint(path, state: dict) -> None:
+    """Write plain data; the file appears whole or not at all."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with whole(path) as draft:
+        torch.save(to_plain(state, path.name), draft)
+
+
+def load_checkpoint(path) -> dict:
+    """Read plain data written by :func:`save_checkpoint`; all tensors are on the CPU, where random states belong.
+
+    Raises:
+        InputError: the file is missing, damaged, or holds pickled objects (as RecBole's own checkpoints do).
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"checkpoint {path} does not exist")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        raise InputError(
+            f"{path} is not a checkpoint of this project: it holds pickled objects, which are not loaded"
+        ) from None
+    except (RuntimeError, EOFError, KeyError, ValueError) as error:
+        raise InputError(f"{path} is damaged: {str(error).splitlines()[0]}") from None
+
+
+def data_identity(training) -> Dict[str, str]:
+    """Return hashes of what weights belong to: tokens of users and items by row, and interactions, of RecBole's training part."""
+    fields, found = (training.uid_field, training.iid_field), {}
+    for what, field in zip(("users", "items"), fields):
+        tokens = "\n".join(map(str, training.field2id_token[field]))
+        found[what] = hashlib.sha256(tokens.encode()).hexdigest()
+    users, items = (np.asarray(training.inter_feat[field], dtype=np.int64) for field in fields)
+    order = np.argsort(users, kind="stable")  # user by user, each in the order of the data
+    return {**found, TRAINING: hashlib.sha256(np.stack([users[order], items[order]]).tobytes()).hexdigest()}
+
+
+def write_item_tokens(run_dir, tokens: Sequence[str]) -> None:
+    """Write the item token of each internal id of a run, position 0 the padding item."""
+    (Path(run_dir) / ITEM_IDS).write_text("".join(f"{token}\n" for token in tokens), encoding="utf-8")
+
+
+def read_item_tokens(run_dir) -> List[str]:
+    """Return the item token of each internal id of a run, position 0 the padding item."""
+    path = Path(run_dir) / ITEM_IDS
+    if not path.is_file():
+        raise InputError(f"{run_dir} is not a run folder: {ITEM_IDS} is missing")
+    return path.read_text(encoding="utf-8").split("\n")[:-1]

@@ -1,0 +1,1 @@
+"""The machine a process runs on: devices, memory, several processes, Ray."""

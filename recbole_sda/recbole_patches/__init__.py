@@ -1,0 +1,1 @@
+"""Every change that is made to RecBole and the libraries below it."""

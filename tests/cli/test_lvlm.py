@@ -1,0 +1,68 @@
+import pytest
+import yaml
+
+from recbole_sda.cli.main import main
+from recbole_sda.features.store import FeatureStore
+
+
+def lvlm(*arguments):
+    return main(["lvlm", *arguments])
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["adpat"], "lvlm adpat: there is tiny, adapt.*adapt"),
+        (["tiny", "--out=x"], "lvlm tiny: --family is missing"),
+        (["adapt", "--steps=3"], "--out=FOLDER is missing"),
+        (["adapt", "--stpes=3", "--out=x"], "'stpes' is not a key of the LVLM stage"),
+        (["adapt", "--resume=nowhere"], "adapt.yaml does not exist"),
+        (["extract", "--out=x"], "backbone is missing"),
+        (["adapt", "--out=x", "--backbone=./none", "--text_prompt={title}"], "there is no such folder"),
+        (["export", "--out=x"], "--adapter=FOLDER is missing"),
+        (["extract", "--out=x", "--backbone=b", "--items=i", "--actors=abc"], "actors='abc': expected a whole number"),
+        (["gradients", "--out=x", "--backbone=b", "--items=i", "--points=abc"], "points='abc': expected a whole number"),
+        (["extract", "--out=x", "--backbone=b", "--shard_items=.inf"], "shard_items=inf: expected a whole number"),
+        (["export", "--out=x", "--adapter=y", "--steps=2"], "export takes --adapter and --out, not --steps"),
+    ],
+)
+def test_errors_are_one_line(arguments, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert lvlm(*arguments) == 2
+    import re
+
+    error = capsys.readouterr().err.strip()
+    assert re.search(message, error) and "\n" not in error
+
+
+def test_help(capsys):
+    assert lvlm("--help") == 0
+    text = capsys.readouterr().out
+    assert "lvlm adapt" in text and "learning_rate: 2.0e-4" in text
+
+
+def test_demo_and_what_follows(tmp_path, monkeypatch, capsys):
+    """The miniature through the whole stage and then through SASRec_SDA."""
+    monkeypatch.chdir(tmp_path)
+    short = ["--steps=2", "--eval_every=2", "--workers=0"]
+    assert lvlm("demo", *short) == 0
+    assert "--features=lvlm-tiny" in capsys.readouterr().out
+    store = FeatureStore(tmp_path / "dataset/Amazon_Sports-sample/features/lvlm-tiny")
+    assert store.manifest["encoder"]["adapter"]["method"] == "moda"
+    assert (tmp_path / "runs/lvlm-demo/qwen2_5_vl-moda-lora/image/adapter_config.json").is_file()
+    run = ["--model=SASRec_SDA", "--dataset=Amazon_Sports-sample", "--features=lvlm-tiny", "--epochs=1", "--threads=1"]
+    assert main(["run", *run]) == 0
+    # what was adapted tells extract its backbone, prompts and pooling
+    assert lvlm("extract", "--adapter=runs/lvlm-demo/qwen2_5_vl-moda", "--out=other", "--workers=0") == 0
+    assert FeatureStore("other").manifest["encoder"] == store.manifest["encoder"]
+    # also where the folder in it is given, or a file gives it; and without the adapter, with its prompts
+    record = yaml.safe_load((tmp_path / "runs/lvlm-demo/qwen2_5_vl-moda/adapt.yaml").read_text())["settings"]
+    (tmp_path / "x.yaml").write_text("adapter: runs/lvlm-demo/qwen2_5_vl-moda/adapter\npooling: last\n")
+    assert lvlm("extract", "--config_files=x.yaml", "--out=last", "--workers=0", "--method=none") == 0
+    bare = FeatureStore("last").manifest
+    assert bare["pooling"] == "last" and bare["encoder"]["adapter"] is None
+    assert (
+        bare["prompt"]["text"] == record["text_prompt"] and bare["image_budget"]["max_pixels"] == record["max_pixels"]
+    )
+    assert lvlm("extract", "--config_files=x.yaml", "--out=lora", "--method=lora") == 2
+    assert "method=lora: " in capsys.readouterr().err

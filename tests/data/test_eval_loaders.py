@@ -1,0 +1,157 @@
+"""Evaluation dataloaders against RecBole's, and the sampled protocol against ranks counted by hand."""
+
+import numpy as np
+import pytest
+import torch
+
+from recbole_sda.recbole_patches import compat
+from recbole_sda.data import eval_loaders
+from recbole_sda.engine import experiment as quick_start
+from recbole_sda.errors import InputError
+from recbole_sda.data.eval_loaders import SampleLoader, UserLoader
+
+from recbole.data import create_dataset, data_preparation  # isort: skip
+from recbole.data.interaction import Interaction  # isort: skip
+from recbole.evaluator.collector import Collector  # isort: skip
+from recbole.trainer import Trainer  # isort: skip
+
+RATIO = {"split": {"RS": [0.6, 0.2, 0.2]}}
+
+
+def evaluated(run, phase="test"):
+    run.trainer.eval_collector.data_collect(run.data.train)
+    return run.trainer.evaluate(getattr(run.data, phase), load_best_model=False)
+
+
+@pytest.mark.parametrize("block", [2**24, 100])
+@pytest.mark.parametrize(
+    "name, keys",
+    [
+        *((name, {}) for name in ("SASRec", "BERT4Rec", "NARM", "Caser", "BPR", "LightGCN_SDA", "ConvNCF", "MultiVAE")),
+        *((name, {"repeatable": False}) for name in ("BPR", "ENMF", "ItemKNN")),
+        *((name, {"repeatable": False, "eval_args": RATIO}) for name in ("BPR", "SimpleX_SDA")),
+        ("SASRec", {"eval_args": RATIO}),
+    ],
+)
+@pytest.mark.parametrize("phase", ["valid", "test"])
+def test_full_sort_equals_recboles(build, name, keys, phase, block, tmp_path, monkeypatch):
+    """In blocks, in the order of length, and with our collector."""
+    monkeypatch.setattr(eval_loaders, "BLOCK_SCORES", block)
+    keys = {"metrics": ["Hit", "NDCG", "MRR", "Recall", "MAP", "Precision"], "topk": [1, 5, 10], **keys}
+    config = build.config(name, **keys)
+    run = quick_start.build(config, tmp_path)
+    ours = evaluated(run, phase)
+    with compat.tensorboard_folder(tmp_path / "plain"):
+        plain = Trainer(config, run.model)
+    plain.eval_collector = Collector(config)
+    with compat.base_model_name(config, name.removesuffix("_SDA")):
+        parts = data_preparation(config, create_dataset(config))
+    plain.eval_collector.data_collect(parts[0])
+    theirs = plain.evaluate(parts[1 if phase == "valid" else 2], load_best_model=False)
+    assert dict(theirs) == pytest.approx(dict(ours), abs=1e-6)
+    assert 0 < ours["hit@10"] < 1
+
+
+def test_blocks_follow_the_catalogue_and_models_without_full_sort_keep_recboles(build, monkeypatch):
+    monkeypatch.setattr(eval_loaders, "BLOCK_SCORES", 1000)
+    n_items = build("BPR").data.dataset.item_num
+    steps = {name: build(name, eval_batch_size=64).data.test.step for name in ("BPR", "ConvNCF", "SASRec")}
+    assert steps == {"BPR": 1000 // n_items, "ConvNCF": max(1, 64 // n_items), "SASRec": min(64, 1000 // n_items)}
+
+
+def ranks_by_hand(run, rows_of, cases):
+    """Rank of each case's positive among itself and its negatives, by `predict`."""
+    model, ranks = run.model.eval(), []
+    for case, (positive, negatives) in enumerate(cases):
+        candidates = torch.cat([positive.view(1), negatives])
+        rows = rows_of(case, len(candidates))
+        rows.update(Interaction({"item_id": candidates}))
+        with torch.no_grad():
+            scores = model.predict(rows)
+        ranks.append(int((scores > scores[0]).sum()))
+    return np.array(ranks)
+
+
+def agree(found, ranks):
+    for k in (1, 3, 5):
+        assert found[f"hit@{k}"] == pytest.approx((ranks < k).mean(), abs=1e-6)
+        assert found[f"ndcg@{k}"] == pytest.approx(np.where(ranks < k, 1 / np.log2(ranks + 2), 0).mean(), abs=1e-6)
+
+
+def test_sampled_protocol_of_a_sequential_model(build, tmp_path):
+    run = quick_start.build(
+        build.config("SASRec", eval_args={"mode": "uni10"}, topk=[1, 3, 5], valid_metric="NDCG@5"), tmp_path
+    )
+    loader = run.data.test
+    assert isinstance(loader, SampleLoader)
+    samples = loader._dataset.inter_feat
+    cases = list(zip(samples["item_id"], loader._candidates))
+    assert all(positive not in negatives for positive, negatives in cases)
+    agree(evaluated(run), ranks_by_hand(run, lambda case, n: samples[[case] * n], cases))
+
+
+def test_sampled_protocol_of_a_general_model(build, tmp_path):
+    """Leave-one-out: each user's positive among ten items that the user never had, in any phase up to the test."""
+    keys = {"eval_args": {"mode": "uni10"}, "repeatable": False, "topk": [1, 3, 5], "valid_metric": "NDCG@5"}
+    run = quick_start.build(build.config("BPR", **keys), tmp_path)
+    loader = run.data.test
+    assert isinstance(loader, UserLoader)
+    users = loader.user_df["user_id"]
+    cases = []
+    for k, user in enumerate(users):
+        _, positive = loader._positives.take(np.array([k]))
+        _, negatives = loader._negatives.take(np.array([k]))
+        had = {
+            int(item)
+            for part in (run.data.train, run.data.valid, run.data.test)
+            for item in part._dataset.inter_feat["item_id"][part._dataset.inter_feat["user_id"] == user]
+        }
+        assert len(set(negatives.tolist())) == 10 and not had & set(negatives.tolist())
+        cases.append((positive, negatives))
+    found = evaluated(run)
+    agree(found, ranks_by_hand(run, lambda k, n: Interaction({"user_id": users[[k] * n]}), cases))
+
+
+def test_sampled_protocol_with_several_positives(build, tmp_path):
+    """Every positive of a user is ranked among all of the user's positives and negatives."""
+    keys = {
+        "eval_args": {"mode": "uni5", **RATIO},
+        "repeatable": False,
+        "topk": [5],
+        "metrics": ["Recall"],
+        "valid_metric": "Recall@5",
+    }
+    run = quick_start.build(build.config("BPR", **keys), tmp_path)
+    loader, recalls = run.data.test, []
+    for k, user in enumerate(loader.user_df["user_id"]):
+        _, positives = loader._positives.take(np.array([k]))
+        _, negatives = loader._negatives.take(np.array([k]))
+        assert len(negatives) == 5 * len(positives)
+        candidates = torch.cat([positives, negatives.unique()])
+        with torch.no_grad():
+            rows = Interaction({"user_id": user.repeat(len(candidates)), "item_id": candidates})
+            top = run.model.eval().predict(rows).topk(5).indices
+        recalls.append((top < len(positives)).sum().item() / len(positives))
+    assert max(len(loader._positives.take(np.array([k]))[1]) for k in range(len(recalls))) > 1
+    assert evaluated(run)["recall@5"] == pytest.approx(np.mean(recalls), abs=1e-6)
+
+
+def test_negatives_are_the_same_for_every_model_and_seed_and_differ_by_phase(build):
+    def drawn(name, phase, **keys):
+        loader = getattr(build(name, eval_args={"mode": "uni10"}, **keys).data, phase)
+        return loader._candidates[loader._dataset.inter_feat["user_id"].argsort()]
+
+    first = drawn("SASRec", "test")
+    assert torch.equal(first, drawn("NARM_SDA", "test", seed=9))
+    assert not torch.equal(first, drawn("SASRec", "valid"))
+    assert not torch.equal(first, drawn("SASRec", "test", eval_negatives_seed=1))
+    assert any((build.data_path / "tiny" / "negatives").glob("uni10-test-*.npz"))
+    with pytest.raises(InputError, match="uni100: 100 negatives are asked for, and a case has 36 items"):
+        build("SASRec", eval_args={"mode": "uni100"})
+    with pytest.raises(InputError, match="save_dataloaders=True"):
+        build("SASRec", save_dataloaders=True)
+
+
+def test_other_modes_are_recboles(build):
+    loader = build("BPR", eval_args={"mode": "pop10"}, repeatable=False).data.test
+    assert type(loader).__name__ == "NegSampleEvalDataLoader"

@@ -1,0 +1,113 @@
+"""Derived views: what each step does, on whom it is fitted, and what its cache depends on."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+import torch
+
+from recbole_sda.errors import InputError
+from recbole_sda.features.store import FeatureStore, write_store
+from recbole_sda.features.transforms import parse_steps, view, view_of_others
+
+
+@pytest.fixture
+def wide(tmp_path) -> FeatureStore:
+    """Forty items of correlated values, a tenth of them missing."""
+    rng = np.random.default_rng(0)
+    x = (rng.normal(size=(40, 6)) @ rng.normal(size=(6, 6)) + 5).astype(np.float32)
+    path = write_store(tmp_path / "wide", [str(k) for k in range(40)], {"text": x}, {"text": np.arange(40) % 10 != 3})
+    return FeatureStore(path)
+
+
+def test_no_steps_give_the_vectors(wide):
+    assert torch.equal(view(wide, "text", []), wide.matrix("text"))
+
+
+def test_center_and_l2_over_the_items_that_have_the_modality(wide):
+    present = wide.present("text")
+    x = wide.matrix("text")[present]
+    centred = view(wide, "text", ["center"])
+    torch.testing.assert_close(centred[present], x - x.mean(0), rtol=1e-4, atol=1e-5)
+    both = view(wide, "text", ["center", "l2"])
+    torch.testing.assert_close(both[present].norm(dim=1), torch.ones(len(x)))
+    assert not centred[~present].any() and not both[~present].any()
+
+
+def test_the_default_views_take_little_more_than_the_vectors(tmp_path):
+    x = np.random.default_rng(0).normal(size=(4000, 256)).astype(np.float16)
+    store = FeatureStore(write_store(tmp_path / "s", [str(k) for k in range(4000)], {"text": x}))
+    tracemalloc.start()
+    view(store, "text", ["center", "l2"], cache=False)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 1.5 * x.astype(np.float32).nbytes
+
+
+def test_pca_keeps_the_leading_components(wide):
+    present = wide.present("text")
+    x = wide.matrix("text")[present].double()
+    values = torch.linalg.svdvals(x - x.mean(0))
+    reduced = view(wide, "text", ["pca:3"])[present].double()
+    assert reduced.shape == (len(x), 3)
+    torch.testing.assert_close(torch.linalg.svdvals(reduced), values[:3], rtol=1e-5, atol=1e-5)
+
+
+def test_whitening_gives_unit_covariance(wide):
+    white = view(wide, "text", ["whiten:4"])[wide.present("text")]
+    torch.testing.assert_close(torch.cov(white.T), torch.eye(4), rtol=1e-4, atol=1e-4)
+
+
+def test_cache_is_read_back_and_keyed_by_steps_and_content(wide, tmp_path):
+    first = view(wide, "text", ["pca:2"])
+    files = set((wide.path / "views").iterdir())
+    assert len(files) == 1
+    assert torch.equal(view(wide, "text", ["pca:2"]), first)
+    assert set((wide.path / "views").iterdir()) == files
+    view(wide, "text", ["pca:3"])
+    assert len(list((wide.path / "views").iterdir())) == 2
+    changed = wide.matrix("text").numpy() * 2
+    write_store(wide.path, wide.item_ids, {"text": changed}, {"text": wide.present("text").numpy()}, overwrite=True)
+    torch.testing.assert_close(
+        view(FeatureStore(wide.path), "text", ["pca:2"]).abs(), 2 * first.abs(), rtol=1e-4, atol=1e-4
+    )
+
+
+def test_a_damaged_cache_is_made_again(wide):
+    first = view(wide, "text", ["l2"])
+    path = next((wide.path / "views").iterdir())
+    path.write_bytes(path.read_bytes()[:50])
+    assert torch.equal(view(wide, "text", ["l2"]), first)
+
+
+def test_a_folder_that_cannot_be_written_is_a_warning(wide, caplog):
+    (wide.path / "views").write_text("in the way")
+    assert view(wide, "text", ["l2"]).any()
+    assert "is not written" in caplog.text
+
+
+@pytest.mark.parametrize("step", ["centre", "pca", "pca:0", "pca:x", "l2:3", "whiten:-1", ""])
+def test_malformed_steps(step):
+    with pytest.raises(InputError, match="is not a view; allowed are center, l2, pca:D and whiten:D"):
+        parse_steps([step])
+
+
+def test_more_components_than_there_are(wide):
+    with pytest.raises(InputError, match="pca:7 asks for more components than 36 items x 6 values give"):
+        view(wide, "text", ["pca:7"])
+
+
+@pytest.mark.parametrize("steps", [[], ["center", "l2"], ["pca:3"], ["whiten:3", "l2"]])
+def test_later_items_go_through_the_view_of_the_catalogue(wide, tmp_path, steps):
+    rows = [7, 3, 12]  # 3 has no vector
+    x, present = wide.matrix("text")[rows].numpy(), wide.present("text")[rows].numpy()
+    later = FeatureStore(write_store(tmp_path / "later", ["x", "y", "z"], {"text": x}, {"text": present}))
+    found = view_of_others(wide, later, "text", steps)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, view(wide, "text", steps)[rows], rtol=1e-4, atol=1e-5)
+
+
+def test_later_items_of_another_width_are_refused(wide, tmp_path):
+    narrow = write_store(tmp_path / "narrow", ["x"], {"text": np.ones((1, 4), np.float32)}, {})
+    with pytest.raises(InputError, match="narrow: text has 4 values, but 6 in .*wide"):
+        view_of_others(wide, FeatureStore(narrow), "text", [])

@@ -1,0 +1,98 @@
+"""Neighbour graphs against loops over all pairs, missing modalities, and the cache."""
+
+import numpy as np
+import pytest
+import torch
+
+from recbole_sda.graphs import knn as room
+from recbole_sda.graphs.knn import cached_neighbours, item_graph, nearest_neighbours, strongest, weighted_sum
+
+
+@pytest.fixture
+def features():
+    generator = torch.Generator().manual_seed(0)
+    x, present = torch.randn(9, 4, generator=generator), torch.ones(9, dtype=torch.bool)
+    present[[0, 5]] = False
+    return x, present
+
+
+def slow_neighbours(x, present, k):
+    found = {}
+    for i in range(len(x)):
+        if present[i]:
+            others = [j for j in range(len(x)) if present[j]]
+            cosine = {j: float(x[i] @ x[j] / (x[i].norm() * x[j].norm())) for j in others}
+            found[i] = sorted(others, key=lambda j: -cosine[j])[:k]
+    return found
+
+
+@pytest.mark.parametrize("block", [1, 2, 100])
+def test_neighbours_equal_a_loop(features, block):
+    x, present = features
+    found = nearest_neighbours(x, present, 3, block)
+    assert dict(zip(found.items.tolist(), found.index.tolist())) == slow_neighbours(x, present, 3)
+    assert torch.equal(found.index[:, 0], found.items)  # an item is its own nearest
+    assert (found.similarity[:, :-1] >= found.similarity[:, 1:]).all()
+
+
+def test_items_without_the_modality_are_isolated(features):
+    graph = item_graph(nearest_neighbours(*features, 3), 9, weighted=False).toarray()
+    assert not graph[[0, 5]].any() and not graph[:, [0, 5]].any()
+
+
+def test_more_neighbours_than_items():
+    x, present = torch.randn(4, 2), torch.tensor([False, True, True, False])
+    assert nearest_neighbours(x, present, 10).index.shape == (2, 2)
+    nobody = nearest_neighbours(x, torch.zeros(4, dtype=torch.bool), 3)
+    assert item_graph(nobody, 4, weighted=True).nnz == 0
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_normalisation_equals_a_loop(features, weighted):
+    x, present = features
+    matrix = np.zeros((9, 9))
+    for i, others in slow_neighbours(x, present, 3).items():
+        for j in others:
+            cosine = float(x[i] @ x[j] / (x[i].norm() * x[j].norm()))
+            matrix[i, j] = max(cosine, 0) if weighted else 1
+    expected = np.zeros_like(matrix)
+    for i in range(9):
+        for j in range(9):
+            if matrix[i, j]:
+                expected[i, j] = matrix[i, j] / np.sqrt(matrix[i].sum() * matrix[j].sum())
+    np.testing.assert_allclose(
+        item_graph(nearest_neighbours(x, present, 3), 9, weighted).toarray(), expected, atol=1e-6
+    )
+
+
+def test_strongest_and_weighted_sum(features):
+    x, present = features
+    a, b = (item_graph(nearest_neighbours(part, present, 3), 9, True) for part in (x, x.flip(1) ** 2))
+    np.testing.assert_allclose(strongest([a, b]).toarray(), np.maximum(a.toarray(), b.toarray()))
+    np.testing.assert_allclose(weighted_sum([a, b], [0.1, 0.9]).toarray(), 0.1 * a.toarray() + 0.9 * b.toarray())
+
+
+def test_cache_holds_features_k_and_presence(features, tmp_path, monkeypatch):
+    x, present = features
+    calls = []
+    build = room.nearest_neighbours
+    monkeypatch.setattr(room, "nearest_neighbours", lambda *args: calls.append(1) or build(*args))
+    first = cached_neighbours(tmp_path / "graphs", x, present, 3)
+    again = cached_neighbours(tmp_path / "graphs", x.clone(), present.clone(), 3)
+    assert len(calls) == 1 and all(torch.equal(*pair) for pair in zip(first, again))
+    other = present.clone()
+    other[1] = False
+    for change in ((x + 1e-3, present, 3), (x, present, 4), (x, other, 3)):
+        cached_neighbours(tmp_path / "graphs", *change)
+    assert len(calls) == 4
+    path = next((tmp_path / "graphs").iterdir())
+    path.write_bytes(b"broken")
+    for change in ((x, present, 3), (x + 1e-3, present, 3), (x, present, 4), (x, other, 3)):
+        cached_neighbours(tmp_path / "graphs", *change)
+    assert len(calls) == 5
+
+
+def test_a_folder_that_cannot_be_written_costs_only_the_cache(features, tmp_path, caplog):
+    (tmp_path / "file").write_text("in the way")
+    assert len(cached_neighbours(tmp_path / "file", *features, 3).items) == 7
+    assert "is not written" in caplog.text

@@ -1,0 +1,35 @@
+"""The table of models."""
+
+from pathlib import Path
+
+import pytest
+import recbole
+
+from recbole_sda.errors import InputError
+from recbole_sda.model.sda import SDA
+from recbole_sda.model.sda_loss import SDALoss
+from recbole_sda.model.registry import BASES, WITHOUT_SDA, model_class, recbole_model, sda_models
+
+
+def test_a_model_is_the_mixin_in_front_of_recboles_own():
+    kind = model_class("CORE_SDA")
+    assert kind.__name__ == "CORE_SDA" and kind.__mro__[1:4] == (SDA, SDALoss, recbole_model("CORE"))
+    names = [k.__name__ for k in model_class("SASRec_SDA").__mro__[:6]]
+    assert names == ["SASRec_SDA", "SDA", "SDALoss", "SASRec", "PackedLoss", "CatalogueLoss"]
+    assert model_class("SASRec").__mro__[3] is recbole_model("SASRec") and model_class("CORE") is recbole_model("CORE")
+
+
+def test_every_sequential_and_general_model_of_recbole_is_listed_once():
+    root = Path(recbole.__file__).parent / "model"
+    files = [p.stem for kind in ("sequential", "general") for p in (root / f"{kind}_recommender").glob("[a-z]*.py")]
+    listed = [name.lower() for name in [*BASES, *WITHOUT_SDA]]
+    assert len(set(listed)) == len(listed)
+    assert set(files) - set(listed) == set()
+
+
+def test_reasons_are_given():
+    with pytest.raises(InputError, match="there is no SDA version of NeuMF, which holds a second item table"):
+        model_class("NeuMF_SDA")
+    with pytest.raises(InputError, match="no model named 'GRU4Rek_SDA'.*Did you mean 'GRU4Rec_SDA'"):
+        model_class("GRU4Rek_SDA")
+    assert {"SASRec_SDA", "BERT4Rec_SDA", "GRU4Rec_SDA", "BPR_SDA", "LightGCN_SDA"} <= set(sda_models())

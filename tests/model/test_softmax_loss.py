@@ -1,0 +1,142 @@
+"""Blocked and sampled cross entropy of whole models, against RecBole's own losses."""
+
+import copy
+
+import pytest
+import torch
+
+from recbole_sda.engine import experiment as quick_start
+from recbole_sda.errors import InputError
+from recbole_sda.model.registry import BASES, recbole_model
+from recbole_sda.engine.trainer import make_trainer
+
+COVERED = [name for name, row in BASES.items() if row.loss != "own"]
+
+
+def loss_and_gradients(model, batch):
+    model.eval()
+    model.zero_grad()
+    loss = model.calculate_loss(copy.deepcopy(batch))
+    loss.backward()
+    return loss.detach(), {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+
+
+@pytest.mark.parametrize("name", COVERED)
+def test_loss_and_gradients_equal_recboles(build, name):
+    built = build(name, fast_sequences=False)
+    own = recbole_model(name)(built.config, built.data.train._dataset)
+    own.load_state_dict(built.model.state_dict())
+    theirs, their_gradients = loss_and_gradients(own, built.batch)
+    ours, our_gradients = loss_and_gradients(built.model, built.batch)
+    assert torch.equal(ours, theirs)  # switched off: RecBole's class, bit for bit
+    built.model._blocked = True
+    ours, our_gradients = loss_and_gradients(built.model, built.batch)
+    torch.testing.assert_close(ours, theirs)
+    assert our_gradients.keys() == their_gradients.keys()
+    for key, value in their_gradients.items():
+        torch.testing.assert_close(our_gradients[key], value, rtol=1e-3, atol=1e-6, msg=lambda text: f"{key}: {text}")
+
+
+@pytest.mark.parametrize("name", COVERED)
+@pytest.mark.parametrize("proposal", ["uniform", "popularity"])
+def test_many_sampled_items_give_the_loss_over_all(build, name, proposal):
+    """But for the padding row, which RecBole scores like an item: it is made a sure loser here."""
+    sampled = build(name, softmax_negatives=200_000, softmax_proposal=proposal)
+    whole = build(name)
+    row = torch.full_like(whole.model.item_embedding.weight[0], 0.0)
+    for model in (sampled.model, whole.model):
+        model.item_embedding.weight.data[0] = row
+    ours = sampled.model.eval().calculate_loss(sampled.batch)
+    hidden, targets = whole.model.eval()._outputs(whole.batch)
+    scores = hidden @ whole.model._output_table()[1:].T
+    torch.testing.assert_close(ours, torch.nn.functional.cross_entropy(scores, targets - 1), rtol=2e-3, atol=0)
+
+
+@pytest.mark.parametrize("name", [name + "_SDA" for name in COVERED])
+def test_a_sampled_step_encodes_and_updates_the_rows_of_its_batch_alone(build, name, tmp_path):
+    built = build(name, softmax_negatives=3, train_batch_size=3)
+    if name == "BERT4Rec_SDA":
+        built.batch[built.model.MASK_INDEX].fill_(1)
+    model = built.model
+    trainer = make_trainer(built.config, model, tmp_path)
+    encoded = []
+    project = model.items.encoder.project
+    model.items.encoder.project = lambda features, present: encoded.append(len(features[0])) or project(
+        features, present
+    )
+    before = model.items.ids.weight.detach().clone()
+    model.train()
+    sum(model.calculate_loss(built.batch)).backward()
+    trainer.optimizer.step()
+    changed = (model.items.ids.weight != before).any(dim=1).nonzero().flatten()
+    assert len(encoded) == 1 and encoded[0] < model.n_items - 1
+    assert 0 < len(changed) <= encoded[0] + 1 and 0 not in changed
+
+
+def test_a_sampled_run_trains_and_resumes_exactly(tiny_keys, tmp_path):
+    keys = {**tiny_keys, "softmax_negatives": 5, "softmax_proposal": "popularity", "epochs": 3}
+    whole = quick_start.run("SASRec_SDA", "tiny", overrides={**keys, "run_dir": str(tmp_path / "whole")})
+    quick_start.run("SASRec_SDA", "tiny", overrides={**keys, "epochs": 2, "run_dir": str(tmp_path / "parts")})
+    parts = quick_start.resume(tmp_path / "parts", {"epochs": 3})
+    assert parts["test"] == whole["test"] and parts["valid"] == whole["valid"]
+    assert whole["protocol"]["loss"] == "CE against 5 sampled items (popularity), log-Q corrected"
+
+
+@pytest.mark.parametrize(
+    "model, keys, message",
+    [
+        ("SASRec", {"softmax_negatives": 0}, "whole number from 1"),
+        ("SASRec", {"softmax_negatives": 2.5}, "whole number from 1"),
+        ("SASRec", {"softmax_negatives": 5, "softmax_proposal": "popular"}, "Did you mean 'popularity'"),
+        ("GRU4Rec_SDA", {"softmax_negatives": 5, "weight_decay": 0.1}, "weight_decay=0.1: with softmax_negatives"),
+        ("GRU4Rec_SDA", {"softmax_negatives": 5, "learner": "sgd"}, "learner=sgd: with softmax_negatives"),
+        ("SASRec", {"softmax_negatives": 5, "clip_grad_norm": {"max_norm": 1}}, "clip_grad_norm"),
+        ("NARM_SDA", {"softmax_negatives": 5, "loss_type": "BPR"}, "needs loss_type CE"),
+        (
+            "CORE_SDA",
+            {"softmax_negatives": 5},
+            "CORE_SDA computes its own loss; models that read this key are BERT4Rec",
+        ),
+        ("BPR", {"softmax_negatives": 5}, "BPR computes its own loss"),
+        ("BPR", {"popularity_adjustment": 0.5}, "popularity_adjustment: BPR computes its own loss"),
+        ("SASRec", {"popularity_adjustment": 1.5}, "number from 0 to 1"),
+        ("NARM_SDA", {"popularity_adjustment": 0.5, "loss_type": "BPR"}, "needs loss_type CE"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(build, model, keys, message, tmp_path):
+    with pytest.raises(InputError, match=message):
+        if keys.get("loss_type"):
+            keys = {**keys, "train_neg_sample_args": {"distribution": "uniform", "sample_num": 1}}
+        built = build(model, **keys)
+        make_trainer(built.config, built.model, tmp_path)
+
+
+def test_features_alone_have_no_sparse_table_and_so_no_limits(build, tmp_path):
+    built = build(
+        "SASRec_SDA", softmax_negatives=5, id_embedding="none", clip_grad_norm={"max_norm": 1}, weight_decay=0.1
+    )
+    trainer = make_trainer(built.config, built.model, tmp_path)
+    assert isinstance(trainer.optimizer, torch.optim.Adam)
+
+
+@pytest.mark.parametrize("name", [*COVERED, "SASRec_SDA"])
+@pytest.mark.parametrize("negatives", [None, 200_000])
+def test_popularity_adjustment_adds_the_prior_in_training_alone(build, name, negatives):
+    built = build(
+        name, popularity_adjustment=0.5, softmax_negatives=negatives, **({"cmsa_weight": 0} if "_" in name else {})
+    )
+    count = torch.from_numpy(built.data.counts.items).double() + 1
+    prior = (0.5 * (count / count[1:].sum()).log()).float()
+    model = built.model.eval()
+    hidden, targets = model._outputs(built.batch)
+    scores = hidden @ model._output_table().T + prior
+    if negatives:  # the padding row is never drawn
+        scores[:, 0] = -torch.inf
+    expected = torch.nn.functional.cross_entropy(scores, targets)
+    ours = model.calculate_loss(copy.deepcopy(built.batch))
+    torch.testing.assert_close(ours, expected, rtol=5e-3 if negatives else 1e-5, atol=0)
+    own = build(name, **({"cmsa_weight": 0} if "_" in name else {})).model.eval()
+    own.load_state_dict(model.state_dict())
+    test = next(iter(built.data.test))[0]
+    with torch.no_grad():
+        assert torch.equal(own.full_sort_predict(test), model.full_sort_predict(test))
