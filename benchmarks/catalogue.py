@@ -20,12 +20,12 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 
-from recbole_sda.recbole_patches import compat
-from recbole_sda.cli.run import guarded, parse
+from recbole_sda.cli.run import parse, run_command
+from recbole_sda.engine.run import build, configure
+from recbole_sda.engine.run_folder import start_logging
 from recbole_sda.features.store import write_store
 from recbole_sda.model.registry import recbole_model
-from recbole_sda.engine.run_folder import start_logging
-from recbole_sda.engine.run import build, configure
+from recbole_sda.recbole_patches import compat
 
 from recbole.data import create_dataset, data_preparation  # isort: skip
 from recbole.utils import get_trainer  # isort: skip
@@ -130,4 +130,4 @@ def compare() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(guarded(compare))
+    sys.exit(run_command(compare))

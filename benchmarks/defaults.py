@@ -15,12 +15,12 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from recbole_sda.cli.run import guarded, parse
-from recbole_sda.errors import InputError
+from recbole_sda.cli.run import parse, run_command
 from recbole_sda.engine.rank_files import group_metrics
-from recbole_sda.engine.run_folder import start_logging
 from recbole_sda.engine.run import build, configure
+from recbole_sda.engine.run_folder import start_logging
 from recbole_sda.engine.trainer import read_history
+from recbole_sda.errors import InputError
 
 PLAN = Path(__file__).with_suffix(".yaml")
 logger = logging.getLogger("defaults")
@@ -98,4 +98,4 @@ def search() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(guarded(search))
+    sys.exit(run_command(search))

@@ -14,12 +14,12 @@ import time
 
 import torch
 
-from recbole_sda.cli.run import guarded, parse
+from recbole_sda.cli.run import parse, run_command
 from recbole_sda.data.datasets import load_data
-from recbole_sda.model.registry import MULTIMODAL, model_class
 from recbole_sda.engine.optimizers import fuse
-from recbole_sda.engine.run_folder import start_logging
 from recbole_sda.engine.run import configure
+from recbole_sda.engine.run_folder import start_logging
+from recbole_sda.model.registry import MULTIMODAL, model_class
 
 
 def measure(model: str, dataset: str, keys: dict, epochs: int) -> tuple:
@@ -59,4 +59,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(guarded(main))
+    sys.exit(run_command(main))

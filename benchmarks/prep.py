@@ -1,6 +1,6 @@
 """Time and memory of preparing a large release: generates review and metadata files like those of Amazon 2018.
 
-    python benchmarks/prep.py --reviews=10000000 --users=3000000 --items=500000
+python benchmarks/prep.py --reviews=10000000 --users=3000000 --items=500000
 """
 
 import argparse
@@ -34,7 +34,12 @@ def generate(folder: Path, n: int, users: int, items: int) -> None:
                 file.write(json.dumps(review) + "\n")
     with gzip.open(folder / "meta.json.gz", "wt", compresslevel=1) as file:
         for k in range(items):
-            record = {"asin": f"B{k:09d}", "title": texts[k % 200][:60], "brand": "Acme", "category": ["Music", "Drums"]}
+            record = {
+                "asin": f"B{k:09d}",
+                "title": texts[k % 200][:60],
+                "brand": "Acme",
+                "category": ["Music", "Drums"],
+            }
             file.write(json.dumps(record | {"price": "$9.50", "description": [texts[k % 200]]}) + "\n")
 
 

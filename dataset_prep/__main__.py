@@ -16,9 +16,9 @@ from dataset_prep.lines import json_lines
 from dataset_prep.mmrec import read_mmrec
 from dataset_prep.problems import Problems
 from dataset_prep.published import published
-from recbole_sda.data.miniature.generate import generate
-from recbole_sda.cli.run import guarded
+from recbole_sda.cli.run import run_command
 from recbole_sda.config.dataset_files import amazon_sources
+from recbole_sda.data.miniature.generate import generate
 from recbole_sda.errors import InputError
 
 COLUMNS = (("title", "token_seq"), ("brand", "token"), ("categories", "token_seq"), ("price", "float"))
@@ -220,7 +220,7 @@ def main(argv: Optional[List[str]] = None) -> int:
         except KeyboardInterrupt:
             raise KeyboardInterrupt("the same command goes on with what is there") from None
 
-    return guarded(action)
+    return run_command(action)
 
 
 if __name__ == "__main__":

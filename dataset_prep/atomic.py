@@ -10,7 +10,7 @@ import numpy as np
 from dataset_prep.interactions import Interactions
 from dataset_prep.items import Item
 from dataset_prep.splits import PARTS
-from recbole_sda.io.yaml import write_text
+from recbole_sda.io.atomic_write import write_lines
 
 RECORD, UNFINISHED = "dataset.json", ".unfinished"
 Column = Tuple[str, str]  # name and RecBole's type
@@ -28,7 +28,7 @@ def write_inter(path: Path, data: Interactions) -> None:
             rating = "" if not rated else "\t" if r != r else f"\t{r:g}"
             yield f"{users[u]}\t{items[i]}{rating}\t{int(t) if t.is_integer() else t}\n"
 
-    write_text(path, lines())
+    write_lines(path, lines())
 
 
 def write_items(
@@ -51,8 +51,8 @@ def write_items(
             fields = {column: item[column] for column, _ in columns if item.get(column) not in (None, "", [])}
             yield json.dumps({"item_id": token, **fields, "image": item.get("image")}, ensure_ascii=False) + "\n"
 
-    write_text(folder / f"{name}.item", rows())
-    write_text(folder / "items.jsonl", lines())
+    write_lines(folder / f"{name}.item", rows())
+    write_lines(folder / "items.jsonl", lines())
 
 
 def _cell(value: Any, kind: str) -> str:
@@ -84,5 +84,5 @@ def write_record(folder: Path, record: Dict[str, Any], files: Iterable[str], pic
         for path in sorted(p for p in pictures.iterdir() if not p.name.startswith(".") and p.suffix != ".jsonl"):
             digest.update(f"{path.name} {sha256(path)}\n".encode())
         hashes["images/"] = digest.hexdigest()
-    write_text(folder / RECORD, [json.dumps({**record, "sha256": hashes}, indent=2, ensure_ascii=False) + "\n"])
+    write_lines(folder / RECORD, [json.dumps({**record, "sha256": hashes}, indent=2, ensure_ascii=False) + "\n"])
     (folder / UNFINISHED).unlink(missing_ok=True)

@@ -22,8 +22,8 @@ from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
 
 from dataset_prep.download import AGAIN, AGENT
-from recbole_sda.io.yaml import notes_so_far
-from recbole_sda.io.images import as_seen
+from recbole_sda.io.images import to_upright_rgb
+from recbole_sda.io.text import read_json_lines
 
 logger = logging.getLogger(__name__)
 
@@ -91,7 +91,7 @@ def fetch_images(
         draft.unlink()
     names = file_stems(sources)
     there = {path.stem: path.name for path in folder.iterdir() if path.suffix in SUFFIXES.values()}
-    known = {note["item_id"]: note for note in notes_so_far(folder / SOURCES)}
+    known = {note["item_id"]: note for note in read_json_lines(folder / SOURCES)}
     found = {
         item: there[stem]
         for item, stem in names.items()
@@ -211,7 +211,7 @@ def _store(content: bytes, folder: Path, stem: str, max_pixels: Optional[int]) -
 
 
 def _jpeg(image: Image.Image, max_pixels: Optional[int]) -> bytes:
-    image = as_seen(image)
+    image = to_upright_rgb(image)
     width, height = image.size
     scale = min(1.0, math.sqrt((max_pixels or width * height) / (width * height)))
     size = max(1, math.floor(width * scale)), max(1, math.floor(height * scale))

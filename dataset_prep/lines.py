@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, Dict, Iterator, Optional
 
 from dataset_prep.problems import Problems
 from recbole_sda.errors import InputError
-from recbole_sda.io.yaml import whole_characters
+from recbole_sda.io.text import replace_lone_surrogates
 
 GZIP = b"\x1f\x8b"
 PATIENCE = 200  # a file whose first lines are all bad is not what it should be
@@ -68,7 +68,7 @@ def json_lines(path, problems: Problems) -> Iterator[Record]:
                         break
                     continue
                 good += 1
-                mended = whole_characters(record, line)
+                mended = replace_lone_surrogates(record, line)
                 if mended is not record:
                     problems.add("half a character", f"{path}:{number}", line)
                 yield mended

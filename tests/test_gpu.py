@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from recbole_sda.engine import experiment as quick_start
-from recbole_sda.recommend.recommender import Recommender
+from recbole_sda.engine import experiment
 from recbole_sda.engine.trainer import RunTrainer, read_history
+from recbole_sda.recommend.recommender import Recommender
 
 pytestmark = pytest.mark.gpu
 
@@ -22,16 +22,16 @@ def keys(tiny_keys, tmp_path):
 
 @pytest.mark.parametrize("model", MODELS)
 def test_a_run_is_evaluated_again_and_recommends(model, keys):
-    result = quick_start.run(model, "tiny", (), keys)
+    result = experiment.run(model, "tiny", (), keys)
     assert result["environment"]["device"] != "cpu" and result["peak_memory_gib"]["gpu"] > 0
-    assert quick_start.evaluate(result["run_dir"])["test"] == pytest.approx(result["test"], abs=0.02)
+    assert experiment.evaluate(result["run_dir"])["test"] == pytest.approx(result["test"], abs=0.02)
     assert len(next(Recommender(result["run_dir"]).top(k=3))) > 0
 
 
 @pytest.mark.parametrize("model", ["SASRec_SDA", "BPR_SDA", "FREEDOM_SDA", "MMGCN_SDA"])
 def test_an_interrupted_run_goes_on(model, keys, tmp_path, monkeypatch):
     """Sums on a GPU are not ordered, so that losses are close, not equal."""
-    whole = quick_start.run(model, "tiny", (), {**keys, "run_dir": str(tmp_path / "whole")})
+    whole = experiment.run(model, "tiny", (), {**keys, "run_dir": str(tmp_path / "whole")})
     train_epoch, calls = RunTrainer._train_epoch, []
 
     def interrupted(self, train_data, epoch, *args, **kwargs):
@@ -42,9 +42,9 @@ def test_an_interrupted_run_goes_on(model, keys, tmp_path, monkeypatch):
 
     monkeypatch.setattr(RunTrainer, "_train_epoch", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        quick_start.run(model, "tiny", (), {**keys, "run_dir": str(tmp_path / "cut")})
+        experiment.run(model, "tiny", (), {**keys, "run_dir": str(tmp_path / "cut")})
     torch.cuda.manual_seed(99)
-    resumed = quick_start.resume(tmp_path / "cut")
+    resumed = experiment.resume(tmp_path / "cut")
     assert resumed["epochs_run"] == whole["epochs_run"]
     losses = [
         [line["loss"]["recommendation"] for line in read_history(tmp_path / name) if line["phase"] == "train"]
@@ -57,7 +57,7 @@ def test_an_interrupted_run_goes_on(model, keys, tmp_path, monkeypatch):
 def test_reduced_precision_gives_nearly_the_same_loss(model, keys):
     losses = []
     for amp in (False, True):
-        result = quick_start.run(model, "tiny", (), {**keys, "epochs": 1, "enable_amp": amp})
+        result = experiment.run(model, "tiny", (), {**keys, "epochs": 1, "enable_amp": amp})
         losses.append(read_history(result["run_dir"])[0]["loss"]["recommendation"])
     assert losses[1] == pytest.approx(losses[0], rel=0.02)
 
@@ -67,7 +67,7 @@ def test_the_gpu_agrees_with_the_cpu(keys):
     losses = []
     for use_gpu in (False, True):
         given = {**keys, "epochs": 1, "use_gpu": use_gpu, "hidden_dropout_prob": 0.0, "attn_dropout_prob": 0.0}
-        result = quick_start.run("SASRec_SDA", "tiny", (), given)
+        result = experiment.run("SASRec_SDA", "tiny", (), given)
         losses.append(read_history(result["run_dir"])[0]["loss"]["recommendation"])
     assert losses[1] == pytest.approx(losses[0], rel=1e-3)
 

@@ -83,7 +83,9 @@ def test_every_folder_has_a_level():
     assert {folder_of(path) for path in PACKAGE_FILES} - {"__init__"} <= set(LEVEL)
 
 
-@pytest.mark.parametrize("module", ["recbole_sda", "recbole_sda.model.registry", "recbole_sda.cli.run", "recbole_sda.cli.main"])
+@pytest.mark.parametrize(
+    "module", ["recbole_sda", "recbole_sda.model.registry", "recbole_sda.cli.run", "recbole_sda.cli.main"]
+)
 def test_cheap_modules_import_nothing_heavy(module):
     code = f"import sys, {module}; print({{'torch', 'recbole', 'ray', 'pandas', 'sklearn'}} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from recbole_sda.engine import experiment as quick_start
+from recbole_sda.engine import experiment
 from recbole_sda.features.importers import from_npy
 from recbole_sda.features.store import FeatureStore, write_store
 from recbole_sda.lvlm.adaptation import adapt
@@ -45,7 +45,7 @@ def test_features_without_ids_beat_the_features_of_other_items(prepared, tmp_pat
         "train_batch_size": 4096, "learning_rate": 5e-3, "use_gpu": False, "threads": 1, "eval_batch_size": 1_000_000,
     }  # fmt: skip
     right, shuffled = (
-        quick_start.run("BPR_SDA", name, (), {**keys, "shuffle_features": control})["test"] for control in (False, True)
+        experiment.run("BPR_SDA", name, (), {**keys, "shuffle_features": control})["test"] for control in (False, True)
     )
     assert right["hit@20"] > 1.1 * shuffled["hit@20"]
     assert np.isfinite(list(right.values())).all()
@@ -77,4 +77,4 @@ def test_posters_and_texts_through_the_lvlm_stage(realdata, tmp_path):
     assert [int(store.present(m).sum()) for m in ("image", "text")] == [1663, 1682]
     assert all(row["padding"] < 0.11 for row in store.manifest["inputs"].values())
     run = {"data_path": str(tmp_path), "runs_path": str(tmp_path / "runs"), "epochs": 1, "use_gpu": False, "threads": 1}
-    assert quick_start.run("BPR_SDA", name, (), {**run, "train_batch_size": 4096})["test"]["hit@20"] > 0
+    assert experiment.run("BPR_SDA", name, (), {**run, "train_batch_size": 4096})["test"]["hit@20"] > 0

@@ -5,10 +5,11 @@ import logging
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
-from recbole_sda.cli.run import guarded, split_arguments
-from recbole_sda.errors import InputError
-from recbole_sda.io.yaml import parse_value, text_lines
+from recbole_sda.cli.run import run_command, split_arguments
 from recbole_sda.engine.run_folder import start_logging
+from recbole_sda.errors import InputError
+from recbole_sda.io.text import read_lines
+from recbole_sda.io.yaml import parse_value
 
 logger = logging.getLogger(__name__)
 
@@ -69,8 +70,8 @@ def _compare(args: argparse.Namespace, keys: Dict[str, Any]) -> None:
 
 def _recommend(args: argparse.Namespace, keys: Dict[str, Any]) -> None:
     from recbole_sda.recommend.item_titles import read_titles
-    from recbole_sda.recommend.recommender import Recommender
     from recbole_sda.recommend.output import MAX_SHOWN, check_out, with_titles, write_page, write_table
+    from recbole_sda.recommend.recommender import Recommender
 
     _no_keys("recommend", keys)
     if args.new_titles and not args.new_items:
@@ -121,7 +122,7 @@ def _users(text: Optional[str]) -> Optional[List[str]]:
     if text is None:
         return None
     is_file = "," not in text and Path(text).is_file()
-    words = text_lines(text) if is_file else text.split(",")
+    words = read_lines(text) if is_file else text.split(",")
     users = list(dict.fromkeys(word.strip() for word in words if word.strip()))
     if not users:
         raise InputError(f"--users={text}: holds no user")
@@ -182,4 +183,4 @@ def main(argv: List[str]) -> int:
         logging.getLogger("recbole_sda.config.run_config").setLevel(logging.ERROR)
         args.action(args, keys_of(rest))
 
-    return guarded(action)
+    return run_command(action)

@@ -4,7 +4,7 @@ import logging
 import os
 from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
-from recbole_sda.cli.run import guarded, split_arguments
+from recbole_sda.cli.run import run_command, split_arguments
 from recbole_sda.errors import InputError, nearest
 from recbole_sda.io.yaml import parse_value, properties_dir, read_yaml
 
@@ -85,9 +85,9 @@ def _extract(own: Dict[str, Any], files: List[str], keys: Dict[str, Any]) -> Non
     settings = _settings(files, keys, _adapted_with(files, keys))
     encode_shards = None
     if own["actors"]:
-        from recbole_sda.lvlm.ray_extract import by_actors
+        from recbole_sda.lvlm.ray_extract import ray_shard_encoder
 
-        encode_shards = by_actors(settings, own["actors"], own["gpus_per_actor"], own["ray_address"])
+        encode_shards = ray_shard_encoder(settings, own["actors"], own["gpus_per_actor"], own["ray_address"])
     path = extract(settings, own["out"], own["overwrite"], encode_shards)
     _say(f"{path}: look at it with `python -m recbole_sda features inspect {path}`")
 
@@ -185,4 +185,4 @@ def main(argv: List[str]) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     for library in ("transformers", "peft", "httpx", "huggingface_hub"):
         logging.getLogger(library).setLevel(logging.ERROR)
-    return guarded(action)
+    return run_command(action)

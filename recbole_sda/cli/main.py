@@ -7,8 +7,8 @@ from typing import Dict, List, Optional
 
 from texttable import Texttable
 
-from recbole_sda.cli.run import guarded
 from recbole_sda.cli.run import main as run_main
+from recbole_sda.cli.run import run_command
 from recbole_sda.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -144,4 +144,4 @@ def main(argv: Optional[List[str]] = None) -> int:
         return experiments_main(argv)
     args = _parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    return guarded(lambda: args.action(args))
+    return run_command(lambda: args.action(args))

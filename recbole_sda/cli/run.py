@@ -96,7 +96,7 @@ def help_text(model: Optional[str] = None) -> str:
     from recbole_sda.config.dataset_files import supported_datasets
     from recbole_sda.config.run_config import OWN_FILES, model_defaults
     from recbole_sda.io.yaml import properties_dir
-    from recbole_sda.model.registry import BASES, MULTIMODAL, WITHOUT_SDA, base_name, model_class, sda_models
+    from recbole_sda.model.registry import BASE_MODELS, MULTIMODAL, WITHOUT_SDA, base_name, model_class, sda_models
 
     def listing(names) -> str:
         return textwrap.fill(", ".join(names), 118, initial_indent="  ", subsequent_indent="  ")
@@ -115,7 +115,7 @@ def help_text(model: Optional[str] = None) -> str:
         "RecBole models without an SDA version (they run as they are, where their own needs are met):\n" + reasons
     )
     parts.append("\nMultimodal models, which run with the suffix and without:\n" + listing(MULTIMODAL))
-    parts.append("\nRecBole's own models of the first list run without the suffix:\n" + listing(BASES) + "\n")
+    parts.append("\nRecBole's own models of the first list run without the suffix:\n" + listing(BASE_MODELS) + "\n")
     parts.append(
         "data sets with a file in properties/dataset and a built-in miniature:\n" + listing(supported_datasets())
     )
@@ -140,7 +140,7 @@ def _model_and_dataset(given: Arguments) -> tuple:
 
 
 def _start(given: Arguments) -> None:
-    from recbole_sda.engine import experiment as quick_start
+    from recbole_sda.engine import experiment
     from recbole_sda.engine.run_folder import start_logging
 
     start_logging(given.keys.get("state"))
@@ -149,14 +149,14 @@ def _start(given: Arguments) -> None:
         if folder:
             if given.model or given.dataset or given.config_files or given.tune:
                 raise InputError(f"--{name} takes model, data set and files from the run folder; leave them out")
-            action = quick_start.resume if name == "resume" else quick_start.evaluate
+            action = experiment.resume if name == "resume" else experiment.evaluate
             action(folder, given.keys)
             return
     model, dataset = _model_and_dataset(given)
     if given.tune:
         _tune(given, model, dataset)
         return
-    quick_start.run(model, dataset, given.config_files, given.keys)
+    experiment.run(model, dataset, given.config_files, given.keys)
 
 
 def _tune(given: Arguments, model: str, dataset: str) -> None:
@@ -177,7 +177,7 @@ def _tune(given: Arguments, model: str, dataset: str) -> None:
         raise KeyboardInterrupt("the same command goes on with the search") from None
 
 
-def guarded(action: Callable[[], None]) -> int:
+def run_command(action: Callable[[], None]) -> int:
     """Run a command; return its exit status: 2 for wrong input (one line, no traceback), 130 for Ctrl-C.
 
     A folder that cannot be written, or a full disk, is named in one line as well.
@@ -216,4 +216,4 @@ def main(argv: List[str]) -> int:
         else:
             _start(given)
 
-    return guarded(action)
+    return run_command(action)

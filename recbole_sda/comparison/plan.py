@@ -10,11 +10,11 @@ import yaml
 from recbole_sda.comparison.user_metrics import cutoffs
 from recbole_sda.config.run_config import MACHINE_KEYS, RunConfig
 from recbole_sda.data.datasets import inputs_of
+from recbole_sda.engine.run import configure
+from recbole_sda.engine.run_folder import CONFIG, METRICS, config_text, read_metrics
 from recbole_sda.errors import InputError, nearest
 from recbole_sda.io.yaml import properties_dir, read_yaml
 from recbole_sda.metrics.significance import CORRECTIONS
-from recbole_sda.engine.run_folder import CONFIG, METRICS, config_text, read_metrics
-from recbole_sda.engine.run import configure
 
 FOLDER = "experiments"
 KEYS = ("title", "about", "datasets", "seeds", "keys", "dataset_keys", "models", "metrics", "correction")
@@ -31,7 +31,7 @@ def _names_a_row(value: Any) -> bool:
 
 
 @dataclass(frozen=True)
-class Row:
+class ModelEntry:
     """A line of the table.
 
     Attributes:
@@ -53,10 +53,10 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Cell:
+class PlannedRun:
     """One run of the comparison."""
 
-    row: Row
+    row: ModelEntry
     dataset: str
     seed: int
     folder: Path
@@ -125,7 +125,7 @@ class Plan:
 
     title: str
     about: str
-    rows: Tuple[Row, ...]
+    rows: Tuple[ModelEntry, ...]
     datasets: Tuple[str, ...]
     seeds: Tuple[int, ...]
     keys: Dict[str, Any]
@@ -136,28 +136,28 @@ class Plan:
     folders: Dict[Tuple[str, str, int], Path] = field(default_factory=dict)
     chosen: Optional[Tuple[str, ...]] = None
 
-    def cells(self) -> List[Cell]:
+    def cells(self) -> List[PlannedRun]:
         """Return all runs of the chosen rows, in an order in which each comes after those that it needs."""
         return [cell for cell in self._all() if self._is_chosen(cell)]
 
-    def done_besides(self) -> List[Cell]:
+    def done_besides(self) -> List[PlannedRun]:
         """Return the finished runs of the rows that are not chosen, which the table shows as well."""
         return [cell for cell in self._all() if not self._is_chosen(cell) and cell.is_done]
 
-    def _is_chosen(self, cell: Cell) -> bool:
+    def _is_chosen(self, cell: PlannedRun) -> bool:
         return self.chosen is None or cell.row.name in self.chosen
 
-    def _all(self) -> List[Cell]:
+    def _all(self) -> List[PlannedRun]:
         order = _ordered(self.rows)
         return [self.cell(row, dataset, seed) for dataset in self.datasets for seed in self.seeds for row in order]
 
-    def cell(self, row: Row, dataset: str, seed: int) -> Cell:
+    def cell(self, row: ModelEntry, dataset: str, seed: int) -> PlannedRun:
         """Return one run."""
         keys = {**self.keys, **self.dataset_keys.get(dataset, {}), **row.keys, "seed": seed}
         for key, value in row.keys.items():
             if _names_a_row(value):
                 keys[key] = str(self._folder(value["row"], dataset, seed).resolve())
-        return Cell(row, dataset, seed, self._folder(row.name, dataset, seed), keys)
+        return PlannedRun(row, dataset, seed, self._folder(row.name, dataset, seed), keys)
 
     def _folder(self, row: str, dataset: str, seed: int) -> Path:
         return self.folders.get((row, dataset, seed), self.out / dataset / slug(row) / f"seed{seed}")
@@ -261,7 +261,7 @@ def _seeds(path, value: Any) -> Tuple[int, ...]:
     return tuple(dict.fromkeys(value))
 
 
-def _rows(path, models: Any) -> Tuple[Row, ...]:
+def _rows(path, models: Any) -> Tuple[ModelEntry, ...]:
     if not isinstance(models, dict):
         raise InputError(f"{path}: models: expected `name: {{model: ..., base: ..., keys: {{...}}}}`")
     rows = {}
@@ -279,7 +279,7 @@ def _rows(path, models: Any) -> Tuple[Row, ...]:
         for what, value in named.items():
             if not isinstance(value, str) and (what != "base" or value is not None):
                 raise InputError(f"{path}: models: {name}: {what}: expected a name, found {value!r}")
-        rows[str(name)] = Row(str(name), named["model"], named["base"], dict(keys))
+        rows[str(name)] = ModelEntry(str(name), named["model"], named["base"], dict(keys))
     for row in rows.values():
         for other in [*row.needs, *([row.base] if row.base else [])]:
             if other == row.name:
@@ -290,7 +290,7 @@ def _rows(path, models: Any) -> Tuple[Row, ...]:
     return tuple(rows.values())
 
 
-def _chosen(rows: Sequence[Row], names: Sequence[str]) -> Tuple[str, ...]:
+def _chosen(rows: Sequence[ModelEntry], names: Sequence[str]) -> Tuple[str, ...]:
     """Return the names of these rows and of those that they lead to, in the order of the file."""
     by_name = {row.name: row for row in rows}
     wanted = list(names)
@@ -312,9 +312,9 @@ def _check_slugs(path, rows: Sequence[str]) -> None:
         taken[slug(name).lower()] = name
 
 
-def _ordered(rows: Sequence[Row]) -> List[Row]:
+def _ordered(rows: Sequence[ModelEntry]) -> List[ModelEntry]:
     """Return the rows, those that others need first."""
-    found: List[Row] = []
+    found: List[ModelEntry] = []
     waiting = list(rows)
     while waiting:
         ready = [row for row in waiting if all(any(done.name == name for done in found) for name in row.needs)]

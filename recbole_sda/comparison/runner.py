@@ -7,19 +7,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Callable, Dict, List, Optional
 
-from recbole_sda.engine import experiment as quick_start
-from recbole_sda.io.checkpoint import LAST
-from recbole_sda.comparison.plan import Cell
+from recbole_sda.comparison.plan import PlannedRun
 from recbole_sda.config.run_config import MACHINE_KEYS
-from recbole_sda.errors import InputError
-from recbole_sda.io.locks import alone
-from recbole_sda.machine.ray_session import check_room, on_this_worker, ray_session
+from recbole_sda.engine import experiment
 from recbole_sda.engine.run_folder import CONFIG, LOCK, LOG, start_logging
+from recbole_sda.errors import InputError
+from recbole_sda.io.checkpoint import LAST
+from recbole_sda.io.locks import exclusive_lock
+from recbole_sda.machine.ray_session import check_gpu_share, on_this_worker, ray_session
 
 logger = logging.getLogger(__name__)
 
 
-def run_cell(cell: Cell) -> None:
+def run_cell(cell: PlannedRun) -> None:
     """Make the run of a cell: go on with an interrupted one, leave a finished one alone.
 
     Raises:
@@ -27,25 +27,27 @@ def run_cell(cell: Cell) -> None:
     """
     cell.folder.parent.mkdir(parents=True, exist_ok=True)
     lock = cell.folder.with_name(f"{cell.folder.name}.lock")
-    with alone(lock, f"{cell.folder}: another process is at this run"):
+    with exclusive_lock(lock, f"{cell.folder}: another process is at this run"):
         _run(cell)
 
 
-def _run(cell: Cell) -> None:
+def _run(cell: PlannedRun) -> None:
     if cell.is_done:
         return
     if (cell.folder / LAST).is_file():
         machine = {key: value for key, value in cell.keys.items() if key in MACHINE_KEYS}
-        quick_start.resume(cell.folder, machine)
+        experiment.resume(cell.folder, machine)
         return
     if cell.folder.is_dir() and any(cell.folder.iterdir()):  # a run that ended before its first epoch
         if not (cell.folder / CONFIG).is_file() and {path.name for path in cell.folder.iterdir()} - {LOG, LOCK}:
             raise InputError(f"{cell.folder} exists and is not a run folder; choose another --out, or remove it")
         shutil.rmtree(cell.folder)
-    quick_start.run(cell.row.model, cell.dataset, (), {**cell.keys, "run_dir": str(cell.folder)})
+    experiment.run(cell.row.model, cell.dataset, (), {**cell.keys, "run_dir": str(cell.folder)})
 
 
-def run_cells(cells: List[Cell], parallel: int = 1, gpus: float = 0.0, address: Optional[str] = None) -> Dict[str, str]:
+def run_cells(
+    cells: List[PlannedRun], parallel: int = 1, gpus: float = 0.0, address: Optional[str] = None
+) -> Dict[str, str]:
     """Run all cells that are not done.
 
     Args:
@@ -73,7 +75,7 @@ class _Progress:
     def __init__(self, n: int):
         self.n, self.done, self.started = n, 0, time.time()
 
-    def tell(self, cell: Cell, error: Optional[str]) -> None:
+    def tell(self, cell: PlannedRun, error: Optional[str]) -> None:
         self.done += 1
         spent = time.time() - self.started
         left = spent / self.done * (self.n - self.done)
@@ -86,7 +88,7 @@ def _minutes(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
 
 
-def _blocked(cell: Cell, failed: Dict[str, str], cells: List[Cell]) -> Optional[str]:
+def _blocked(cell: PlannedRun, failed: Dict[str, str], cells: List[PlannedRun]) -> Optional[str]:
     """Return why a cell cannot run: one that it needs failed."""
     for other in cells:
         same = (other.dataset, other.seed) == (cell.dataset, cell.seed)
@@ -95,13 +97,13 @@ def _blocked(cell: Cell, failed: Dict[str, str], cells: List[Cell]) -> Optional[
     return None
 
 
-def _message(cell: Cell, error: BaseException) -> str:
+def _message(cell: PlannedRun, error: BaseException) -> str:
     if isinstance(error, InputError):
         return str(error)
     return f"{type(error).__name__}: {error} (see {cell.folder / LOG})"
 
 
-def _one_by_one(todo: List[Cell], progress: _Progress) -> Dict[str, str]:
+def _one_by_one(todo: List[PlannedRun], progress: _Progress) -> Dict[str, str]:
     failed: Dict[str, str] = {}
     for cell in todo:
         error = _blocked(cell, failed, todo)
@@ -117,13 +119,13 @@ def _one_by_one(todo: List[Cell], progress: _Progress) -> Dict[str, str]:
     return failed
 
 
-def _for_any_machine(cell: Cell) -> Cell:
+def _for_any_machine(cell: PlannedRun) -> PlannedRun:
     """Return a cell whose folders do not depend on where its process starts."""
     data_path = cell.configuration().resolved["data_path"]
     return replace(cell, folder=cell.folder.resolve(), keys={**cell.keys, "data_path": str(Path(data_path).resolve())})
 
 
-def _remote(cell: Cell, gpus: float) -> Optional[str]:
+def _remote(cell: PlannedRun, gpus: float) -> Optional[str]:
     start_logging("error")
     try:
         run_cell(replace(cell, keys={**cell.keys, **on_this_worker(gpus)}))
@@ -133,12 +135,12 @@ def _remote(cell: Cell, gpus: float) -> Optional[str]:
 
 
 def _by_ray(
-    todo: List[Cell], progress: _Progress, parallel: int, gpus: float, address: Optional[str]
+    todo: List[PlannedRun], progress: _Progress, parallel: int, gpus: float, address: Optional[str]
 ) -> Dict[str, str]:
     import ray
 
     with ray_session(address):
-        check_room(gpus)
+        check_gpu_share(gpus)
         task: Callable = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=0, max_calls=1)(_remote)
         failed: Dict[str, str] = {}
         waiting, running = list(todo), {}
@@ -167,6 +169,6 @@ def _by_ray(
     return failed
 
 
-def _needs_any(cell: Cell, unfinished, cells: List[Cell]) -> bool:
+def _needs_any(cell: PlannedRun, unfinished, cells: List[PlannedRun]) -> bool:
     names = [str(c) for c in cells if (c.dataset, c.seed) == (cell.dataset, cell.seed) and c.row.name in cell.row.needs]
     return any(name in unfinished for name in names)

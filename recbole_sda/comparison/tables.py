@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 
 from recbole_sda import __version__
-from recbole_sda.comparison.plan import Cell, Plan, Row
+from recbole_sda.comparison.plan import ModelEntry, Plan, PlannedRun
 from recbole_sda.comparison.user_metrics import SCOPES, case_hash, user_metrics
-from recbole_sda.errors import InputError
-from recbole_sda.io.yaml import whole
-from recbole_sda.metrics.significance import corrected, paired_tests
 from recbole_sda.engine.run_folder import read_metrics
+from recbole_sda.errors import InputError
+from recbole_sda.io.atomic_write import atomic_write
+from recbole_sda.metrics.significance import corrected, paired_tests
 
 COMPARISON = "comparison.json"
 FORMAT = 2  # of comparison.json; 1, without a number, lacks what a test favours
@@ -57,7 +57,7 @@ def compare_runs(plan: Plan) -> Dict[str, Any]:
     }
 
 
-def _of_row(plan: Plan, row: Row, dataset: str) -> Optional[Dict[str, Any]]:
+def _of_row(plan: Plan, row: ModelEntry, dataset: str) -> Optional[Dict[str, Any]]:
     cells = [cell for cell in (plan.cell(row, dataset, seed) for seed in plan.seeds) if cell.is_done]
     if not cells:
         return None
@@ -86,7 +86,7 @@ def _of_row(plan: Plan, row: Row, dataset: str) -> Optional[Dict[str, Any]]:
     }
 
 
-def _means(results: List[dict], plan: Plan, cells: List[Cell], scope: str) -> Dict[str, Dict[str, float]]:
+def _means(results: List[dict], plan: Plan, cells: List[PlannedRun], scope: str) -> Dict[str, Dict[str, float]]:
     found = {}
     for name in plan.metrics:
         values = [_value(result, cell, name, scope) for result, cell in zip(results, cells)]
@@ -95,7 +95,7 @@ def _means(results: List[dict], plan: Plan, cells: List[Cell], scope: str) -> Di
     return found
 
 
-def _value(result: dict, cell: Cell, name: str, scope: str) -> float:
+def _value(result: dict, cell: PlannedRun, name: str, scope: str) -> float:
     if scope == "all" and name in result["test"]:
         return result["test"][name]
     table = user_metrics(cell.folder, [name], scope)
@@ -295,7 +295,7 @@ def write_tables(found: Dict[str, Any], out: Path) -> List[Path]:
     contents = {".json": json.dumps(found, indent=2), ".md": to_markdown(found), ".tex": to_latex(found)}
     paths = [(out / COMPARISON).with_suffix(suffix) for suffix in contents]
     for path, text in zip(paths, contents.values()):
-        with whole(path) as draft:
+        with atomic_write(path) as draft:
             draft.write_text(text, encoding="utf-8")
     return paths
 

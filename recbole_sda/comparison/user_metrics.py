@@ -8,8 +8,8 @@ from typing import Sequence
 import numpy as np
 import pandas as pd
 
-from recbole_sda.errors import InputError
 from recbole_sda.engine.rank_files import RANKS
+from recbole_sda.errors import InputError
 from recbole_sda.metrics.ranks import Cases, per_case, per_row
 
 SCOPES = ("all", "tail")

@@ -17,12 +17,6 @@ from typing import Any, Dict, List, Optional, Sequence, Set
 
 import yaml
 
-from recbole_sda.recbole_patches import compat
-from recbole_sda.machine import torchrun as parallel
-from recbole_sda.machine.devices import choose_device
-from recbole_sda.errors import InputError, nearest
-from recbole_sda.io.yaml import YamlLoader, properties_dir, read_yaml
-from recbole_sda.model.registry import BASES, MULTIMODAL, SUFFIX, base_name, model_class, plain_model, reads_features
 from recbole_sda.config.dataset_files import dataset_defaults
 from recbole_sda.config.run_checks import (
     check_evaluation,
@@ -33,6 +27,20 @@ from recbole_sda.config.run_checks import (
     check_numbers,
     check_types,
 )
+from recbole_sda.errors import InputError, nearest
+from recbole_sda.io.yaml import YamlLoader, properties_dir, read_yaml
+from recbole_sda.machine import torchrun
+from recbole_sda.machine.devices import choose_device
+from recbole_sda.model.registry import (
+    BASE_MODELS,
+    MULTIMODAL,
+    SUFFIX,
+    base_name,
+    model_class,
+    plain_model,
+    reads_features,
+)
+from recbole_sda.recbole_patches import compat
 
 compat.apply()
 
@@ -218,10 +226,10 @@ class RunConfig(Config):
         check_loss(self._class.type, values)
         check_mask(values)
         check_metrics(values)
-        row = BASES.get(base_name(self.model))
+        row = BASE_MODELS.get(base_name(self.model))
         for key in ("softmax_negatives", "popularity_adjustment"):
             if values[key] and (row is None or row.loss == "own"):
-                able = ", ".join(name for name, other in BASES.items() if other.loss != "own")
+                able = ", ".join(name for name, other in BASE_MODELS.items() if other.loss != "own")
                 raise InputError(f"{key}: {self.model} computes its own loss; models that read this key are {able}")
         self.resolved = copy.deepcopy({k: v for k, v in values.items() if k != "MODEL_TYPE"})
         self.resolved.update(model=self.model, dataset=self.dataset)
@@ -230,13 +238,13 @@ class RunConfig(Config):
     def _init_device(self):
         # RecBole would set CUDA_VISIBLE_DEVICES for all that comes after, Ray among it, and not read use_gpu.
         values = self.final_config_dict
-        if parallel.world_size() == 1:
+        if torchrun.world_size() == 1:
             device = choose_device(values["gpu_id"], values["use_gpu"])
             values.update(single_spec=True, device=device, local_rank=0)
             return
-        device = parallel.start(values["use_gpu"])
+        device = torchrun.start(values["use_gpu"])
         local_rank = int(os.environ["LOCAL_RANK"])
-        values.update(single_spec=False, device=device, local_rank=local_rank, world_size=parallel.world_size())
+        values.update(single_spec=False, device=device, local_rank=local_rank, world_size=torchrun.world_size())
 
     def _evaluation(self) -> Dict[str, Any]:
         """Return eval_args; what a file or the command line leaves out is taken from what came before it."""

@@ -9,18 +9,18 @@ from typing import Dict, List, NamedTuple, Optional
 import numpy as np
 
 from recbole_sda.config.dataset_files import SAMPLE_SUFFIX, preparation_command, supported_datasets
-from recbole_sda.data.miniature.generate import generate
-from recbole_sda.recbole_patches import compat
 from recbole_sda.config.run_config import RunConfig, columns_of
-from recbole_sda.errors import InputError, nearest
 from recbole_sda.data.eval_loaders import eval_loader
+from recbole_sda.data.miniature.generate import generate
+from recbole_sda.data.prefix_samples import fast_augmentation
+from recbole_sda.data.train_loaders import fast_loader
+from recbole_sda.data.train_negatives import vectorised
+from recbole_sda.errors import InputError, nearest
 from recbole_sda.features.extract import extract_light
 from recbole_sda.features.store import sha256_of, store_path, stored_sha256
-from recbole_sda.data.train_loaders import fast_loader
-from recbole_sda.io.locks import in_turn
-from recbole_sda.model.registry import BASES, base_name, reads_features
-from recbole_sda.data.train_negatives import vectorised
-from recbole_sda.data.prefix_samples import fast_augmentation
+from recbole_sda.io.locks import wait_for_lock
+from recbole_sda.model.registry import BASE_MODELS, base_name, reads_features
+from recbole_sda.recbole_patches import compat
 
 from recbole.utils import ModelType  # isort: skip
 
@@ -117,7 +117,7 @@ def _say_miniature(name: str, data_path: str) -> None:
 def ensure_sample(name: str, data_path) -> None:
     """Make a miniature and its light features where they are missing."""
     folder = Path(data_path) / name
-    with in_turn(Path(data_path) / f".{name}.lock"):
+    with wait_for_lock(Path(data_path) / f".{name}.lock"):
         if not is_prepared(name, data_path):
             logger.info("generating %s in %s", name, folder)
             generate(name.removesuffix(SAMPLE_SUFFIX), data_path)
@@ -172,7 +172,7 @@ def load_data(config: RunConfig, with_test: bool = True) -> Data:
         raise InputError(
             f"topk={config['topk']}: {config['dataset']} has {dataset.item_num - 1} items, and each k must be below that"
         )
-    row = BASES.get(base_name(config["model"]))
+    row = BASE_MODELS.get(base_name(config["model"]))
     if row is not None and row.family == "sequential":
         train = fast_loader(config, train, row)
     held = [_counts(part.dataset) for part in (valid, test) if part is not None]

@@ -7,12 +7,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recbole_sda.recbole_patches import compat
-from recbole_sda.machine import torchrun as parallel
 from recbole_sda.data.eval_negatives import fixed_negatives
 from recbole_sda.errors import InputError
+from recbole_sda.machine import torchrun
 from recbole_sda.model.item_features import item_tokens
 from recbole_sda.model.registry import model_class
+from recbole_sda.recbole_patches import compat
 
 compat.apply()
 
@@ -178,7 +178,7 @@ def eval_loader(config, parts: Sequence, phase: str, sampler):
     if not sampled and mode != "full":
         return get_dataloader(config, phase)(config, dataset, sampler, shuffle=False)
     negatives = (int(mode[3:]), phase) if sampled else None
-    with parallel.whole_data(config):
+    with torchrun.unsharded_evaluation(config):
         if config["MODEL_TYPE"] == ModelType.SEQUENTIAL:
             return SampleLoader(config, dataset, negatives)
         seen = np.empty(0, dtype=np.int64)

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import distributed
 
-from recbole_sda.recbole_patches import compat
-from recbole_sda.errors import InputError
-from recbole_sda.model.registry import Base
 from recbole_sda.data.packing import Windows, assemble, batch_plan, cut
+from recbole_sda.errors import InputError
+from recbole_sda.model.registry import BaseModelSpec
+from recbole_sda.recbole_patches import compat
 
 compat.apply()
 
@@ -161,7 +161,7 @@ def trim(interaction: Interaction, config) -> Interaction:
     return interaction
 
 
-def fast_loader(config, loader, row: Base):
+def fast_loader(config, loader, row: BaseModelSpec):
     """Return a faster form of RecBole's training dataloader, or ``loader`` itself where there is none.
 
     Args:

@@ -5,9 +5,9 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from recbole_sda.recbole_patches import compat
 from recbole_sda.config.run_config import RunConfig
 from recbole_sda.model.registry import base_name
+from recbole_sda.recbole_patches import compat
 
 from recbole.data import create_dataset  # isort: skip  (after recbole_sda.config.run_config, which makes RecBole importable)
 from recbole.data.interaction import Interaction  # isort: skip
@@ -42,7 +42,7 @@ def histories(config: RunConfig) -> Histories:
     return Histories(items[order], np.concatenate([[0], counts.cumsum()]))
 
 
-def question(config: RunConfig, users: np.ndarray, known: Histories) -> Interaction:
+def inference_batch(config: RunConfig, users: np.ndarray, known: Histories) -> Interaction:
     """Return what a model's ``full_sort_predict`` takes for users (n,): their ids and, for sequential models, histories."""
     columns = {config["USER_ID_FIELD"]: torch.from_numpy(users)}
     if config["MODEL_TYPE"] == ModelType.SEQUENTIAL:

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from recbole.evaluator.collector import Collector
 
-from recbole_sda.metrics.ranks import Cases, apart, ranks_of
+from recbole_sda.metrics.ranks import Cases, break_ties, ranks_of
 
 
 class Ranking(NamedTuple):
@@ -75,7 +75,7 @@ class TopKCollector(Collector):
     def _rank(self, scores_tensor, interaction, positive_u, positive_i) -> None:
         """Keep the ranks of the right items, and what metrics need of the top k."""
         row, item = positive_u.to(scores_tensor.device), positive_i.to(scores_tensor.device)
-        rank = apart(row, ranks_of(scores_tensor, row, item))
+        rank = break_ties(row, ranks_of(scores_tensor, row, item))
         self._keep(scores_tensor, interaction, row, item, rank)
         n_users, n_items = scores_tensor.shape
         top = scores_tensor.topk(max(self.topk), dim=-1).indices

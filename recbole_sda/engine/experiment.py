@@ -7,16 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Set, Tuple
 
-from recbole_sda.machine import torchrun as parallel
-from recbole_sda.io.checkpoint import LAST, write_item_tokens
-from recbole_sda.engine.collector import Ranking
-from recbole_sda.config.run_config import MACHINE_KEYS
 from recbole_sda.config.dataset_files import SAMPLE_SUFFIX
-from recbole_sda.errors import InputError
+from recbole_sda.config.run_config import MACHINE_KEYS
+from recbole_sda.engine.collector import Ranking
 from recbole_sda.engine.rank_files import RANKS, group_metrics, write_ranks
-from recbole_sda.io.locks import alone
-from recbole_sda.machine.memory import peak
-from recbole_sda.model.item_features import item_tokens
+from recbole_sda.engine.run import Run, build, configure, load, open_run, settings_of
 from recbole_sda.engine.run_folder import (
     LOCK,
     UNCHOSEN,
@@ -28,8 +23,13 @@ from recbole_sda.engine.run_folder import (
     write_config,
     write_metrics,
 )
-from recbole_sda.engine.run import Run, build, configure, load, open_run, settings_of
 from recbole_sda.engine.trainer import read_history
+from recbole_sda.errors import InputError
+from recbole_sda.io.checkpoint import LAST, write_item_tokens
+from recbole_sda.io.locks import exclusive_lock
+from recbole_sda.machine import torchrun
+from recbole_sda.machine.memory import peak
+from recbole_sda.model.item_features import item_tokens
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ def _write(run: Run, result: Dict[str, Any], rankings: Rankings, seconds: float)
         "training_and_validation_since_start": result.pop("seconds_since_start", None),
         "test_evaluation": round(seconds, 2),
     }
-    if parallel.is_main():
+    if torchrun.is_main():
         for phase, ranking in rankings.items():
             if ranking is not None:
                 path = run.run_dir / RANKS.format(phase=phase)
@@ -137,13 +137,13 @@ def run(
         InputError: something that was given cannot be used.
     """
     config = configure(model, dataset, config_files, overrides)
-    run_dir = parallel.from_main(lambda: make_run_dir(config))
+    run_dir = torchrun.run_on_main_process(lambda: make_run_dir(config))
     with _in_run_folder(run_dir):
         logger.info("run folder %s", run_dir)
-        if parallel.is_main():
+        if torchrun.is_main():
             write_config(run_dir, config.resolved)
         built = build(config, run_dir)
-        if parallel.is_main():
+        if torchrun.is_main():
             write_item_tokens(run_dir, item_tokens(built.data.dataset))
         return _finish(built)
 
@@ -160,10 +160,13 @@ def _in_run_folder(run_dir: Path) -> Iterator[None]:
 
     A folder whose run ended before its first epoch is removed.
     """
-    if not parallel.is_main():
+    if not torchrun.is_main():
         yield
         return
-    with alone(run_dir / LOCK, f"{run_dir}: another process is at this run"), _removed_if_nothing_came(run_dir):
+    with (
+        exclusive_lock(run_dir / LOCK, f"{run_dir}: another process is at this run"),
+        _removed_if_nothing_came(run_dir),
+    ):
         with log_to(run_dir):
             yield
 
@@ -207,13 +210,13 @@ def evaluate(run_dir, overrides: Optional[Dict[str, Any]] = None) -> Dict[str, A
     _refuse_others("--load", Path(run_dir), overrides, EVALUATION)
     run = load(run_dir, overrides)
     result, _ = _evaluate(run)
-    if parallel.is_main():
+    if torchrun.is_main():
         write_metrics(run.run_dir, result, f"evaluation-{time.strftime('%Y%m%d-%H%M%S')}.json")
     logger.info("%s\n%s", run.run_dir, result_table(result))
     return result
 
 
-def finish(run_dir) -> Dict[str, Any]:
+def evaluate_untested_run(run_dir) -> Dict[str, Any]:
     """Write the result of a run that was trained without its test part: metrics and ranks of its best epoch.
 
     Returns:
@@ -258,6 +261,6 @@ def resume(run_dir, overrides: Optional[Dict[str, Any]] = None) -> Dict[str, Any
     with _in_run_folder(run_dir):
         run = open_run(run_dir, overrides)
         run.trainer.resume(run.data.train)
-        if parallel.is_main():
+        if torchrun.is_main():
             write_config(run_dir, run.config.resolved)
         return _finish(run)

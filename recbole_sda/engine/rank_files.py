@@ -6,9 +6,9 @@ from typing import Any, Dict
 import numpy as np
 import pandas as pd
 
-from recbole_sda.engine.collector import Ranking
 from recbole_sda.data.datasets import Counts
-from recbole_sda.metrics.groups import item_groups, short_users, spread, tail_items, user_groups
+from recbole_sda.engine.collector import Ranking
+from recbole_sda.metrics.groups import coverage_and_gini, item_groups, short_users, tail_items, user_groups
 
 RANKS = "ranks-{phase}.parquet"
 
@@ -31,7 +31,7 @@ def group_metrics(ranking: Ranking, counts: Counts, config, phase: str) -> Dict[
         "limits": {"tail_items": config["tail_items"], "short_users": config["short_users"]},
     }
     if ranking.recommended and config["eval_args"]["mode"][phase] == "full":
-        found["spread"] = {f"@{k}": spread(times, counts.items) for k, times in ranking.recommended.items()}
+        found["spread"] = {f"@{k}": coverage_and_gini(times, counts.items) for k, times in ranking.recommended.items()}
     return found
 
 

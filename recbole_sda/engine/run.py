@@ -6,20 +6,20 @@ from typing import Any, Dict, NamedTuple, Optional, Sequence
 
 import torch
 
-from recbole_sda.machine import torchrun as parallel
-from recbole_sda.io.checkpoint import BEST
-from recbole_sda.config.run_config import RunConfig
 from recbole_sda.config.dataset_files import SAMPLE_SUFFIX
+from recbole_sda.config.run_config import RunConfig
 from recbole_sda.data.datasets import Data, choose_dataset, ensure_sample, load_data
+from recbole_sda.engine.run_folder import CONFIG
+from recbole_sda.engine.trainer import RunTrainer, identity_of, make_trainer
 from recbole_sda.errors import InputError
 from recbole_sda.features.store import store_path
+from recbole_sda.io.checkpoint import BEST
 from recbole_sda.io.yaml import read_yaml
+from recbole_sda.machine import torchrun
 from recbole_sda.machine.memory import reset_peak
 from recbole_sda.model.activation import use_fused_gelu
 from recbole_sda.model.propagation import use_fast_products
 from recbole_sda.model.registry import model_class, reads_features
-from recbole_sda.engine.run_folder import CONFIG
-from recbole_sda.engine.trainer import RunTrainer, identity_of, make_trainer
 
 from recbole.utils import init_seed  # isort: skip  (after recbole_sda.config.run_config, which makes RecBole importable)
 
@@ -49,7 +49,7 @@ def configure(
     data_path = config.resolved["data_path"]
     chosen = choose_dataset(dataset, data_path)
     if chosen.endswith(SAMPLE_SUFFIX):
-        parallel.from_main(lambda: ensure_sample(chosen, data_path))
+        torchrun.run_on_main_process(lambda: ensure_sample(chosen, data_path))
     # Read again: a data set's own file, and the columns of its interaction file, take part in the configuration.
     config = RunConfig(model, chosen, config_files, overrides, source)
     if (
@@ -72,7 +72,7 @@ def build(config: RunConfig, run_dir: Path, with_test: bool = True) -> Run:
     (run_dir / BEST).parent.mkdir(parents=True, exist_ok=True)  # RecBole's way fails when two processes are at it
     config["checkpoint_dir"] = str(run_dir / BEST.parent)
     data = load_data(config, with_test)
-    init_seed(config["seed"] + parallel.rank(), config["reproducibility"])
+    init_seed(config["seed"] + torchrun.rank(), config["reproducibility"])
     model = _model(config, data).to(config["device"])
     use_fused_gelu(model)
     use_fast_products(model)
@@ -116,7 +116,7 @@ def open_run(run_dir, overrides: Optional[Dict[str, Any]] = None) -> Run:
     dataset = values["dataset"]
     if choose_dataset(dataset, values["data_path"]) != dataset:
         raise InputError(f"{run_dir} was made on {dataset}, which is no longer in {values['data_path']}")
-    if dataset.endswith(SAMPLE_SUFFIX) and parallel.is_main():
+    if dataset.endswith(SAMPLE_SUFFIX) and torchrun.is_main():
         ensure_sample(dataset, values["data_path"])
     config = RunConfig(values["model"], dataset, [str(run_dir / CONFIG)], overrides)
     return build(config, run_dir)

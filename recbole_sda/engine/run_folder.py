@@ -16,10 +16,10 @@ from recbole.utils.logger import RemoveColorFilter
 from texttable import Texttable
 
 from recbole_sda import __version__
-from recbole_sda.machine import torchrun as parallel
 from recbole_sda.errors import InputError
 from recbole_sda.features.store import library_versions
-from recbole_sda.io.yaml import whole
+from recbole_sda.io.atomic_write import atomic_write
+from recbole_sda.machine import torchrun
 
 CONFIG, METRICS, LOG, LOCK = "config.yaml", "metrics.json", "run.log", ".lock"
 UNCHOSEN = "no validation, the last is kept"  # what chose the epoch where nothing did
@@ -91,7 +91,7 @@ def config_text(resolved: Dict[str, Any]) -> str:
 
 def write_config(run_dir: Path, resolved: Dict[str, Any]) -> None:
     """Write the resolved configuration, a file that ``--config_files`` takes."""
-    with whole(run_dir / CONFIG) as draft:
+    with atomic_write(run_dir / CONFIG) as draft:
         draft.write_text(config_text(resolved), encoding="utf-8")
 
 
@@ -151,22 +151,32 @@ def environment(device) -> Dict[str, str]:
     """Return versions and device."""
     versions = library_versions("torch", "numpy", "scipy", "pandas", "recbole")
     name = torch.cuda.get_device_name(device) if torch.device(device).type == "cuda" else "cpu"
-    processes = str(parallel.world_size())
+    processes = str(torchrun.world_size())
     return {**versions, "device": name, "threads": str(torch.get_num_threads()), "processes": processes}
 
 
 def write_metrics(run_dir: Path, content: Dict[str, Any], name: str = METRICS) -> None:
     """Write results as JSON; the file appears whole or not at all."""
     text = json.dumps({"recbole_sda": __version__, **content}, indent=2, default=str)
-    with whole(run_dir / name) as draft:
+    with atomic_write(run_dir / name) as draft:
         draft.write_text(text + "\n", encoding="utf-8")
+
+
+def with_current_names(result: Dict[str, Any]) -> Dict[str, Any]:
+    """Rename the groups of a result that an earlier version wrote: ``fifth 1`` is ``quintile 1`` now."""
+    for groups in (result.get("groups") or {}).values():
+        for kind in ("items", "users"):
+            if kind in groups:
+                named = {name.replace("fifth ", "quintile "): metrics for name, metrics in groups[kind].items()}
+                groups[kind] = named
+    return result
 
 
 def read_metrics(run_dir: Path) -> Dict[str, Any]:
     """Return what a finished run's ``metrics.json`` says; a damaged file is an InputError."""
     path = run_dir / METRICS
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
+        return with_current_names(dict(json.loads(path.read_text(encoding="utf-8"))))
     except (TypeError, ValueError) as error:  # no JSON, or no object
         raise InputError(
             f"{path} is damaged ({error}); remove it, and --resume={run_dir}, or the same comparison, writes it again"

@@ -9,15 +9,15 @@ from typing import Any, Dict, List, Optional
 import numpy as np
 import torch
 
-from recbole_sda.recbole_patches import compat
-from recbole_sda.machine import torchrun as parallel
-from recbole_sda.io.checkpoint import BEST, LAST, data_identity, from_plain, load_checkpoint, save_checkpoint
-from recbole_sda.errors import InputError
 from recbole_sda.data.eval_loaders import among_candidates
-from recbole_sda.io.yaml import notes_so_far
 from recbole_sda.data.train_loaders import trim
-from recbole_sda.model.registry import BASES, base_name
 from recbole_sda.engine.optimizers import DenseAndSparse, check_sparse, fuse, sparse_tables
+from recbole_sda.errors import InputError
+from recbole_sda.io.checkpoint import BEST, LAST, data_identity, from_plain, load_checkpoint, save_checkpoint
+from recbole_sda.io.text import read_json_lines
+from recbole_sda.machine import torchrun
+from recbole_sda.model.registry import BASE_MODELS, base_name
+from recbole_sda.recbole_patches import compat
 
 from recbole_sda.engine.collector import Ranking, TopKCollector  # isort: skip
 from recbole.utils import init_seed  # isort: skip
@@ -36,7 +36,7 @@ OWN_STAGES = {
 
 def read_history(run_dir) -> List[dict]:
     """Return the lines of a run's history so far; models without training have none. A line cut short by a crash is left out."""
-    return notes_so_far(Path(run_dir) / HISTORY)
+    return read_json_lines(Path(run_dir) / HISTORY)
 
 
 def rng_state() -> dict:
@@ -78,7 +78,7 @@ class RunTrainer:
     # checkpoints -----------------------------------------------------------------------------------------------------
     def _save_checkpoint(self, epoch, verbose=True, **kwargs):
         self.best_epoch = epoch
-        parallel.from_main(lambda: self._save_best(epoch))
+        torchrun.run_on_main_process(lambda: self._save_best(epoch))
 
     def _save_best(self, epoch: int) -> None:
         state = {
@@ -149,9 +149,9 @@ class RunTrainer:
         for generator, batches in zip(generators(train_data), state["batches"]):
             generator.set_state(batches)
         restore_rng(from_plain(state["rng"]))
-        if not parallel.is_main():
-            init_seed(self.config["seed"] + parallel.rank() + self.start_epoch, self.config["reproducibility"])
-        parallel.from_main(lambda: self._cut_history(self.start_epoch))
+        if not torchrun.is_main():
+            init_seed(self.config["seed"] + torchrun.rank() + self.start_epoch, self.config["reproducibility"])
+        torchrun.run_on_main_process(lambda: self._cut_history(self.start_epoch))
         logger.info("resuming %s after epoch %d", self.run_dir, state["epoch"] + 1)
 
     # training and evaluation -----------------------------------------------------------------------------------------
@@ -162,7 +162,7 @@ class RunTrainer:
         if not tables:
             return fuse(super()._build_optimizer(**kwargs, params=self._groups(self.model.parameters())))
         check_sparse(self.config)
-        if parallel.world_size() > 1:
+        if torchrun.world_size() > 1:
             raise InputError("softmax_negatives with an id embedding runs in one process; id_embedding=none in several")
         dense = [p for p in self.model.parameters() if all(p is not table for table in tables)]
         adam = fuse(super()._build_optimizer(**kwargs, params=self._groups(dense)))
@@ -193,7 +193,7 @@ class RunTrainer:
             return self.best_valid_score, self.best_valid_result
 
         def after_evaluation(epoch, score):
-            if parallel.is_main():
+            if torchrun.is_main():
                 self._save_last(epoch)
             if callback_fn:
                 callback_fn(epoch, score)
@@ -223,7 +223,7 @@ class RunTrainer:
 
     def _full_sort_batch_eval(self, batched_data):
         *batched_data, candidates = batched_data if len(batched_data) == 5 else (*batched_data, None)
-        row = BASES.get(base_name(self.config["model"]))
+        row = BASE_MODELS.get(base_name(self.config["model"]))
         if row is not None and row.sequences != "padded":
             trim(batched_data[0], self.config)
         interaction, scores, positive_u, positive_i = super()._full_sort_batch_eval(batched_data)
@@ -260,7 +260,7 @@ class RunTrainer:
         validates = self._valid_data is not None and self.eval_step > 0
         if not validates or (epoch_idx + 1) % self.eval_step:
             logger.info(self._line)
-            if validates and parallel.is_main():  # after an evaluation it is saved as well
+            if validates and torchrun.is_main():  # after an evaluation it is saved as well
                 self._save_last(epoch_idx)
         return self._line
 
@@ -269,7 +269,7 @@ class RunTrainer:
             self.tensorboard.add_scalar(f"{tag}/{name}", value, epoch_idx)
 
     def _record(self, line: dict) -> None:
-        if not parallel.is_main():
+        if not torchrun.is_main():
             return
         with open(self.run_dir / HISTORY, "a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
@@ -309,7 +309,7 @@ def make_trainer(config, model, run_dir, identity: Optional[Dict[str, str]] = No
     kind = get_trainer(config["MODEL_TYPE"], base)
     kind = type(f"Run{kind.__name__}", (RunTrainer, kind), {"run_dir": Path(run_dir), "identity": identity or {}})
     folder = Path(run_dir) / "tensorboard"
-    folder = folder if parallel.is_main() else folder / f"process{config['local_rank']}"
+    folder = folder if torchrun.is_main() else folder / f"process{config['local_rank']}"
     with compat.tensorboard_folder(folder), compat.data_parallel_on(config["device"]):
         trainer = kind(config, model)
     trainer.eval_collector = TopKCollector(config)

@@ -8,7 +8,7 @@ from typing import List, Sequence
 from recbole_sda.errors import InputError
 from recbole_sda.features.light_encoders import encode_images, encode_texts, provenance
 from recbole_sda.features.store import write_store
-from recbole_sda.io.yaml import text_lines, whole_characters
+from recbole_sda.io.text import read_lines, replace_lone_surrogates
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ def read_items(path) -> List[dict]:
     if not path.is_file():
         raise InputError(f"items file {path} does not exist")
     items = []
-    for number, line in enumerate(text_lines(path), start=1):
+    for number, line in enumerate(read_lines(path), start=1):
         if not line.strip():
             continue
         try:
@@ -37,7 +37,7 @@ def read_items(path) -> List[dict]:
             raise InputError(f"{path}, line {number}: not JSON ({error})") from None
         if not isinstance(item, dict) or "item_id" not in item:
             raise InputError(f"{path}, line {number}: expected an object with an 'item_id'")
-        items.append(whole_characters(item, line))
+        items.append(replace_lone_surrogates(item, line))
     if not items:
         raise InputError(f"{path} holds no items")
     return items

@@ -9,7 +9,7 @@ import pyarrow.parquet
 
 from recbole_sda.errors import InputError
 from recbole_sda.features.store import sha256_of
-from recbole_sda.io.yaml import text_lines
+from recbole_sda.io.text import read_lines
 
 
 class Vectors(NamedTuple):
@@ -38,7 +38,7 @@ def _floats(values: np.ndarray, where) -> np.ndarray:
 
 def from_npy(matrices: Mapping[str, str], ids: str, masks: Optional[Mapping[str, str]] = None) -> Vectors:
     """Read one ``.npy`` matrix (n_items, dim) per modality, a text file with one item id per line, optional masks."""
-    item_ids = text_lines(_file(ids, "id file"))
+    item_ids = read_lines(_file(ids, "id file"))
 
     def load(path) -> np.ndarray:
         try:
@@ -88,7 +88,7 @@ def _lists(kind) -> bool:
 
 def from_itememb(path: str, modality: str = "text", separator: str = "\t") -> Vectors:
     """Read RecBole's ``.itememb`` atomic file: a token column with the external item id and a float_seq column."""
-    lines = text_lines(_file(path, "file"))
+    lines = read_lines(_file(path, "file"))
     header = lines[0].split(separator) if lines else []
     kinds = [name.partition(":")[2] for name in header]
     if sorted(kinds) != ["float_seq", "token"]:

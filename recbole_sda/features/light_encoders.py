@@ -17,11 +17,13 @@ from sklearn.preprocessing import StandardScaler
 
 from recbole_sda.errors import InputError
 from recbole_sda.features.store import library_versions
-from recbole_sda.io.images import as_seen
+from recbole_sda.io.images import to_upright_rgb
 
 logger = logging.getLogger(__name__)
 
-LIGHT = "light"  # what a store says of its encoder; fitted on the store's own items, so two stores' vectors do not compare
+LIGHT = (
+    "light"  # what a store says of its encoder; fitted on the store's own items, so two stores' vectors do not compare
+)
 IMAGE_SIZE = 64  # pixels; pictures are resized to IMAGE_SIZE x IMAGE_SIZE
 HUE_BINS, SATURATION_BINS, VALUE_BINS = 12, 4, 4
 
@@ -48,7 +50,7 @@ def encode_texts(texts: Sequence[Optional[str]], dim: int = 64, seed: int = 0) -
 
 def describe_image(image: Image.Image) -> np.ndarray:
     """Return the raw descriptor of a picture: HSV histogram, histogram of oriented gradients, local binary patterns."""
-    pixels = np.asarray(as_seen(image).resize((IMAGE_SIZE, IMAGE_SIZE), Image.Resampling.BILINEAR))
+    pixels = np.asarray(to_upright_rgb(image).resize((IMAGE_SIZE, IMAGE_SIZE), Image.Resampling.BILINEAR))
     hsv = rgb2hsv(pixels).reshape(-1, 3)
     bins, limits = (HUE_BINS, SATURATION_BINS, VALUE_BINS), [(0, 1)] * 3
     colour = np.sqrt(np.histogramdd(hsv, bins=bins, range=limits)[0].ravel() / len(hsv))

@@ -32,7 +32,7 @@ from torch import Tensor
 from recbole_sda import __version__
 from recbole_sda.errors import InputError, nearest
 from recbole_sda.features.checks import DTYPES, check_ids, check_matrix
-from recbole_sda.io.yaml import as_new_file
+from recbole_sda.io.atomic_write import use_default_permissions
 
 logger = logging.getLogger(__name__)
 
@@ -130,7 +130,7 @@ def write_store(
     draft.mkdir(parents=True)
     try:
         save_file(tensors, draft / FEATURES)
-        as_new_file(draft / FEATURES)
+        use_default_permissions(draft / FEATURES)
         (draft / ITEM_IDS).write_text("".join(f"{token}\n" for token in ids), encoding="utf-8")
         manifest = {
             "schema_version": SCHEMA_VERSION,

@@ -21,9 +21,9 @@ from sklearn.decomposition import PCA
 from sklearn.preprocessing import normalize
 from torch import Tensor
 
-from recbole_sda.io.cache import kept
 from recbole_sda.errors import InputError
 from recbole_sda.features.store import FeatureStore, library_versions
+from recbole_sda.io.cache import load_or_compute
 
 PLAIN_STEPS, SIZED_STEPS = ("center", "l2"), ("pca", "whiten")
 
@@ -97,7 +97,7 @@ def view(store: FeatureStore, modality: str, steps: Sequence[str], cache: bool =
         result[present] = torch.from_numpy(np.ascontiguousarray(x)).float()
         return {"view": result}
 
-    return (kept(path, make, {"key": json.dumps(key)}) if cache else make())["view"]
+    return (load_or_compute(path, make, {"key": json.dumps(key)}) if cache else make())["view"]
 
 
 def view_of_others(store: FeatureStore, others: FeatureStore, modality: str, steps: Sequence[str]) -> Tensor:

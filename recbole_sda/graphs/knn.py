@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from recbole_sda.io.cache import kept
+from recbole_sda.io.cache import load_or_compute
 
 BLOCK, SIMILARITIES = 1024, 2**26  # at most so many rows, and numbers, at a time: 256 MiB
 
@@ -63,7 +63,7 @@ def cached_neighbours(folder: Optional[Path], x: Tensor, present: Tensor, k: int
     digest.update(x.flatten().numpy())
     digest.update(present.numpy())
     path = Path(folder) / f"neighbours-{digest.hexdigest()[:16]}.safetensors"
-    return Neighbours(**kept(path, lambda: nearest_neighbours(x, present, k)._asdict()))
+    return Neighbours(**load_or_compute(path, lambda: nearest_neighbours(x, present, k)._asdict()))
 
 
 def item_graph(neighbours: Neighbours, n_items: int, weighted: bool) -> sp.csr_matrix:
@@ -83,7 +83,7 @@ def item_graph(neighbours: Neighbours, n_items: int, weighted: bool) -> sp.csr_m
     return (scale @ matrix @ scale).tocsr()
 
 
-def strongest(graphs: Sequence[sp.csr_matrix]) -> sp.csr_matrix:
+def elementwise_max(graphs: Sequence[sp.csr_matrix]) -> sp.csr_matrix:
     """Return the largest entry of the graphs at each place."""
     found = graphs[0]
     for graph in graphs[1:]:

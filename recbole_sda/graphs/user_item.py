@@ -32,7 +32,7 @@ class Edges(NamedTuple):
         keys = np.unique(np.asarray(users, dtype=np.int64) * n_items + np.asarray(items, dtype=np.int64))
         return cls(keys // n_items, keys % n_items, n_users, n_items)
 
-    def kept(self, which: np.ndarray) -> "Edges":
+    def subset(self, which: np.ndarray) -> "Edges":
         """Return some of the edges."""
         return self._replace(users=self.users[which], items=self.items[which])
 
@@ -43,8 +43,9 @@ def _inverse(counts: np.ndarray, power: float) -> np.ndarray:
 
 def symmetric_weights(edges: Edges) -> np.ndarray:
     """Return ``1 / sqrt(d_u d_i)`` of each edge, with d the number of edges of a node, (n_edges,), float64."""
-    of_user, of_item = np.bincount(edges.users, minlength=edges.n_users), np.bincount(
-        edges.items, minlength=edges.n_items
+    of_user, of_item = (
+        np.bincount(edges.users, minlength=edges.n_users),
+        np.bincount(edges.items, minlength=edges.n_items),
     )
     return _inverse(of_user, 0.5)[edges.users] * _inverse(of_item, 0.5)[edges.items]
 

@@ -8,12 +8,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from recbole_sda.io.yaml import whole
+from recbole_sda.io.atomic_write import atomic_write
 
 logger = logging.getLogger(__name__)
 
 
-def kept(
+def load_or_compute(
     path: Path, make: Callable[[], Dict[str, Tensor]], metadata: Optional[Dict[str, str]] = None
 ) -> Dict[str, Tensor]:
     """Return the tensors of ``path``, or make them and write them there.
@@ -34,7 +34,7 @@ def kept(
     tensors = {name: tensor.contiguous() for name, tensor in make().items()}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with whole(path) as draft:
+        with atomic_write(path) as draft:
             save_file(tensors, draft, metadata=metadata)
     except (SafetensorError, OSError) as error:
         logger.warning("%s is not written, and made again by the next run: %s", path, error)

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from recbole_sda.errors import InputError
-from recbole_sda.io.yaml import whole
+from recbole_sda.io.atomic_write import atomic_write
 
 BEST, LAST, ITEM_IDS = Path("checkpoint/best.pt"), Path("checkpoint/last.pt"), Path("item_ids.txt")
 TRAINING = "training interactions"  # of an identity
@@ -64,7 +64,7 @@ def save_checkpoint(path, state: dict) -> None:
     """Write plain data; the file appears whole or not at all."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with whole(path) as draft:
+    with atomic_write(path) as draft:
         torch.save(to_plain(state, path.name), draft)
 
 

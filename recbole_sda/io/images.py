@@ -5,7 +5,7 @@ from PIL import Image, ImageOps
 ORIENTATION = 0x0112  # the tag of EXIF; from 5 on, width and height are swapped
 
 
-def as_seen(image: Image.Image) -> Image.Image:
+def to_upright_rgb(image: Image.Image) -> Image.Image:
     """Return a picture in RGB, upright, its transparent parts on white."""
     upright = ImageOps.exif_transpose(image)
     if "A" not in upright.getbands() and "transparency" not in upright.info:
@@ -15,7 +15,7 @@ def as_seen(image: Image.Image) -> Image.Image:
     return Image.alpha_composite(white, upright).convert("RGB")
 
 
-def size_as_seen(image: Image.Image) -> tuple:
-    """Return the (width, height) of a picture that :func:`as_seen` gives; nothing is decoded."""
+def upright_size(image: Image.Image) -> tuple:
+    """Return the (width, height) of a picture that :func:`to_upright_rgb` gives; nothing is decoded."""
     width, height = image.size
     return (height, width) if image.getexif().get(ORIENTATION, 1) >= 5 else (width, height)

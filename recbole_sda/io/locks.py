@@ -10,7 +10,7 @@ from recbole_sda.errors import InputError
 
 
 @contextmanager
-def in_turn(path: Path) -> Iterator[None]:
+def wait_for_lock(path: Path) -> Iterator[None]:
     """Inside, this process holds the lock file ``path``, after those that hold it now."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path):
@@ -18,7 +18,7 @@ def in_turn(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def alone(path: Path, message: str) -> Iterator[None]:
+def exclusive_lock(path: Path, message: str) -> Iterator[None]:
     """Inside, this process holds the lock file ``path``; where another one does, an InputError says ``message``."""
     lock = FileLock(path)
     try:

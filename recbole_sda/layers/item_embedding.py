@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from recbole_sda.layers.item_encoder import ItemEncoder
 
 
-class Catalogue(NamedTuple):
+class EncodedItems(NamedTuple):
     """The encoded catalogue, or those of its rows that a step needs.
 
     Attributes:
@@ -30,7 +30,7 @@ class EncodedItemEmbedding(nn.Module):
 
     Inside ``with embedding.step():`` (a training step), and in evaluation without gradients, the catalogue is encoded
     once and every further use takes the stored result. It is dropped by ``train()``, ``load_state_dict`` and a change
-    of device or dtype. A step that needs few items says so with ``only(ids)``: then no other row is encoded.
+    of device or dtype. A step that needs few items says so with ``encode_only(ids)``: then no other row is encoded.
 
     Args:
         base: the table that is replaced. Its rows from ``n_items`` on (a mask token, say) stay learned rows.
@@ -40,7 +40,7 @@ class EncodedItemEmbedding(nn.Module):
         present: (n_modalities, n_items), bool; False where an item lacks a modality.
         add_ids: whether ``base`` is kept and added to the encoded features. Without it an item that was never seen in
             training still has a meaningful embedding, and the padding row is zero.
-        trust: factor of each row of ``base``, (n_items,); None: 1. An item with few interactions has an unreliable id
+        id_weight: factor of each row of ``base``, (n_items,); None: 1. An item with few interactions has an unreliable id
             embedding, which a small factor holds back in favour of its features.
         id_dropout: share of items whose row of ``base`` is left out in a training step, in [0, 1); the others are
             scaled up, as in dropout.
@@ -54,7 +54,7 @@ class EncodedItemEmbedding(nn.Module):
         features: Sequence[Tensor] = (),
         present: Optional[Tensor] = None,
         add_ids: bool = True,
-        trust: Optional[Tensor] = None,
+        id_weight: Optional[Tensor] = None,
         id_dropout: float = 0.0,
     ):
         super().__init__()
@@ -64,9 +64,9 @@ class EncodedItemEmbedding(nn.Module):
         keep_ids = add_ids or encoder is None
         self.ids = base if keep_ids else None
         self.id_dropout = nn.Dropout(id_dropout)
-        if trust is not None:
-            trust = F.pad(trust.float(), (0, self.num_embeddings - n_items), value=1.0).unsqueeze(1)
-        self.register_buffer("trust", trust, persistent=False)
+        if id_weight is not None:
+            id_weight = F.pad(id_weight.float(), (0, self.num_embeddings - n_items), value=1.0).unsqueeze(1)
+        self.register_buffer("id_weight", id_weight, persistent=False)
         self.extra = None
         if not keep_ids and self.num_embeddings > n_items:
             self.extra = nn.Parameter(base.weight[n_items:].detach().clone())
@@ -74,7 +74,7 @@ class EncodedItemEmbedding(nn.Module):
         for m, matrix in enumerate(features):
             self.register_buffer(f"features_{m}", matrix[1:].contiguous(), persistent=False)
         self.register_buffer("present", None if present is None else present[:, 1:].contiguous(), persistent=False)
-        self._cache: Optional[Catalogue] = None
+        self._cache: Optional[EncodedItems] = None
         self._place: Optional[Tensor] = None  # row of each id in a catalogue of few rows
         self._in_step = False
 
@@ -87,10 +87,10 @@ class EncodedItemEmbedding(nn.Module):
         """Return the features of item ids (n,), each (n, d_m), and which are present, (n_modalities, n)."""
         return [matrix[ids - 1] for matrix in self.features], self.present[:, ids - 1]
 
-    def _encode(self, ids: Optional[Tensor] = None) -> Catalogue:
+    def _encode(self, ids: Optional[Tensor] = None) -> EncodedItems:
         """Encode the catalogue, or ``ids``: distinct, ascending, the padding item first and all extra rows last."""
         if self.encoder is None:
-            return Catalogue(self.ids.weight if ids is None else self.ids(ids), None, ids)
+            return EncodedItems(self.ids.weight if ids is None else self.ids(ids), None, ids)
         features, present = self.features, self.present
         n_extra = self.num_embeddings - self.n_items
         if ids is not None:
@@ -102,13 +102,13 @@ class EncodedItemEmbedding(nn.Module):
         else:
             parts = [encoded.new_zeros(1, self.embedding_dim), encoded]
             table = torch.cat(parts if self.extra is None else [*parts, self.extra])
-        return Catalogue(table, F.pad(modalities, (0, 0, 1, 0)), ids)
+        return EncodedItems(table, F.pad(modalities, (0, 0, 1, 0)), ids)
 
     def _own(self, ids: Optional[Tensor]) -> Tensor:
         """Return the rows of the id table as they enter the sum with the encoded features."""
         own = self.ids.weight if ids is None else self.ids(ids)
-        if self.trust is not None:
-            own = own * (self.trust if ids is None else self.trust[ids])
+        if self.id_weight is not None:
+            own = own * (self.id_weight if ids is None else self.id_weight[ids])
         if self.training and self.id_dropout.p > 0:
             kept = self.id_dropout(torch.ones_like(own[:, :1]))
             rows = torch.arange(len(own), device=own.device) if ids is None else ids
@@ -116,16 +116,16 @@ class EncodedItemEmbedding(nn.Module):
             own = own * torch.where(is_item.unsqueeze(1), kept, 1.0)
         return own
 
-    def catalogue(self) -> Catalogue:
+    def encoded(self) -> EncodedItems:
         """Return the encoded catalogue, from the store where one is valid."""
         if self._cache is not None:
             return self._cache
-        catalogue = self._encode()
+        items = self._encode()
         if self._in_step:
-            self._cache = catalogue
+            self._cache = items
         elif not self.training and not torch.is_grad_enabled():
-            self._cache = Catalogue(catalogue.table, None)  # evaluation never asks for the modalities
-        return catalogue
+            self._cache = EncodedItems(items.table, None)  # evaluation never asks for the modalities
+        return items
 
     @contextmanager
     def step(self) -> Iterator[None]:
@@ -145,7 +145,7 @@ class EncodedItemEmbedding(nn.Module):
             raise RuntimeError("with_more_rows() is for evaluation")
         with torch.no_grad():
             table = torch.cat([self._encode().table, rows])
-        self._cache = Catalogue(table, None)
+        self._cache = EncodedItems(table, None)
         try:
             yield
         finally:
@@ -155,14 +155,14 @@ class EncodedItemEmbedding(nn.Module):
         """Return the matrices of the encoder, where there is one."""
         return [] if self.encoder is None else self.encoder.matrices()
 
-    def only(self, ids: Tensor) -> None:
+    def encode_only(self, ids: Tensor) -> None:
         """Encode the item ids (...), and no others, for what is left of this step; any other id is then an IndexError.
 
-        The cost follows the number of ids, not the catalogue. The padding item and the rows beyond the items may
+        The cost follows the number of ids, not the number of items. The padding item and the rows beyond the items may
         always be looked up. With ``ids`` of the base table ``sparse``, its gradient has these rows alone.
         """
         if not self._in_step:
-            raise RuntimeError("only() belongs inside step()")
+            raise RuntimeError("encode_only() belongs inside step()")
         always = torch.arange(self.n_items - 1, self.num_embeddings, device=ids.device)
         always[0] = 0  # padding, then the rows beyond the items
         ids = torch.cat([ids.flatten(), always]).unique()
@@ -172,34 +172,34 @@ class EncodedItemEmbedding(nn.Module):
         self._cache = self._encode(ids)
 
     def forget(self) -> None:
-        """Drop the stored catalogue."""
+        """Drop the stored embeddings."""
         if self._cache is not None and self._cache.ids is not None:
             self._place[self._cache.ids] = -1
         self._cache = None
 
     def modalities(self, ids: Tensor) -> Tensor:
         """Return the embeddings of item ids (n,) before fusion, (n_modalities, n, dim)."""
-        catalogue = self.catalogue()
-        return catalogue.modalities[:, self._rows(catalogue, ids)]
+        items = self.encoded()
+        return items.modalities[:, self._rows(items, ids)]
 
-    def _rows(self, catalogue: Catalogue, ids: Tensor) -> Tensor:
-        return ids if catalogue.ids is None else self._place[ids]
+    def _rows(self, items: EncodedItems, ids: Tensor) -> Tensor:
+        return ids if items.ids is None else self._place[ids]
 
     @property
     def weight(self) -> Tensor:
         """The whole table, (num_embeddings, dim)."""
         try:
-            catalogue = self.catalogue()
+            items = self.encoded()
         except AttributeError as error:  # inside a property, nn.Module would report it as a missing `weight`
             raise RuntimeError(f"encoding the catalogue failed: {error}") from error
-        if catalogue.ids is not None:
+        if items.ids is not None:
             raise RuntimeError("the whole table is asked for in a step that encodes a few items only")
-        return catalogue.table
+        return items.table
 
     def forward(self, ids: Tensor) -> Tensor:
         """Look up item ids (...), int64, giving (..., dim)."""
-        catalogue = self.catalogue()
-        return F.embedding(self._rows(catalogue, ids), catalogue.table, padding_idx=self.padding_idx)
+        items = self.encoded()
+        return F.embedding(self._rows(items, ids), items.table, padding_idx=self.padding_idx)
 
     def train(self, mode: bool = True):
         self.forget()

@@ -5,7 +5,7 @@ An encoder answers two calls, so that a loss can look at the modalities before t
 Features are a list with one matrix (n_items, d_m) per modality, ``present`` is (n_modalities, n_items), bool.
 """
 
-from typing import List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor, nn
@@ -30,12 +30,21 @@ class ItemEncoder(nn.Module):
         self.dims = list(dims)
         self.modality_dropout = modality_dropout
         self.feature_dropout = nn.Dropout(feature_dropout)
-        self.absent = nn.Parameter(torch.zeros(len(self.dims), out_dim))
+        self.missing_embedding = nn.Parameter(torch.zeros(len(self.dims), out_dim))
+
+    def _load_from_state_dict(self, state_dict: Dict[str, Any], prefix: str, *args: Any) -> None:
+        if f"{prefix}absent" in state_dict:  # its name in checkpoints of versions before 0.2
+            state_dict[f"{prefix}missing_embedding"] = state_dict.pop(f"{prefix}absent")
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def forward(self, features: Sequence[Tensor], present: Tensor) -> Tuple[Tensor, Tensor]:
         """Return the modality embeddings as :meth:`project` does, and the item embeddings, (n_items, out_dim)."""
         modalities, kept = self.project(features, present), self.drop_modalities(present)
-        shown = modalities if kept is present else torch.where(kept.unsqueeze(-1), modalities, self.absent.unsqueeze(1))
+        shown = (
+            modalities
+            if kept is present
+            else torch.where(kept.unsqueeze(-1), modalities, self.missing_embedding.unsqueeze(1))
+        )
         return modalities, self.fuse(shown, kept)
 
     def drop_modalities(self, present: Tensor) -> Tensor:
@@ -53,7 +62,7 @@ class ItemEncoder(nn.Module):
     def project(self, features: Sequence[Tensor], present: Tensor) -> Tensor:
         """Return the modality embeddings, (n_modalities, n_items, out_dim); a missing one is its learned stand-in."""
         mapped = [
-            torch.where(present[m].unsqueeze(-1), self._map(self.feature_dropout(x), m), self.absent[m])
+            torch.where(present[m].unsqueeze(-1), self._map(self.feature_dropout(x), m), self.missing_embedding[m])
             for m, x in enumerate(features)
         ]
         return torch.stack(mapped)

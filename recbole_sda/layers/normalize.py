@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 
-def unit_rows(x: Tensor) -> Tensor:
+def normalize_rows(x: Tensor) -> Tensor:
     """Return ``x`` (..., dim) with each last-dimension row divided by its L2 norm, in float32 or above; rows of zeros stay zero.
 
     Value and gradient are those of ``torch.nn.functional.normalize`` but at a row of zeros, where its gradient is 1e12 times

@@ -6,7 +6,7 @@ from typing import Optional, Sequence, Tuple
 import torch
 from torch import Tensor, nn
 
-from recbole_sda.layers.normalize import unit_rows
+from recbole_sda.layers.normalize import normalize_rows
 
 MIN_TEMPERATURE = 0.01  # a learned temperature is kept at or above this, as CLIP keeps its logit scale at or below 100
 
@@ -66,7 +66,7 @@ class CMSALoss(nn.Module):
         return kept_above(self.temperature)
 
     def _ready(self, x: Tensor) -> Tensor:
-        return unit_rows(x) if self.normalize else x.float()
+        return normalize_rows(x) if self.normalize else x.float()
 
     def targets(self, x: Tensor, y: Tensor) -> Tensor:
         """Return T, (batch, batch), each row a distribution over the batch."""

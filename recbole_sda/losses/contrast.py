@@ -5,8 +5,8 @@ from typing import Optional
 import torch
 from torch import Tensor
 
-from recbole_sda.layers.normalize import unit_rows
-from recbole_sda.losses.full_softmax import catalogue_cross_entropy
+from recbole_sda.layers.normalize import normalize_rows
+from recbole_sda.losses.full_softmax import full_softmax_cross_entropy
 
 
 def contrast(
@@ -14,7 +14,7 @@ def contrast(
 ) -> Tensor:
     """Return the mean over rows of ``-log( exp(x_k . c_r / tau) / sum_j exp(x_k . c_j / tau) )`` with r = right[k], in float32.
 
-    Computed in blocks (:func:`~recbole_sda.losses.full_softmax.catalogue_cross_entropy`).
+    Computed in blocks (:func:`~recbole_sda.losses.full_softmax.full_softmax_cross_entropy`).
 
     Args:
         x: (batch, dim).
@@ -26,6 +26,6 @@ def contrast(
     with torch.autocast(device_type=x.device.type, enabled=False):
         x, among = x.float(), among.float()
         if normalize:
-            x, among = unit_rows(x), unit_rows(among)
+            x, among = normalize_rows(x), normalize_rows(among)
         right = torch.arange(len(x), device=x.device) if right is None else right
-        return catalogue_cross_entropy(x / temperature, among, right)
+        return full_softmax_cross_entropy(x / temperature, among, right)

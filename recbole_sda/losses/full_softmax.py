@@ -78,7 +78,9 @@ class _BlockedCrossEntropy(torch.autograd.Function):
         return (*gradients, None, None)
 
 
-def catalogue_cross_entropy(hidden: Tensor, table: Tensor, targets: Tensor, block_scores: int = BLOCK_SCORES) -> Tensor:
+def full_softmax_cross_entropy(
+    hidden: Tensor, table: Tensor, targets: Tensor, block_scores: int = BLOCK_SCORES
+) -> Tensor:
     """Return the mean over rows of ``-log softmax(hidden @ table.T)[target]``, a float32 scalar.
 
     Equal to ``F.cross_entropy(hidden @ table.T, targets)``, value and gradients, up to rounding; computed in float32,

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from recbole_sda.layers.normalize import unit_rows
+from recbole_sda.layers.normalize import normalize_rows
 from recbole_sda.losses.cmsa import kept_above
 
 
@@ -41,7 +41,7 @@ class InfoNCELoss(nn.Module):
         with torch.autocast(device_type=x.device.type, enabled=False):
             x, y = x.float(), y.float()
             if self.normalize:
-                x, y = unit_rows(x), unit_rows(y)
+                x, y = normalize_rows(x), normalize_rows(y)
             logits = x @ y.T / kept_above(self.temperature)
             right = torch.arange(len(x), device=x.device)
             return (F.cross_entropy(logits, right) + F.cross_entropy(logits.T, right)) / 2

@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor
 
-from recbole_sda.layers.normalize import unit_rows
+from recbole_sda.layers.normalize import normalize_rows
 
 
-def together_loss(vectors: Tensor, weights: Tensor, temperature: float = 0.1) -> Tensor:
+def weighted_contrastive_loss(vectors: Tensor, weights: Tensor, temperature: float = 0.1) -> Tensor:
     """Return the mean cross entropy between who an item resembles and who it belongs with, a float32 scalar.
 
         loss = - mean_i sum_{j != i} p_ij log softmax_{j != i}(z_i . z_j / tau)_j        p_ij = w_ij / sum_j w_ij
@@ -19,7 +19,7 @@ def together_loss(vectors: Tensor, weights: Tensor, temperature: float = 0.1) ->
         temperature: tau, > 0.
     """
     with torch.autocast(device_type=vectors.device.type, enabled=False):
-        z = unit_rows(vectors)
+        z = normalize_rows(vectors)
         own = torch.eye(len(z), dtype=torch.bool, device=z.device)
         weights = weights.float().masked_fill(own, 0.0)
         total = weights.sum(dim=1, keepdim=True)

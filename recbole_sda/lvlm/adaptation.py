@@ -18,23 +18,23 @@ import yaml
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from recbole_sda.machine import torchrun as parallel
-from recbole_sda.io.checkpoint import load_checkpoint, save_checkpoint
 from recbole_sda.errors import InputError
 from recbole_sda.features.store import library_versions, sha256_of
+from recbole_sda.io.checkpoint import load_checkpoint, save_checkpoint
 from recbole_sda.io.yaml import read_yaml
 from recbole_sda.lvlm import adapters
 from recbole_sda.lvlm.adapters import ADAPTER, RECORD
 from recbole_sda.lvlm.backbone import load_backbone
-from recbole_sda.lvlm.items import read_catalogue
 from recbole_sda.lvlm.devices import join_processes
 from recbole_sda.lvlm.evaluate import evaluate
-from recbole_sda.lvlm.train_log import HISTORY, TENSORBOARD, History
 from recbole_sda.lvlm.inputs import Batches, prepared
+from recbole_sda.lvlm.items import read_catalogue
 from recbole_sda.lvlm.objective import among, bought_together
-from recbole_sda.lvlm.training_items import StepBatches, make_pairs
 from recbole_sda.lvlm.settings import LVLMSettings, read_settings
-from recbole_sda.lvlm.training import Training
+from recbole_sda.lvlm.train_log import HISTORY, TENSORBOARD, History
+from recbole_sda.lvlm.training import AdapterTrainer
+from recbole_sda.lvlm.training_items import StepBatches, make_pairs
+from recbole_sda.machine import torchrun
 
 logger = logging.getLogger(__name__)
 
@@ -62,9 +62,9 @@ class Adaptation:
         self.backbone = load_backbone(settings)
         if "image" not in self.backbone.modalities:
             raise InputError(f"backbone={settings.backbone} reads text alone: adapt needs pictures and texts")
-        if settings.batch_size % parallel.world_size():
+        if settings.batch_size % torchrun.world_size():
             raise InputError(
-                f"batch_size={settings.batch_size} must be a multiple of the {parallel.world_size()} processes"
+                f"batch_size={settings.batch_size} must be a multiple of the {torchrun.world_size()} processes"
             )
         catalogue = read_catalogue(settings)
         self.pairs = make_pairs(catalogue, self.backbone.processor, settings)
@@ -72,7 +72,7 @@ class Adaptation:
         if settings.bought_together_weight > 0:
             together = bought_together(settings.interactions, self.pairs.ids)
         self.plan = StepBatches(self.pairs.train, settings.batch_size, settings.steps, settings.seed, together)
-        self.training = Training(self.backbone, settings)
+        self.training = AdapterTrainer(self.backbone, settings)
         self.history = History(self.out)
         self.record = {
             "settings": settings.plain(),
@@ -80,7 +80,7 @@ class Adaptation:
             "items_sha256": sha256_of(Path(settings.items)),
             "items": {**catalogue.counts(), "train": len(self.pairs.train), "held_out": len(self.pairs.held_out)},
             "versions": library_versions("torch", "transformers", "peft"),
-            "processes": parallel.world_size(),
+            "processes": torchrun.world_size(),
         }
         self.done, self.best, self.best_step, self.without_gain = 0, [-1.0], 0, 0
         trained = sum(p.numel() for p in self.training.weights)
@@ -109,12 +109,12 @@ class Adaptation:
         s = self.settings
         if self.done == 0:
             self._evaluate()
-        part = s.batch_size // parallel.world_size()
-        own = slice(part * parallel.rank(), part * (parallel.rank() + 1))
+        part = s.batch_size // torchrun.world_size()
+        own = slice(part * torchrun.rank(), part * (torchrun.rank() + 1))
         plan = _Part(self.plan, own)
         batches = Batches([self.pairs.image, self.pairs.text], self.backbone.processor, plan)
         steps = range(self.done, s.steps)
-        bar = tqdm(total=s.steps, initial=self.done, desc="adapt", unit="step", disable=not parallel.is_main())
+        bar = tqdm(total=s.steps, initial=self.done, desc="adapt", unit="step", disable=not torchrun.is_main())
         with bar, logging_redirect_tqdm():
             for number, batch in zip(steps, prepared(batches, s.workers, self.done)):
                 if self._stopped():
@@ -153,7 +153,7 @@ class Adaptation:
             f", target entropy {found['target_entropy']:.2f}" if "target_entropy" in found else "",
             " (best)" if gain else "",
         )
-        if not parallel.is_main():
+        if not torchrun.is_main():
             return
         self.history.add(self.done, "evaluation", found)
         if gain:
@@ -211,7 +211,7 @@ def adapt(settings: LVLMSettings, out, overwrite: bool = False) -> Dict[str, flo
     if settings.method == "none":
         raise InputError("method=none adapts nothing: allowed are moda, lora, two_lora")
     join_processes(settings)
-    parallel.from_main(lambda: _new_folder(Path(out), overwrite))
+    torchrun.run_on_main_process(lambda: _new_folder(Path(out), overwrite))
     return Adaptation(settings, out).run()
 
 

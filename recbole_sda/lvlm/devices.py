@@ -8,9 +8,9 @@ import torch
 from huggingface_hub.utils import logging as hub_logging
 from transformers.utils import logging as hf_logging
 
-from recbole_sda.machine import torchrun as parallel
 from recbole_sda.errors import InputError
 from recbole_sda.lvlm.settings import LVLMSettings
+from recbole_sda.machine import torchrun
 
 
 def default_device(device: Optional[str]) -> torch.device:
@@ -29,8 +29,8 @@ def join_processes(settings: LVLMSettings) -> None:
     """Set torch's threads, and join the other processes where torchrun started several."""
     if settings.threads:
         torch.set_num_threads(settings.threads)
-    if parallel.world_size() > 1:
-        parallel.start(settings.device != "cpu")
+    if torchrun.world_size() > 1:
+        torchrun.start(settings.device != "cpu")
 
 
 @contextmanager

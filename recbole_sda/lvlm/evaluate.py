@@ -4,18 +4,18 @@ from typing import Dict, List
 
 import torch
 
-from recbole_sda.machine import torchrun as parallel
 from recbole_sda.lvlm.backbone import Backbone
 from recbole_sda.lvlm.batching import token_batches
 from recbole_sda.lvlm.encode import encode
 from recbole_sda.lvlm.inputs import Batches, Inputs, prepared
-from recbole_sda.lvlm.training_items import Pairs
 from recbole_sda.lvlm.retrieval import retrieval_metrics
 from recbole_sda.lvlm.settings import LVLMSettings
-from recbole_sda.lvlm.training import Training
+from recbole_sda.lvlm.training import AdapterTrainer
+from recbole_sda.lvlm.training_items import Pairs
+from recbole_sda.machine import torchrun
 
 
-def evaluate(backbone: Backbone, training: Training, pairs: Pairs, settings: LVLMSettings) -> Dict[str, float]:
+def evaluate(backbone: Backbone, training: AdapterTrainer, pairs: Pairs, settings: LVLMSettings) -> Dict[str, float]:
     """Return retrieval between the pictures and texts of the held-out items, and the entropy of their CMSA targets.
 
     The target entropy is the mean over blocks of ``batch_size`` items, in nats.
@@ -44,12 +44,12 @@ def encode_all(backbone: Backbone, adapted, inputs: Inputs, chosen: List[int], s
     """Return the vectors of some inputs, (n_chosen, dim), on the CPU; processes share the work."""
     inputs = inputs.only(chosen)
     plan = token_batches(inputs.lengths(backbone.processor), settings.token_budget)
-    plan = plan[parallel.rank() :: parallel.world_size()]
+    plan = plan[torchrun.rank() :: torchrun.world_size()]
     batches = Batches([inputs], backbone.processor, plan)
     vectors = torch.empty(len(chosen), backbone.dim)
     parts = []
     for rows, (batch,) in zip(plan, prepared(batches, settings.workers)):
         parts.append((rows, encode(backbone, adapted, batch, inputs.modality, settings.pooling).cpu()))
-    for rows, values in parallel.all_of(parts):
+    for rows, values in torchrun.all_gather_lists(parts):
         vectors[rows] = values
     return vectors

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from recbole_sda.errors import InputError
 from recbole_sda.features.store import library_versions, sha256_of
-from recbole_sda.io.yaml import as_new_file, read_yaml
+from recbole_sda.io.atomic_write import use_default_permissions
+from recbole_sda.io.yaml import read_yaml
 from recbole_sda.layers.low_rank import mixture
 from recbole_sda.lvlm.adapters import CONFIG, NAMES, WEIGHTS, fingerprint, folder_of, parts_of, record_of
 
@@ -93,7 +94,7 @@ def export_lora(adapter, out, overwrite: bool = False) -> Path:
             values |= {key: config[key] for key in ("base_model_name_or_path", "revision", "target_modules")}
             (out / name).mkdir(exist_ok=True)
             save_file(tensors, out / name / WEIGHTS, {"format": "pt"})
-            as_new_file(out / name / WEIGHTS)
+            use_default_permissions(out / name / WEIGHTS)
             LoraConfig(**values, inference_mode=True).save_pretrained(out / name)
         else:
             shutil.copytree(source, out / name, dirs_exist_ok=True, ignore=lambda *_: ["README.md"])

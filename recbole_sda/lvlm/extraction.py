@@ -11,19 +11,19 @@ import torch
 from torch import Tensor, distributed
 from tqdm import tqdm
 
-from recbole_sda.machine import torchrun as parallel
 from recbole_sda.errors import InputError
 from recbole_sda.features.store import library_versions, sha256_of, write_store
 from recbole_sda.lvlm import adapters
 from recbole_sda.lvlm.backbone import load_backbone
-from recbole_sda.lvlm.items import Catalogue, read_catalogue
 from recbole_sda.lvlm.devices import join_processes
 from recbole_sda.lvlm.encode import encode
-from recbole_sda.lvlm.inputs import Batches, prepared
 from recbole_sda.lvlm.extraction_plan import Plan, Shard, make_plan
+from recbole_sda.lvlm.inputs import Batches, prepared
+from recbole_sda.lvlm.items import Catalogue, read_catalogue
 from recbole_sda.lvlm.pooling import shorten
 from recbole_sda.lvlm.settings import LVLMSettings
 from recbole_sda.lvlm.shards import Shards
+from recbole_sda.machine import torchrun
 
 logger = logging.getLogger(__name__)
 
@@ -132,8 +132,8 @@ def extract(
     join_processes(settings)
     extractor = Extractor(settings, weights=encode_shards is None)
     plan, shards = extractor.plan, Shards(out, extractor.plan)
-    parallel.from_main(shards.open)
-    missing: List[Shard] = parallel.from_main(shards.missing)
+    torchrun.run_on_main_process(shards.open)
+    missing: List[Shard] = torchrun.run_on_main_process(shards.missing)
     n_shards = sum(len(p.shards) for p in plan.modalities.values())
     for name, row in plan.counts().items():
         logger.info("%s: %d items, %d distinct inputs, %.1f %% padding", name, *_figures(row))
@@ -144,12 +144,12 @@ def extract(
         (encode_shards or _here(extractor))(plan, shards, missing)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"the same command goes on from {shards.folder}") from None
-    if parallel.world_size() > 1:
+    if torchrun.world_size() > 1:
         distributed.barrier()
     seconds = time.perf_counter() - start
     encoded = sum(len(s.rows) for s in missing)
     logger.info("encoded %d inputs in %.1f s", encoded, seconds)
-    parallel.from_main(lambda: _assemble(extractor, shards, out, overwrite))
+    torchrun.run_on_main_process(lambda: _assemble(extractor, shards, out, overwrite))
     return out
 
 
@@ -157,8 +157,8 @@ def _here(extractor: Extractor) -> Callable[[Plan, Shards, List[Shard]], None]:
     """Return what makes this process's share of the shards."""
 
     def encode_shards(plan: Plan, shards: Shards, missing: List[Shard]) -> None:
-        own = missing[parallel.rank() :: parallel.world_size()]
-        with tqdm(total=sum(len(s.rows) for s in own), unit="input", disable=not parallel.is_main()) as bar:
+        own = missing[torchrun.rank() :: torchrun.world_size()]
+        with tqdm(total=sum(len(s.rows) for s in own), unit="input", disable=not torchrun.is_main()) as bar:
 
             def done(shard: Shard, vectors: Tensor) -> None:
                 shards.write(shard, vectors)

@@ -8,8 +8,8 @@ import numpy as np
 
 from recbole_sda import __version__
 from recbole_sda.lvlm.batching import Distinct, distinct, padding_share, token_batches
-from recbole_sda.lvlm.items import Catalogue
 from recbole_sda.lvlm.inputs import Inputs, make_inputs
+from recbole_sda.lvlm.items import Catalogue
 from recbole_sda.lvlm.settings import LVLMSettings
 
 # Settings that decide what the vectors are; the others may change when an extraction goes on.

@@ -15,12 +15,12 @@ from torch import Tensor
 from recbole_sda.errors import InputError
 from recbole_sda.features.store import library_versions, sha256_of
 from recbole_sda.lvlm.backbone import load_backbone
-from recbole_sda.lvlm.items import read_catalogue
 from recbole_sda.lvlm.devices import join_processes
 from recbole_sda.lvlm.inputs import Batches, prepared
-from recbole_sda.lvlm.training_items import StepBatches, make_pairs
+from recbole_sda.lvlm.items import read_catalogue
 from recbole_sda.lvlm.settings import LVLMSettings, read_settings
-from recbole_sda.lvlm.training import Training
+from recbole_sda.lvlm.training import AdapterTrainer
+from recbole_sda.lvlm.training_items import StepBatches, make_pairs
 
 logger = logging.getLogger(__name__)
 
@@ -36,13 +36,13 @@ def layer_of(parameter: str) -> str:
     return name
 
 
-def low_rank_weights(training: Training) -> Dict[str, Tensor]:
+def low_rank_weights(training: AdapterTrainer) -> Dict[str, Tensor]:
     """Return the matrices A and B of all layers by name; MoDA's gates, which tell modalities apart, are left out."""
     found = training.adapted.named_parameters()
     return {name: p for name, p in found if any(mark in name for mark in ("lora_A", "lora_B", "moda_A", "moda_B"))}
 
 
-def conflict(training: Training, batch: List[Dict[str, Tensor]]) -> Dict[str, Dict[str, float]]:
+def conflict(training: AdapterTrainer, batch: List[Dict[str, Tensor]]) -> Dict[str, Dict[str, float]]:
     """Return per adapted layer the cosine of A's and B's image and text gradients and their norms, without dropout.
 
     A layer that one of the passes does not reach, as in a dual encoder or with two LoRAs, has cosine zero.
@@ -96,7 +96,7 @@ def measure(settings: LVLMSettings, points: int = 5, n_batches: int = 4) -> Dict
         size = min(own.batch_size, len(pairs.held_out))
         held = [pairs.held_out[k : k + size] for k in range(0, len(pairs.held_out) - size + 1, size)][:n_batches]
         fixed = [[inputs.batch(backbone.processor, rows) for inputs in sides] for rows in held]
-        training = Training(backbone, own)
+        training = AdapterTrainer(backbone, own)
         plan = StepBatches(pairs.train, own.batch_size, own.steps, own.seed)
         at = {round(k * own.steps / max(points - 1, 1)) for k in range(points)}
         methods[method] = [_point(0, training, fixed)]
@@ -118,7 +118,7 @@ def measure(settings: LVLMSettings, points: int = 5, n_batches: int = 4) -> Dict
     }
 
 
-def _point(step: int, training: Training, batches: List[List[Dict[str, Tensor]]]) -> Dict[str, Any]:
+def _point(step: int, training: AdapterTrainer, batches: List[List[Dict[str, Tensor]]]) -> Dict[str, Any]:
     each = [conflict(training, batch) for batch in batches]
     layers = {name: sum(found[name]["cosine"] for found in each) / len(each) for name in each[0]}
     negative = sum(value < 0 for value in layers.values()) / len(layers)

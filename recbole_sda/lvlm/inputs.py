@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from recbole_sda.errors import InputError
+from recbole_sda.io.images import to_upright_rgb
 from recbole_sda.lvlm.items import Catalogue, Size
-from recbole_sda.io.images import as_seen
 
 
 class Inputs(NamedTuple):
@@ -67,7 +67,7 @@ def open_picture(path: Path) -> Image.Image:
     """Return a picture in memory, as people see it."""
     try:
         with Image.open(path) as image:
-            return as_seen(image)
+            return to_upright_rgb(image)
     except (OSError, ValueError, SyntaxError) as error:
         raise InputError(f"picture {path} could be read before and cannot now: {error}") from None
 

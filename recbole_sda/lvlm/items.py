@@ -10,9 +10,9 @@ from PIL import Image, UnidentifiedImageError
 
 from recbole_sda.errors import InputError
 from recbole_sda.features.extract import NOT_TEXT, read_items
+from recbole_sda.io.images import upright_size
 from recbole_sda.lvlm.prompts import Prompt
 from recbole_sda.lvlm.settings import LVLMSettings
-from recbole_sda.io.images import size_as_seen
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ def picture_size(path: Path) -> Union[Size, str]:
     """Return the size of a picture that can be decoded to its end, or the reason why it cannot."""
     try:
         with Image.open(path) as image:
-            size = size_as_seen(image)
+            size = upright_size(image)
             image.draft("RGB", (64, 64))  # JPEG: decoded at a fraction of its size, but to its end
             image.load()
         if max(size) > THINNEST * min(size):

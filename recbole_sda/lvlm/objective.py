@@ -14,14 +14,14 @@ from torch.nn import functional as F
 from recbole_sda.errors import InputError
 from recbole_sda.losses.cmsa import CMSALoss
 from recbole_sda.losses.infonce import InfoNCELoss
-from recbole_sda.losses.weighted_contrastive import together_loss
+from recbole_sda.losses.weighted_contrastive import weighted_contrastive_loss
 from recbole_sda.lvlm.pooling import block_average
 from recbole_sda.lvlm.settings import LVLMSettings
 
 HELD_BACK = 2  # last interactions of each user: validation and test of a leave-one-out split
 
 
-class Objective(nn.Module):
+class AdaptationLoss(nn.Module):
     """CMSA or InfoNCE between the two sides of a batch, plus the weighted bought-together term.
 
     Args:
@@ -54,7 +54,7 @@ class Objective(nn.Module):
         terms = {self.name: self.pair(x, y)}
         if together is not None:
             both = F.normalize(x.float(), dim=-1) + F.normalize(y.float(), dim=-1)
-            terms["bought_together"] = self.together_weight * together_loss(both, together)
+            terms["bought_together"] = self.together_weight * weighted_contrastive_loss(both, together)
         return terms
 
     @property

@@ -41,7 +41,7 @@ class _Encoder:
         return made
 
 
-def by_actors(
+def ray_shard_encoder(
     settings: LVLMSettings, actors: int, gpus_per_actor: Optional[float] = None, address: Optional[str] = None
 ) -> Callable[[Plan, Shards, List[Shard]], None]:
     """Return what makes shards by actors, for :func:`recbole_sda.lvlm.extraction.extract`.

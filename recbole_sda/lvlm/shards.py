@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from recbole_sda.errors import InputError
-from recbole_sda.io.yaml import whole
+from recbole_sda.io.atomic_write import atomic_write
 from recbole_sda.lvlm.extraction_plan import Plan, Shard
 
 PLAN = "plan.json"
@@ -48,7 +48,7 @@ class Shards:
                 )
             return
         self.folder.mkdir(parents=True, exist_ok=True)
-        with whole(path) as draft:
+        with atomic_write(path) as draft:
             draft.write_text(json.dumps(self.plan.record, indent=2, default=str) + "\n", encoding="utf-8")
 
     def finished(self, shard: Shard) -> bool:
@@ -61,7 +61,7 @@ class Shards:
 
     def write(self, shard: Shard, vectors: Tensor) -> None:
         """Write the vectors of a shard's rows, (n_rows, dim)."""
-        with whole(self.folder / shard.name) as draft:
+        with atomic_write(self.folder / shard.name) as draft:
             save_file({"vectors": vectors.contiguous()}, draft, {"plan": self.plan.fingerprint})
 
     def read(self, shard: Shard) -> Tensor:

@@ -7,8 +7,8 @@ from typing import Dict, List, Optional
 import numpy as np
 from torch.utils.tensorboard import SummaryWriter
 
-from recbole_sda.machine import torchrun as parallel
-from recbole_sda.io.yaml import notes_so_far
+from recbole_sda.io.text import read_json_lines
+from recbole_sda.machine import torchrun
 
 HISTORY, TENSORBOARD = "history.jsonl", "tensorboard"
 
@@ -23,7 +23,7 @@ class History:
     def __init__(self, folder):
         self.path = Path(folder) / HISTORY
         self.writer: Optional[SummaryWriter] = None
-        if parallel.is_main():
+        if torchrun.is_main():
             self.writer = SummaryWriter(str(Path(folder) / TENSORBOARD))
 
     def add(self, step: int, phase: str, values: Dict[str, float]) -> None:
@@ -47,5 +47,5 @@ class History:
         """Drop what came after ``step`` steps: a resumed run does it again."""
         if self.writer is None or not self.path.is_file():
             return
-        kept = [json.dumps(line) + "\n" for line in notes_so_far(self.path) if line["step"] <= step]
+        kept = [json.dumps(line) + "\n" for line in read_json_lines(self.path) if line["step"] <= step]
         self.path.write_text("".join(kept), encoding="utf-8")

@@ -7,18 +7,18 @@ import torch
 from torch import Tensor, distributed, nn
 from transformers import get_scheduler
 
-from recbole_sda.machine import torchrun as parallel
 from recbole_sda.errors import InputError
 from recbole_sda.lvlm.adapters import attach
 from recbole_sda.lvlm.backbone import Backbone
 from recbole_sda.lvlm.encode import encode
-from recbole_sda.lvlm.objective import Objective
+from recbole_sda.lvlm.objective import AdaptationLoss
 from recbole_sda.lvlm.settings import LVLMSettings
+from recbole_sda.machine import torchrun
 
 SCHEDULES = {"constant": "constant_with_warmup"}  # our name -> transformers' where they differ
 
 
-class Training:
+class AdapterTrainer:
     """A backbone with a new adapter, the objective, the optimiser and its schedule.
 
     Two passes per step, pictures then texts, each of one modality; the loss in float32. In several processes every one
@@ -35,7 +35,7 @@ class Training:
         self.targets = backbone.adapter_targets()
         self.adapted = attach(backbone.model, self.targets, settings, len(backbone.modalities))
         device = next(backbone.model.parameters()).device
-        self.objective = Objective(settings).to(device)
+        self.objective = AdaptationLoss(settings).to(device)
         self.weights = [p for p in self.adapted.parameters() if p.requires_grad]
         groups = [{"params": self.weights, "weight_decay": settings.weight_decay}]
         groups.append({"params": list(self.objective.parameters()), "weight_decay": 0.0})
@@ -107,7 +107,7 @@ class Training:
 
 def step_seed(seed: int, number: int) -> int:
     """Return the seed of a step in this process."""
-    return int(np.random.SeedSequence([seed, number, parallel.rank()]).generate_state(1)[0])
+    return int(np.random.SeedSequence([seed, number, torchrun.rank()]).generate_state(1)[0])
 
 
 def gathered(vectors: Tensor) -> Tensor:
@@ -116,21 +116,21 @@ def gathered(vectors: Tensor) -> Tensor:
     Every process computes the same loss of all vectors, so the sum over processes of their weights' gradients is the
     gradient of that loss: :func:`share_gradients` takes it.
     """
-    if parallel.world_size() == 1:
+    if torchrun.world_size() == 1:
         return vectors
-    parts = [torch.empty_like(vectors) for _ in range(parallel.world_size())]
+    parts = [torch.empty_like(vectors) for _ in range(torchrun.world_size())]
     distributed.all_gather(parts, vectors.detach().contiguous())
-    parts[parallel.rank()] = vectors
+    parts[torchrun.rank()] = vectors
     return torch.cat(parts)
 
 
 def share_gradients(weights: List[nn.Parameter], objective: nn.Module) -> None:
     """Sum the adapter's gradients over processes; the objective's own are the same in all and are averaged."""
-    if parallel.world_size() == 1:
+    if torchrun.world_size() == 1:
         return
     own = [p for p in objective.parameters() if p.grad is not None]
     for p in own:
-        p.grad /= parallel.world_size()
+        p.grad /= torchrun.world_size()
     for p in weights:
         if p.grad is None:
             p.grad = torch.zeros_like(p)

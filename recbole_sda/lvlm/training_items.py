@@ -6,8 +6,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from recbole_sda.errors import InputError
-from recbole_sda.lvlm.items import Catalogue
 from recbole_sda.lvlm.inputs import Inputs, make_inputs
+from recbole_sda.lvlm.items import Catalogue
 from recbole_sda.lvlm.settings import LVLMSettings
 
 MOST_HELD_OUT = 1000

@@ -31,7 +31,7 @@ def ray_session(address: Optional[str] = None) -> Iterator[None]:
         ray.shutdown()
 
 
-def check_room(gpus: float) -> None:
+def check_gpu_share(gpus: float) -> None:
     """Refuse a share of a GPU where Ray knows of none: its tasks would wait for ever. Say when GPUs are left idle."""
     import ray
 

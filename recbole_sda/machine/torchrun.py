@@ -45,7 +45,7 @@ def start(use_gpu: bool) -> torch.device:
     return torch.device("cuda", local) if on_gpu else torch.device("cpu")
 
 
-def from_main(action: Callable[[], Any]) -> Any:
+def run_on_main_process(action: Callable[[], Any]) -> Any:
     """Do something in the first process alone and return its result, or raise its error, in all of them."""
     if world_size() == 1:
         return action()
@@ -61,7 +61,7 @@ def from_main(action: Callable[[], Any]) -> Any:
     return outcome[0]
 
 
-def all_of(parts: list) -> list:
+def all_gather_lists(parts: list) -> list:
     """Return the lists of all processes, one after the other."""
     if world_size() == 1:
         return parts
@@ -71,7 +71,7 @@ def all_of(parts: list) -> list:
 
 
 @contextlib.contextmanager
-def whole_data(config) -> Iterator[None]:
+def unsharded_evaluation(config) -> Iterator[None]:
     """Inside, RecBole's dataloaders give every process all samples.
 
     RecBole gives each process a share of the evaluation samples, some of them twice, and averages metrics by numbers of

@@ -13,7 +13,7 @@ from recbole_sda.metrics.ranks import Cases, means, per_case, per_row, users_of
 N_GROUPS = 5  # the reference's number of groups of items and of users
 
 
-def below(counts: np.ndarray, limit: float) -> np.ndarray:
+def below_limit(counts: np.ndarray, limit: float) -> np.ndarray:
     """Return who is below a limit: a number of interactions, or, under 1, the share of those with the fewest.
 
     With a share, ties at its edge stay outside, so the group is never larger than the share.
@@ -27,7 +27,7 @@ def below(counts: np.ndarray, limit: float) -> np.ndarray:
     return counts < np.sort(counts)[min(int(limit * len(counts)), len(counts) - 1)]
 
 
-def fifths(counts: np.ndarray) -> np.ndarray:
+def quintiles(counts: np.ndarray) -> np.ndarray:
     """Return the group of each from 0 (fewest interactions) to 4, of like size, equal counts always together."""
     if not len(counts):
         return np.empty(0, dtype=int)
@@ -37,17 +37,17 @@ def fifths(counts: np.ndarray) -> np.ndarray:
 
 def tail_items(popularity: np.ndarray, limit: float) -> np.ndarray:
     """Return which items are tail items, (n_items,), bool; never row 0, the padding. See :func:`below`."""
-    return np.append(False, below(popularity[1:], limit))
+    return np.append(False, below_limit(popularity[1:], limit))
 
 
 def short_users(cases: Cases, history: np.ndarray, limit: float) -> np.ndarray:
     """Return which cases are of users with a short history, (n_cases,), bool: :func:`below` among the evaluated lists."""
     group = np.unique(cases.row, return_inverse=True)[1]
-    return below(history[users_of(cases)], limit)[group]
+    return below_limit(history[users_of(cases)], limit)[group]
 
 
 def item_groups(cases: Cases, popularity: np.ndarray, topk: Sequence[int], tail: float) -> Dict[str, Dict[str, float]]:
-    """Return the metrics of cases by the popularity of their item: cold, tail, head, and fifths of the items.
+    """Return the metrics of cases by the popularity of their item: cold, tail, head, and quintiles of the items.
 
     Args:
         cases: of the evaluation.
@@ -57,13 +57,13 @@ def item_groups(cases: Cases, popularity: np.ndarray, topk: Sequence[int], tail:
     """
     values, of_case = per_case(cases, topk), popularity[cases.item]
     is_tail = tail_items(popularity, tail)[cases.item]
-    fifth = np.append(-1, fifths(popularity[1:]))[cases.item]
+    quintile = np.append(-1, quintiles(popularity[1:]))[cases.item]
     found = {"cold": means(values, of_case == 0), "tail": means(values, is_tail), "head": means(values, ~is_tail)}
-    return found | {f"fifth {k + 1}": means(values, fifth == k) for k in range(N_GROUPS)}
+    return found | {f"quintile {k + 1}": means(values, quintile == k) for k in range(N_GROUPS)}
 
 
 def user_groups(cases: Cases, history: np.ndarray, topk: Sequence[int], short: float) -> Dict[str, Dict[str, float]]:
-    """Return the metrics of users by the length of their history: short, long, and fifths of the evaluated users.
+    """Return the metrics of users by the length of their history: short, long, and quintiles of the evaluated users.
 
     Args:
         cases: of the evaluation.
@@ -72,12 +72,12 @@ def user_groups(cases: Cases, history: np.ndarray, topk: Sequence[int], short: f
         short: see :func:`below`, among the evaluated users.
     """
     values, length = per_row(cases, topk), history[users_of(cases)]
-    is_short, fifth = below(length, short), fifths(length)
+    is_short, quintile = below_limit(length, short), quintiles(length)
     found = {"short": means(values, is_short), "long": means(values, ~is_short)}
-    return found | {f"fifth {k + 1}": means(values, fifth == k) for k in range(N_GROUPS)}
+    return found | {f"quintile {k + 1}": means(values, quintile == k) for k in range(N_GROUPS)}
 
 
-def spread(recommended: np.ndarray, popularity: np.ndarray) -> Dict[str, float]:
+def coverage_and_gini(recommended: np.ndarray, popularity: np.ndarray) -> Dict[str, float]:
     """Return how recommendations spread over the catalogue.
 
     Args:

@@ -49,7 +49,7 @@ def ranks_of(scores: Tensor, row: Tensor, item: Tensor) -> Tensor:
     return torch.cat([n_items - (scores[rows] < of_rows).sum(dim=1) for rows, of_rows in parts])
 
 
-def apart(row: Tensor, rank: Tensor) -> Tensor:
+def break_ties(row: Tensor, rank: Tensor) -> Tensor:
     """Return ranks from :func:`ranks_of`, right items of one list and score, which share the last of their places, in one each."""
     order = rank.argsort(stable=True)
     order = order[row[order].argsort(stable=True)]

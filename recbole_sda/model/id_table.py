@@ -7,8 +7,8 @@ from typing import Tuple
 import torch
 from torch import Tensor
 
-from recbole_sda.io.checkpoint import BEST, TRAINING, data_identity, load_checkpoint, read_item_tokens
 from recbole_sda.errors import InputError
+from recbole_sda.io.checkpoint import BEST, TRAINING, data_identity, load_checkpoint, read_item_tokens
 from recbole_sda.model.item_features import item_tokens
 
 logger = logging.getLogger(__name__)

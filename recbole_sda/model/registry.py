@@ -13,7 +13,7 @@ SUFFIX = "_SDA"
 
 
 @dataclass(frozen=True)
-class Base:
+class BaseModelSpec:
     """A RecBole model whose item table is replaced.
 
     Attributes:
@@ -36,35 +36,35 @@ class Base:
     step_items: Tuple[str, ...] = ()
 
 
-BASES: Dict[str, Base] = {
+BASE_MODELS: Dict[str, BaseModelSpec] = {
     # sequential
-    "BERT4Rec": Base("sequential", sequences="trimmed", loss="masked"),
-    "Caser": Base("sequential"),
-    "CORE": Base("sequential", sequences="trimmed"),
-    "FEARec": Base("sequential"),
-    "FOSSIL": Base("sequential"),
-    "GCSAN": Base("sequential", sequences="trimmed"),
-    "GRU4Rec": Base("sequential", sequences="packed", loss="product"),
-    "HRM": Base("sequential"),
-    "LightSANs": Base("sequential", loss="product"),
-    "NARM": Base("sequential", sequences="trimmed", loss="product"),
-    "NextItNet": Base("sequential"),
-    "SASRec": Base("sequential", sequences="packed", loss="product"),
-    "SHAN": Base("sequential"),
-    "SINE": Base("sequential", loss="product"),
-    "SRGNN": Base("sequential", sequences="trimmed", loss="product"),
-    "STAMP": Base("sequential", loss="product"),  # sums over the padding too, whose row is not zero
-    "TransRec": Base("sequential", sequences="trimmed", step_items=("ITEM_SEQ", "POS_ITEM_ID", "NEG_ITEM_ID")),
+    "BERT4Rec": BaseModelSpec("sequential", sequences="trimmed", loss="masked"),
+    "Caser": BaseModelSpec("sequential"),
+    "CORE": BaseModelSpec("sequential", sequences="trimmed"),
+    "FEARec": BaseModelSpec("sequential"),
+    "FOSSIL": BaseModelSpec("sequential"),
+    "GCSAN": BaseModelSpec("sequential", sequences="trimmed"),
+    "GRU4Rec": BaseModelSpec("sequential", sequences="packed", loss="product"),
+    "HRM": BaseModelSpec("sequential"),
+    "LightSANs": BaseModelSpec("sequential", loss="product"),
+    "NARM": BaseModelSpec("sequential", sequences="trimmed", loss="product"),
+    "NextItNet": BaseModelSpec("sequential"),
+    "SASRec": BaseModelSpec("sequential", sequences="packed", loss="product"),
+    "SHAN": BaseModelSpec("sequential"),
+    "SINE": BaseModelSpec("sequential", loss="product"),
+    "SRGNN": BaseModelSpec("sequential", sequences="trimmed", loss="product"),
+    "STAMP": BaseModelSpec("sequential", loss="product"),  # sums over the padding too, whose row is not zero
+    "TransRec": BaseModelSpec("sequential", sequences="trimmed", step_items=("ITEM_SEQ", "POS_ITEM_ID", "NEG_ITEM_ID")),
     # general
-    "BPR": Base("general", step_items=("ITEM_ID", "NEG_ITEM_ID")),
-    "ConvNCF": Base("general"),
-    "DGCF": Base("general"),
-    "ENMF": Base("general"),
-    "LightGCN": Base("general"),
-    "NGCF": Base("general"),
-    "SGL": Base("general"),
-    "SimpleX": Base("general", item_table="item_emb"),
-    "SpectralCF": Base("general"),
+    "BPR": BaseModelSpec("general", step_items=("ITEM_ID", "NEG_ITEM_ID")),
+    "ConvNCF": BaseModelSpec("general"),
+    "DGCF": BaseModelSpec("general"),
+    "ENMF": BaseModelSpec("general"),
+    "LightGCN": BaseModelSpec("general"),
+    "NGCF": BaseModelSpec("general"),
+    "SGL": BaseModelSpec("general"),
+    "SimpleX": BaseModelSpec("general", item_table="item_emb"),
+    "SpectralCF": BaseModelSpec("general"),
 }
 
 # Multimodal recommenders of this package, by their file in model/multimodal/; each is a model of its own and has an SDA version.
@@ -124,7 +124,7 @@ WITHOUT_SDA: Dict[str, str] = {
 
 def sda_models() -> List[str]:
     """Return the names of all *_SDA models."""
-    return [name + SUFFIX for name in [*BASES, *MULTIMODAL]]
+    return [name + SUFFIX for name in [*BASE_MODELS, *MULTIMODAL]]
 
 
 def base_name(model: str) -> str:
@@ -156,7 +156,7 @@ def recbole_model(name: str) -> type:
         # RecBole looks for an unknown name among the models of xgboost and lightgbm last.
         if isinstance(error, ImportError) and name.lower() == error.name:
             raise InputError(f"model {name} needs the package {error.name}, which is not installed") from None
-        known = [*sda_models(), *BASES, *MULTIMODAL, *WITHOUT_SDA]
+        known = [*sda_models(), *BASE_MODELS, *MULTIMODAL, *WITHOUT_SDA]
         raise InputError(f"no model named {name!r}; --help lists them.{nearest(name, known)}") from None
 
 
@@ -174,7 +174,7 @@ def model_class(name: str) -> type:
         InputError: there is no such model, with the nearest name, or it has no SDA version, with the reason.
     """
     base = base_name(name)
-    row = BASES.get(base)
+    row = BASE_MODELS.get(base)
     if not name.endswith(SUFFIX):
         return plain_model(name) if row is None or row.loss == "own" else _with_loss(plain_model(name), row)
     if base in WITHOUT_SDA:
@@ -182,7 +182,7 @@ def model_class(name: str) -> type:
     if base in MULTIMODAL:
         mixin = importlib.import_module("recbole_sda.model.multimodal_sda").MultimodalSDA
         return _sda_class(name, mixin, multimodal_model(base), f"{base} on adapted features")
-    if base not in BASES:
+    if base not in BASE_MODELS:
         raise InputError(f"no model named {name!r}; --help lists them.{nearest(name, sda_models())}")
     mixin = importlib.import_module("recbole_sda.model.sda").SDA
     about = f"RecBole's {base} with an encoded item embedding"
@@ -195,7 +195,7 @@ def _sda_class(name: str, mixin: type, kind: type, about: str, **attributes) -> 
     return type(name, (mixin, kind), attributes)
 
 
-def _with_loss(kind: type, row: Base) -> type:
+def _with_loss(kind: type, row: BaseModelSpec) -> type:
     mixins = importlib.import_module("recbole_sda.model.softmax_loss").MIXINS
     mixin = mixins["packed" if row.sequences == "packed" else row.loss]
     return type(kind.__name__, (mixin, kind), {"__module__": __name__, "__doc__": kind.__doc__})

@@ -75,10 +75,10 @@ class SDA(SDALoss):
         self.modality_names = tuple(aligned.modalities)
         matrices = [aligned.matrices[name] for name in aligned.modalities]
         encoder = build_encoder(settings, [matrix.shape[1] for matrix in matrices], base.embedding_dim)
-        trust = None
+        id_weight = None
         if settings.id_shrinkage > 0:
             count = torch.from_numpy(dataset.training_counts.items).float()
-            trust = count / (count + settings.id_shrinkage)
+            id_weight = count / (count + settings.id_shrinkage)
         embedding = EncodedItemEmbedding(
             base,
             n_items,
@@ -86,7 +86,7 @@ class SDA(SDALoss):
             matrices,
             aligned.present,
             add_ids=settings.id_embedding == "add",
-            trust=trust,
+            id_weight=id_weight,
             id_dropout=settings.id_dropout,
         )
         with torch.no_grad():
@@ -110,4 +110,4 @@ class SDA(SDALoss):
 
     def _begin_step(self, interaction):
         if self.step_items and self.items.encoder is not None:
-            self.items.only(torch.cat([interaction[getattr(self, name)].flatten() for name in self.step_items]))
+            self.items.encode_only(torch.cat([interaction[getattr(self, name)].flatten() for name in self.step_items]))

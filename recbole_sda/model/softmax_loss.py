@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from recbole_sda.errors import InputError, nearest
-from recbole_sda.losses.full_softmax import catalogue_cross_entropy
+from recbole_sda.losses.full_softmax import full_softmax_cross_entropy
 from recbole_sda.losses.sampled_softmax import ItemSampler, sampled_cross_entropy
 
 PROPOSALS = ("uniform", "popularity")
@@ -58,7 +58,7 @@ def popularity_prior(config, dataset) -> Optional[Tensor]:
     return (tau * (weights / weights[1:].sum()).log()).float().unsqueeze(1)
 
 
-class CatalogueLoss:
+class SoftmaxLoss:
     """Mixin in front of a model whose cross entropy is ``softmax(forward(items, lengths) @ item_embedding.weight.T)``.
 
     With ``fast_sequences`` the loss over all items is computed in blocks; with ``softmax_negatives`` against sampled
@@ -84,11 +84,11 @@ class CatalogueLoss:
             return super().calculate_loss(interaction)
         if self.sampler is None:
             hidden, targets = self._training_outputs(interaction)
-            return catalogue_cross_entropy(hidden, self._training_table(), targets)
+            return full_softmax_cross_entropy(hidden, self._training_table(), targets)
         drawn = self.sampler.draw(interaction[self.ITEM_ID].device)
-        if hasattr(self.item_embedding, "only"):
+        if hasattr(self.item_embedding, "encode_only"):
             fields = [interaction[getattr(self, name)].flatten() for name in self.item_fields]
-            self.item_embedding.only(torch.cat([*fields, drawn]))
+            self.item_embedding.encode_only(torch.cat([*fields, drawn]))
         hidden, targets = self._training_outputs(interaction)
         return sampled_cross_entropy(
             hidden,
@@ -121,7 +121,7 @@ class CatalogueLoss:
         return self.item_embedding.weight if items is None else self.item_embedding(items)
 
 
-class PackedLoss(CatalogueLoss):
+class PackedSoftmaxLoss(SoftmaxLoss):
     """The same for a causal model whose ``forward`` ends with ``gather_indexes``, with a target at every position.
 
     A batch whose targets are a matrix (batch, seq_len), 0 where there is none, is packed (see
@@ -151,7 +151,7 @@ class PackedLoss(CatalogueLoss):
         return hidden[wanted], targets[wanted]
 
 
-class MaskedLoss(CatalogueLoss):
+class MaskedSoftmaxLoss(SoftmaxLoss):
     """The same for BERT4Rec: outputs at the masked positions, and a bias for each item.
 
     RecBole scores the catalogue for the largest number of masks that a sequence can have; here only masks count. As in
@@ -174,4 +174,4 @@ class MaskedLoss(CatalogueLoss):
         return torch.cat([rows, bias.unsqueeze(1)], dim=1)
 
 
-MIXINS = {"product": CatalogueLoss, "packed": PackedLoss, "masked": MaskedLoss}
+MIXINS = {"product": SoftmaxLoss, "packed": PackedSoftmaxLoss, "masked": MaskedSoftmaxLoss}

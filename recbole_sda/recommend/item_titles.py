@@ -9,7 +9,7 @@ import pandas as pd
 from PIL import Image, UnidentifiedImageError
 
 from recbole_sda.features.extract import read_items
-from recbole_sda.io.images import as_seen
+from recbole_sda.io.images import to_upright_rgb
 
 THUMBNAIL = 112  # pixels of the longer side
 
@@ -66,7 +66,7 @@ def thumbnail(path: Optional[Path]) -> Optional[str]:
     try:
         with Image.open(path) as image:
             image.draft("RGB", (THUMBNAIL, THUMBNAIL))
-            small = as_seen(image)
+            small = to_upright_rgb(image)
             small.thumbnail((THUMBNAIL, THUMBNAIL))
     except (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None

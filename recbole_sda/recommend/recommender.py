@@ -8,10 +8,10 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from recbole_sda.data.user_histories import histories, inference_batch
 from recbole_sda.engine import run as runs
 from recbole_sda.errors import InputError, nearest
 from recbole_sda.features.store import FeatureStore
-from recbole_sda.data.user_histories import histories, question
 from recbole_sda.recommend.new_items import NewItems, embed_new_items, extended
 
 BLOCK_SCORES = 5_000_000  # scores held at a time, 20 MB
@@ -101,7 +101,7 @@ class Recommender:
 
     def _scores(self, users: np.ndarray) -> Tensor:
         """Return the scores of items, then new items, (n_users, n_columns), on the CPU."""
-        interaction = question(self.run.config, users, self.histories).to(self.device)
+        interaction = inference_batch(self.run.config, users, self.histories).to(self.device)
         name, n_items = self.run.config["model"], len(self.items)
         first = n_items if self.new is None else self.model.items.num_embeddings  # column of the first new item
         n_columns = first + (0 if self.new is None else len(self.new.ids))

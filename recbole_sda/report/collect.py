@@ -6,13 +6,13 @@ from typing import Any, Dict, List, Sequence
 
 import numpy as np
 
-from recbole_sda.comparison.plan import FREE_KEYS, Plan, Row
+from recbole_sda.comparison.plan import FREE_KEYS, ModelEntry, Plan
 from recbole_sda.comparison.tables import COMPARISON, SAME_RULES, compare_runs, read_comparison
+from recbole_sda.engine.run_folder import CONFIG, METRICS, read_metrics
+from recbole_sda.engine.trainer import read_history
 from recbole_sda.errors import InputError
 from recbole_sda.io.yaml import read_yaml
 from recbole_sda.model.registry import SUFFIX, base_name
-from recbole_sda.engine.run_folder import CONFIG, METRICS, read_metrics
-from recbole_sda.engine.trainer import read_history
 
 ADAPTATION, GRADIENTS = "adapt.yaml", "gradients.json"
 
@@ -117,11 +117,11 @@ def plan_of_runs(folders: Sequence[Path]) -> Plan:
     set and seed are an InputError.
     """
     configs = [read_yaml(folder / CONFIG) for folder in folders]
-    rows: Dict[str, Row] = {}
+    rows: Dict[str, ModelEntry] = {}
     places: Dict[tuple, Path] = {}
     for folder, config in zip(folders, configs):
         name = _row_name(config, configs)
-        rows.setdefault(name, Row(name, config["model"], None, {}))
+        rows.setdefault(name, ModelEntry(name, config["model"], None, {}))
         place = (name, config["dataset"], config["seed"])
         if place in places:
             raise InputError(f"{folder} and {places[place]} are the same run twice: {name}, seed {config['seed']}")
@@ -129,7 +129,7 @@ def plan_of_runs(folders: Sequence[Path]) -> Plan:
     for name, row in rows.items():
         bases = [other.name for other in rows.values() if other.model == base_name(row.model)]
         if row.model.endswith(SUFFIX) and len(bases) == 1 and _same_rules(name, bases[0], places):
-            rows[name] = Row(name, row.model, bases[0], {})
+            rows[name] = ModelEntry(name, row.model, bases[0], {})
     datasets, seeds = ({place[k]: None for place in places} for k in (1, 2))
     metrics = ("hit@10", "ndcg@10")
     return Plan(

@@ -8,7 +8,7 @@ from recbole_sda.comparison.tables import metric_title
 from recbole_sda.report.collect import Line
 from recbole_sda.report.style import Figure, legend_below, panels, style
 
-FIFTHS = [f"fifth {k}" for k in range(1, 6)]
+QUINTILES = [f"quintile {k}" for k in range(1, 6)]
 
 
 def gains_figure(found: Dict[str, Any]) -> Optional[Figure]:
@@ -54,13 +54,13 @@ def groups_figure(lines: List[Line], metric: str) -> Optional[Figure]:
     figure, axes = panels(len(datasets))
     for axis, dataset in zip(axes, datasets):
         own = [line for line in lines if line.dataset == dataset]
-        names = (["cold"] if own[0].cases("items", "cold") else []) + FIFTHS
+        names = (["cold"] if own[0].cases("items", "cold") else []) + QUINTILES
         for k, line in enumerate(own):
             axis.plot([line.group("items", name, metric) for name in names], label=line.row, **style(k))
-        ticks = [f"{name.removeprefix('fifth ')}\n{own[0].cases('items', name):,}" for name in names]
+        ticks = [f"{name.removeprefix('quintile ')}\n{own[0].cases('items', name):,}" for name in names]
         axis.set_xticks(range(len(names)), ticks)
         axis.set(
-            title=dataset, ylabel=metric_title(metric), xlabel="fifth of the items, least popular first; test cases"
+            title=dataset, ylabel=metric_title(metric), xlabel="quintile of the items, least popular first; test cases"
         )
         axis.set_ylim(bottom=0)
     legend_below(figure, axes)

@@ -21,10 +21,10 @@ from recbole_sda.comparison.tables import (
 from recbole_sda.errors import InputError
 from recbole_sda.io.html import write_html
 from recbole_sda.report.collect import Line, Material, collect
+from recbole_sda.report.embedding_space import NEAREST, found_share, read_space, space_figure
 from recbole_sda.report.figures import curves_figure, gains_figure, gates_figure, groups_figure, layer_gates_figure
 from recbole_sda.report.frames import cold_note, cost_frame, groups_frame, spread_frame
 from recbole_sda.report.gradients import conflict_figure
-from recbole_sda.report.embedding_space import NEAREST, found_share, read_space, space_figure
 from recbole_sda.report.style import Figure, save
 
 logger = logging.getLogger(__name__)

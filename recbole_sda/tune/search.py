@@ -14,18 +14,18 @@ from ray.tune import Callback
 from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search import BasicVariantGenerator
 
-from recbole_sda.engine import experiment as quick_start
 from recbole_sda.config.run_config import check_keys
 from recbole_sda.data.datasets import inputs_of
-from recbole_sda.errors import InputError
-from recbole_sda.io.yaml import read_yaml
-from recbole_sda.io.locks import alone
-from recbole_sda.validation import checked_number
-from recbole_sda.machine.ray_session import check_room, on_this_worker, ray_session
-from recbole_sda.engine.run_folder import METRICS, read_metrics, result_table, start_logging
+from recbole_sda.engine import experiment
 from recbole_sda.engine.run import configure
+from recbole_sda.engine.run_folder import METRICS, read_metrics, result_table, start_logging
+from recbole_sda.errors import InputError
+from recbole_sda.io.locks import exclusive_lock
+from recbole_sda.io.yaml import read_yaml
+from recbole_sda.machine.ray_session import check_gpu_share, on_this_worker, ray_session
 from recbole_sda.tune.space import Space
 from recbole_sda.tune.trial import Trial, outcome, train_trial, trial_folder
+from recbole_sda.validation import checked_number
 
 logger = logging.getLogger(__name__)
 
@@ -91,8 +91,8 @@ class Search:
         started = time.time()
         self.out.mkdir(parents=True, exist_ok=True)
         busy = f"{self.out}: another search is at work in this folder"
-        with alone(self.out / ".lock", busy), ray_session(self.address):
-            check_room(self.gpus)
+        with exclusive_lock(self.out / ".lock", busy), ray_session(self.address):
+            check_gpu_share(self.gpus)
             trials = self._search()
         found = [trial for trial in trials if trial["score"] is not None]
         if not found:
@@ -116,7 +116,7 @@ class Search:
         folder = self.out / found["best"]["folder"]
         result = read_metrics(folder) if (folder / METRICS).is_file() else None
         if result is None or result["best_epoch"] != found["best"]["epoch"]:  # a longer search may have trained it on
-            result = quick_start.finish(folder)
+            result = experiment.evaluate_untested_run(folder)
         logger.info("best of %d trials, %s\n%s", len(found["trials"]), self.out / BEST, result_table(result))
         return result
 

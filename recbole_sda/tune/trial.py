@@ -5,11 +5,11 @@ import json
 from pathlib import Path
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
+from recbole_sda.engine.run import build, configure
+from recbole_sda.engine.run_folder import log_to, write_config
+from recbole_sda.engine.trainer import HISTORY, read_history
 from recbole_sda.io.checkpoint import LAST, write_item_tokens
 from recbole_sda.model.item_features import item_tokens
-from recbole_sda.engine.run_folder import log_to, write_config
-from recbole_sda.engine.run import build, configure
-from recbole_sda.engine.trainer import HISTORY, read_history
 
 Report = Callable[[int, float, float], None]
 

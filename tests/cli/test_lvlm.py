@@ -21,7 +21,10 @@ def lvlm(*arguments):
         (["adapt", "--out=x", "--backbone=./none", "--text_prompt={title}"], "there is no such folder"),
         (["export", "--out=x"], "--adapter=FOLDER is missing"),
         (["extract", "--out=x", "--backbone=b", "--items=i", "--actors=abc"], "actors='abc': expected a whole number"),
-        (["gradients", "--out=x", "--backbone=b", "--items=i", "--points=abc"], "points='abc': expected a whole number"),
+        (
+            ["gradients", "--out=x", "--backbone=b", "--items=i", "--points=abc"],
+            "points='abc': expected a whole number",
+        ),
         (["extract", "--out=x", "--backbone=b", "--shard_items=.inf"], "shard_items=inf: expected a whole number"),
         (["export", "--out=x", "--adapter=y", "--steps=2"], "export takes --adapter and --out, not --steps"),
     ],

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from recbole_sda.cli.run import guarded, main, parse
+from recbole_sda.cli.run import main, parse, run_command
 from recbole_sda.errors import InputError
-from recbole_sda.model.registry import BASES, WITHOUT_SDA
+from recbole_sda.model.registry import BASE_MODELS, WITHOUT_SDA
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -49,7 +49,7 @@ def test_help_shows_keys_models_and_data_sets(capsys):
         "Amazon_Sports",
         "SASRec_SDA",
         *WITHOUT_SDA,
-        *BASES,
+        *BASE_MODELS,
     ):
         assert part in text
     assert main(["--model=SASRec_SDA", "--help"]) == 0
@@ -97,17 +97,17 @@ def test_model_and_data_set_may_stand_in_a_file(data_path, tmp_path, monkeypatch
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path, capsys):
     (tmp_path / "file").write_text("")
-    assert guarded((tmp_path / "file/folder").mkdir) == 2
+    assert run_command((tmp_path / "file/folder").mkdir) == 2
     assert capsys.readouterr().err == f"error: {tmp_path}/file/folder: Not a directory\n"
     with pytest.raises(FileNotFoundError):  # which is the program's mistake
-        guarded((tmp_path / "none").read_text)
+        run_command((tmp_path / "none").read_text)
 
 
 def test_exit_status_of_an_interruption(capsys):
     def stop():
         raise KeyboardInterrupt
 
-    assert guarded(stop) == 130 and "interrupted" in capsys.readouterr().err
+    assert run_command(stop) == 130 and "interrupted" in capsys.readouterr().err
 
 
 def heeding_ctrl_c():

@@ -9,16 +9,16 @@ import pandas as pd
 import pytest
 from filelock import FileLock
 
-from recbole_sda.engine import experiment as quick_start
-from recbole_sda.comparison.plan import Plan, Row
+from recbole_sda.cli.experiments import main
+from recbole_sda.comparison.plan import ModelEntry, Plan
 from recbole_sda.comparison.runner import run_cells
 from recbole_sda.comparison.tables import compare_runs, to_markdown
 from recbole_sda.comparison.user_metrics import user_metrics
-from recbole_sda.errors import InputError
-from recbole_sda.cli.experiments import main
+from recbole_sda.engine import experiment
 from recbole_sda.engine.trainer import RunTrainer
+from recbole_sda.errors import InputError
 
-BASE, OURS = Row("BPR", "BPR", None, {}), Row("ours", "BPR_SDA", "BPR", {"id_shrinkage": 2.0})
+BASE, OURS = ModelEntry("BPR", "BPR", None, {}), ModelEntry("ours", "BPR_SDA", "BPR", {"id_shrinkage": 2.0})
 
 
 @pytest.fixture
@@ -53,8 +53,8 @@ def test_an_interrupted_comparison_goes_on_to_the_same_result(plan_of, monkeypat
     assert [cell.is_done for cell in cut.cells()] == [True, False, False, False]
     made = []
     for name in ("run", "resume"):
-        own = getattr(quick_start, name)
-        monkeypatch.setattr(quick_start, name, lambda *a, own=own, name=name: made.append(name) or own(*a))
+        own = getattr(experiment, name)
+        monkeypatch.setattr(experiment, name, lambda *a, own=own, name=name: made.append(name) or own(*a))
     assert run_cells(cut.cells()) == {}
     assert made == ["resume", "run", "run"]
     assert results_of(cut) == results_of(whole)
@@ -62,16 +62,16 @@ def test_an_interrupted_comparison_goes_on_to_the_same_result(plan_of, monkeypat
 
 
 def test_a_broken_run_takes_only_those_along_that_need_it(plan_of, monkeypatch):
-    broken = Row("broken", "BPR", None, {"learning_rate": 0.5})
-    needs = Row("needs", "BPR_SDA", None, {"alignment_run": {"row": "broken"}, "alignment_weight": 0.1})
-    plan, own = plan_of(broken, needs, BASE), quick_start.run
+    broken = ModelEntry("broken", "BPR", None, {"learning_rate": 0.5})
+    needs = ModelEntry("needs", "BPR_SDA", None, {"alignment_run": {"row": "broken"}, "alignment_weight": 0.1})
+    plan, own = plan_of(broken, needs, BASE), experiment.run
 
     def run(model, dataset, files, keys):
         if keys.get("learning_rate") == 0.5:
             raise RuntimeError("diverged")
         return own(model, dataset, files, keys)
 
-    monkeypatch.setattr(quick_start, "run", run)
+    monkeypatch.setattr(experiment, "run", run)
     failed = run_cells(plan.cells())
     assert list(failed) == ["broken on tiny, seed 1", "needs on tiny, seed 1"]
     assert "RuntimeError: diverged" in failed["broken on tiny, seed 1"]
@@ -123,7 +123,7 @@ def test_folders_of_other_settings_are_refused(plan_of):
     plan = plan_of(BASE)
     run_cells(plan.cells())
     plan.cells()[0].check()
-    other = plan_of(Row("BPR", "BPR", None, {"learning_rate": 0.5}))
+    other = plan_of(ModelEntry("BPR", "BPR", None, {"learning_rate": 0.5}))
     with pytest.raises(InputError, match="run with other settings .learning_rate 0.001 -> 0.5"):
         other.cells()[0].check()
 
@@ -135,12 +135,12 @@ def test_keys_that_came_after_a_run_had_their_defaults_in_it(plan_of):
     path.write_text("".join(line for line in path.read_text().splitlines(True) if "mask_validation" not in line))
     plan.cells()[0].check()
     with pytest.raises(InputError, match="run with other settings .mask_validation True -> False"):
-        plan_of(Row("BPR", "BPR", None, {"mask_validation": False})).cells()[0].check()
+        plan_of(ModelEntry("BPR", "BPR", None, {"mask_validation": False})).cells()[0].check()
 
 
 def test_a_comparison_that_moved_is_still_its_own(plan_of, tmp_path):
     """Also where a run was aligned with another one of it."""
-    aligned = Row("aligned", "BPR_SDA", "BPR", {"alignment_run": {"row": "BPR"}, "alignment_weight": 0.1})
+    aligned = ModelEntry("aligned", "BPR_SDA", "BPR", {"alignment_run": {"row": "BPR"}, "alignment_weight": 0.1})
     assert run_cells(plan_of(BASE, aligned).cells()) == {}
     shutil.move(tmp_path / "out", tmp_path / "moved")
     for cell in plan_of(BASE, aligned, out="moved").cells():
@@ -163,7 +163,7 @@ def test_folders_of_other_vectors_or_interactions_are_refused(plan_of, tiny_keys
 
 def test_chosen_rows_are_run_and_all_that_are_done_are_shown(plan_of):
     """So that a choice of rows makes no p-value smaller; a row without any run is named."""
-    third = Row("third", "BPR_SDA", "BPR", {"id_shrinkage": 1.0})
+    third = ModelEntry("third", "BPR_SDA", "BPR", {"id_shrinkage": 1.0})
     run_cells(plan_of(BASE, OURS).cells())
     plan = replace(plan_of(BASE, OURS, third), chosen=("BPR", "third"))
     assert [cell.row.name for cell in plan.cells()] == ["BPR", "third"]
@@ -193,7 +193,7 @@ def test_the_command_writes_tables_and_says_how_to_go_on(tiny_keys, tmp_path, ca
     assert main([*words, "--table"]) == 2 and "no finished run" in capsys.readouterr().err
     assert main([*words, "--list"]) == 0 and capsys.readouterr().out.count("to do") == 4
     with monkeypatch.context() as patch:
-        patch.setattr(quick_start, "run", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(experiment, "run", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
         assert main(words) == 130 and "the same command goes on" in capsys.readouterr().err
     assert main(words) == 0
     assert "| BPR_SDA |" in capsys.readouterr().out

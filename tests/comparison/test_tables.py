@@ -8,8 +8,15 @@ import pytest
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from recbole_sda.comparison.plan import Plan, Row
-from recbole_sda.comparison.tables import compare_runs, read_comparison, results_frame, to_latex, to_markdown, write_tables
+from recbole_sda.comparison.plan import ModelEntry, Plan
+from recbole_sda.comparison.tables import (
+    compare_runs,
+    read_comparison,
+    results_frame,
+    to_latex,
+    to_markdown,
+    write_tables,
+)
 from recbole_sda.comparison.user_metrics import user_metrics
 from recbole_sda.errors import InputError
 
@@ -39,7 +46,9 @@ def write_run(folder, ranks, users=None, tail=None, item="i") -> None:
 def plan(tmp_path) -> Plan:
     """Three rows, two seeds; ranks are drawn, those of `ours` are better."""
     rng = np.random.default_rng(0)
-    rows = tuple(Row(name, "BPR", None if name == "base" else "base", {}) for name in ("base", "ours", "same_as"))
+    rows = tuple(
+        ModelEntry(name, "BPR", None if name == "base" else "base", {}) for name in ("base", "ours", "same_as")
+    )
     for row, shift in (("base", 0), ("ours", 8), ("same_as", 0)):
         for seed in (1, 2):
             ranks = np.maximum(np.random.default_rng(seed).integers(1, 40, N) - shift * rng.integers(0, 2, N), 1)
@@ -93,7 +102,7 @@ def test_unfinished_runs_are_left_out_and_said(plan):
 
 def test_other_users_cannot_be_paired(plan):
     write_run(plan.out / "d/ours2/seed1", [1] * N, users=[f"v{k}" for k in range(N)])
-    other = Plan(**{**vars(plan), "rows": (plan.rows[0], Row("ours2", "BPR", "base", {})), "seeds": (1,)})
+    other = Plan(**{**vars(plan), "rows": (plan.rows[0], ModelEntry("ours2", "BPR", "base", {})), "seeds": (1,)})
     with pytest.raises(InputError, match="ours2 and base on d have other test users"):
         compare_runs(other)
 
@@ -101,7 +110,7 @@ def test_other_users_cannot_be_paired(plan):
 def test_other_items_of_the_same_users_cannot_be_paired(plan):
     """As when the data changed between two runs."""
     write_run(plan.out / "d/ours2/seed1", [1] * N, item="j")
-    other = Plan(**{**vars(plan), "rows": (plan.rows[0], Row("ours2", "BPR", "base", {})), "seeds": (1,)})
+    other = Plan(**{**vars(plan), "rows": (plan.rows[0], ModelEntry("ours2", "BPR", "base", {})), "seeds": (1,)})
     with pytest.raises(InputError, match="ours2 and base on d have other test users or items with seed 1"):
         compare_runs(other)
 
@@ -111,7 +120,7 @@ def test_a_gain_is_of_the_means_that_are_printed(tmp_path):
     for seed, users in ((1, ["a", "c"]), (2, ["a", "b"])):
         write_run(tmp_path / f"d/base/seed{seed}", [1, 20], users=users)
         write_run(tmp_path / f"d/ours/seed{seed}", [20, 1] if seed == 1 else [1, 1], users=users)
-    rows = (Row("base", "BPR", None, {}), Row("ours", "BPR", "base", {}))
+    rows = (ModelEntry("base", "BPR", None, {}), ModelEntry("ours", "BPR", "base", {}))
     ours = compare_runs(Plan("T", "", rows, ("d",), (1, 2), {}, {}, ("hit@10",), "holm", tmp_path))["rows"][1]
     assert ours["gain"]["all"]["hit@10"] == pytest.approx(0.75 / 0.5 - 1)
     test = ours["tests"]["all"]["hit@10"]
@@ -122,7 +131,11 @@ def test_ranks_that_speak_against_the_mean_have_their_own_mark(tmp_path):
     """Many users lose a little, few gain much."""
     for name, ranks in (("base", [3, 30]), ("ours", [4, 1]), ("worse", [4, 30])):
         write_run(tmp_path / f"d/{name}/seed1", np.repeat(ranks, [300, 40]))
-    rows = (Row("base", "BPR", None, {}), Row("ours", "BPR", "base", {}), Row("worse", "BPR", "base", {}))
+    rows = (
+        ModelEntry("base", "BPR", None, {}),
+        ModelEntry("ours", "BPR", "base", {}),
+        ModelEntry("worse", "BPR", "base", {}),
+    )
     found = compare_runs(Plan("T", "", rows, ("d",), (1,), {}, {}, ("mrr@10",), "holm", tmp_path))
     assert results_frame(found, "d")["MRR@10"].tolist() == ["0.2941", "0.3382 (+15.0 %)†", "0.2206 (-25.0 %)*"]
     assert "†: significant as well, but" in to_markdown(found)
@@ -143,7 +156,7 @@ def test_other_rules_are_not_compared(plan):
 
 
 def test_rows_under_other_protocols_are_told_apart(plan):
-    rows = (plan.rows[0], Row("ours", "BPR", None, {}))
+    rows = (plan.rows[0], ModelEntry("ours", "BPR", None, {}))
     plan = Plan(**{**vars(plan), "rows": rows})
     assert "NOT ONE PROTOCOL" not in to_markdown(compare_runs(plan))
     for seed in (1, 2):

@@ -2,12 +2,13 @@
 
 import pytest
 
-from recbole_sda.config.run_config import RunConfig, own_keys
 from recbole_sda.config.dataset_files import supported_datasets
+from recbole_sda.config.run_config import RunConfig, own_keys
 from recbole_sda.errors import InputError
-from recbole_sda.io.yaml import parse_value, properties_dir, read_yaml, text_lines
-from recbole_sda.model.settings import FeatureSettings, SDASettings
+from recbole_sda.io.text import read_lines
+from recbole_sda.io.yaml import parse_value, properties_dir, read_yaml
 from recbole_sda.model.registry import MULTIMODAL
+from recbole_sda.model.settings import FeatureSettings, SDASettings
 
 
 @pytest.mark.parametrize(
@@ -99,7 +100,7 @@ def test_files_that_are_not_utf8(tmp_path):
     (tmp_path / "x").write_bytes(b"a: \xff")
     for read, message in (
         (read_yaml, "x is not YAML: .*byte 0xff"),
-        (text_lines, "x is not a text file in UTF-8: .*byte 0xff"),
+        (read_lines, "x is not a text file in UTF-8: .*byte 0xff"),
     ):
         with pytest.raises(InputError, match=message):
             read(tmp_path / "x")

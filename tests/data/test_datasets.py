@@ -76,9 +76,7 @@ def test_seconds_apart_are_told_apart(tiny_keys, tmp_path, write_tiny, model):
 
 
 def test_processes_make_the_miniature_in_turn(tmp_path):
-    code = (
-        "import sys; from recbole_sda.data.datasets import ensure_sample; ensure_sample('Amazon_Baby-sample', sys.argv[1])"
-    )
+    code = "import sys; from recbole_sda.data.datasets import ensure_sample; ensure_sample('Amazon_Baby-sample', sys.argv[1])"
     both = [
         subprocess.Popen([sys.executable, "-c", code, tmp_path], stderr=subprocess.PIPE, text=True) for _ in range(2)
     ]

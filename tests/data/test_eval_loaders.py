@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from recbole_sda.recbole_patches import compat
 from recbole_sda.data import eval_loaders
-from recbole_sda.engine import experiment as quick_start
-from recbole_sda.errors import InputError
 from recbole_sda.data.eval_loaders import SampleLoader, UserLoader
+from recbole_sda.engine import experiment
+from recbole_sda.errors import InputError
+from recbole_sda.recbole_patches import compat
 
 from recbole.data import create_dataset, data_preparation  # isort: skip
 from recbole.data.interaction import Interaction  # isort: skip
@@ -39,7 +39,7 @@ def test_full_sort_equals_recboles(build, name, keys, phase, block, tmp_path, mo
     monkeypatch.setattr(eval_loaders, "BLOCK_SCORES", block)
     keys = {"metrics": ["Hit", "NDCG", "MRR", "Recall", "MAP", "Precision"], "topk": [1, 5, 10], **keys}
     config = build.config(name, **keys)
-    run = quick_start.build(config, tmp_path)
+    run = experiment.build(config, tmp_path)
     ours = evaluated(run, phase)
     with compat.tensorboard_folder(tmp_path / "plain"):
         plain = Trainer(config, run.model)
@@ -79,7 +79,7 @@ def agree(found, ranks):
 
 
 def test_sampled_protocol_of_a_sequential_model(build, tmp_path):
-    run = quick_start.build(
+    run = experiment.build(
         build.config("SASRec", eval_args={"mode": "uni10"}, topk=[1, 3, 5], valid_metric="NDCG@5"), tmp_path
     )
     loader = run.data.test
@@ -93,7 +93,7 @@ def test_sampled_protocol_of_a_sequential_model(build, tmp_path):
 def test_sampled_protocol_of_a_general_model(build, tmp_path):
     """Leave-one-out: each user's positive among ten items that the user never had, in any phase up to the test."""
     keys = {"eval_args": {"mode": "uni10"}, "repeatable": False, "topk": [1, 3, 5], "valid_metric": "NDCG@5"}
-    run = quick_start.build(build.config("BPR", **keys), tmp_path)
+    run = experiment.build(build.config("BPR", **keys), tmp_path)
     loader = run.data.test
     assert isinstance(loader, UserLoader)
     users = loader.user_df["user_id"]
@@ -121,7 +121,7 @@ def test_sampled_protocol_with_several_positives(build, tmp_path):
         "metrics": ["Recall"],
         "valid_metric": "Recall@5",
     }
-    run = quick_start.build(build.config("BPR", **keys), tmp_path)
+    run = experiment.build(build.config("BPR", **keys), tmp_path)
     loader, recalls = run.data.test, []
     for k, user in enumerate(loader.user_df["user_id"]):
         _, positives = loader._positives.take(np.array([k]))

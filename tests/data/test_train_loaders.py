@@ -8,14 +8,14 @@ import torch
 
 from recbole_sda.data import train_loaders as loaders
 from recbole_sda.data.datasets import load_data
-from recbole_sda.errors import InputError
 from recbole_sda.data.train_loaders import PackedLoader, TrimmedLoader, train_windows, trim
-from recbole_sda.model.registry import BASES, model_class
+from recbole_sda.errors import InputError
+from recbole_sda.model.registry import BASE_MODELS, model_class
 
 from recbole.data.dataloader import TrainDataLoader  # isort: skip
 
-PACKED = [name + suffix for name, row in BASES.items() if row.sequences == "packed" for suffix in ("", "_SDA")]
-TRIMMED = [name + suffix for name, row in BASES.items() if row.sequences != "padded" for suffix in ("", "_SDA")]
+PACKED = [name + suffix for name, row in BASE_MODELS.items() if row.sequences == "packed" for suffix in ("", "_SDA")]
+TRIMMED = [name + suffix for name, row in BASE_MODELS.items() if row.sequences != "padded" for suffix in ("", "_SDA")]
 NO_CMSA = {"cmsa_weight": 0.0}
 
 
@@ -81,7 +81,7 @@ def test_padding_does_not_change_what_claims_so(build, name):
     """
     model, data, batch, config = vars(build(name, fast_sequences=False, MAX_ITEM_LIST_LENGTH=20)).values()
     model.eval()
-    table = getattr(model, BASES[name.removesuffix("_SDA")].item_table)
+    table = getattr(model, BASE_MODELS[name.removesuffix("_SDA")].item_table)
     torch.nn.init.normal_((table.ids if name.endswith("_SDA") else table).weight, std=0.5)
     evaluated = next(iter(data.valid))[0]
     for interaction in (batch, evaluated):

@@ -9,12 +9,12 @@ from PIL import Image
 
 from dataset_prep.__main__ import main
 from dataset_prep.amazon import dataset_name
-from recbole_sda.config.dataset_files import amazon_sources, preparation_command
 from recbole_sda.cli.main import main as features
+from recbole_sda.config.dataset_files import amazon_sources, preparation_command
+from recbole_sda.engine.experiment import run
 from recbole_sda.errors import InputError
 from recbole_sda.features.extract import read_items
 from recbole_sda.io.yaml import properties_dir
-from recbole_sda.engine.experiment import run
 
 
 def amazon(raw, tmp_path, release, *more, address="http://127.0.0.1:9"):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from recbole_sda.engine import experiment as quick_start
+from recbole_sda.engine import experiment
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def keys(tiny_keys, tmp_path) -> dict:
 def finished(keys, tmp_path):
     """An uninterrupted run of SASRec_SDA with dropout, and its folder."""
     folder = tmp_path / "whole"
-    return quick_start.run("SASRec_SDA", "tiny", (), {**keys, "run_dir": str(folder)}), folder
+    return experiment.run("SASRec_SDA", "tiny", (), {**keys, "run_dir": str(folder)}), folder
 
 
 @pytest.fixture

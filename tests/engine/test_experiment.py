@@ -7,10 +7,10 @@ import pytest
 import torch
 import yaml
 
-from recbole_sda.engine import experiment as quick_start
-from recbole_sda.io.checkpoint import BEST, ITEM_IDS, load_checkpoint
-from recbole_sda.errors import InputError
+from recbole_sda.engine import experiment
 from recbole_sda.engine.trainer import RunTrainer
+from recbole_sda.errors import InputError
+from recbole_sda.io.checkpoint import BEST, ITEM_IDS, load_checkpoint
 
 
 def test_the_run_folder(finished):
@@ -59,7 +59,7 @@ def test_the_best_epoch_is_chosen_on_validation_data(finished, history):
 def test_mixed_precision(model, keys, tmp_path, history):
     """RecBole's enable_amp; the losses stay in float32, so that results are close to those without it."""
     runs = [
-        quick_start.run(
+        experiment.run(
             model, "tiny", (), {**keys, "epochs": 1, "enable_amp": amp, "run_dir": str(tmp_path / f"amp{amp}")}
         )
         for amp in (False, True)
@@ -71,22 +71,22 @@ def test_mixed_precision(model, keys, tmp_path, history):
 @pytest.mark.parametrize("model", ["SASRec_SDA", "BPR"])
 @pytest.mark.parametrize("split", [{"LS": "test_only"}, {"RS": [0.8, 0, 0.2]}])
 def test_a_split_without_validation(model, split, keys):
-    result = quick_start.run(model, "tiny", (), {**keys, "eval_args": {"split": split}})
+    result = experiment.run(model, "tiny", (), {**keys, "eval_args": {"split": split}})
     assert result["protocol"]["selection"] == "no validation, the last is kept"
     assert result["valid"] is None and list(result["groups"]) == ["test"] and result["best_epoch"] == keys["epochs"]
-    assert quick_start.evaluate(result["run_dir"])["test"] == result["test"]
+    assert experiment.evaluate(result["run_dir"])["test"] == result["test"]
 
 
 @pytest.mark.parametrize("model", ["SASRec_SDA", "BPR"])
 @pytest.mark.parametrize("split", [{"LS": "valid_only"}, {"RS": [0.8, 0.2, 0]}])
 def test_a_split_without_test_is_refused(model, split, keys):
     with pytest.raises(InputError, match="eval_args: split=.* leaves no interactions for the test part"):
-        quick_start.run(model, "tiny", (), {**keys, "eval_args": {"split": split}})
+        experiment.run(model, "tiny", (), {**keys, "eval_args": {"split": split}})
 
 
 def test_without_validation_the_last_epoch_is_kept(keys, tmp_path):
     folder = tmp_path / "run"
-    result = quick_start.run("SASRec_SDA", "tiny", (), {**keys, "eval_step": 0, "run_dir": str(folder)})
+    result = experiment.run("SASRec_SDA", "tiny", (), {**keys, "eval_step": 0, "run_dir": str(folder)})
     assert (
         result["valid"] is None
         and load_checkpoint(folder / BEST)["epoch"] == keys["epochs"] - 1 == result["best_epoch"] - 1
@@ -95,23 +95,23 @@ def test_without_validation_the_last_epoch_is_kept(keys, tmp_path):
 
 @pytest.mark.parametrize("model", ["Pop", "ItemKNN", "BPR", "SASRec", "EASE"])
 def test_recboles_own_models_run_and_load(model, keys):
-    result = quick_start.run(model, "tiny", (), {**keys, "epochs": 1})
+    result = experiment.run(model, "tiny", (), {**keys, "epochs": 1})
     assert result["features"] is None and 0 <= result["test"]["hit@10"] <= 1
-    assert quick_start.evaluate(result["run_dir"])["test"] == result["test"]
+    assert experiment.evaluate(result["run_dir"])["test"] == result["test"]
 
 
 def test_models_with_trainers_of_their_own(keys):
     with pytest.raises(InputError, match="RaCT is trained in three stages by a trainer of its own"):
-        quick_start.run("RaCT", "tiny", (), keys)
+        experiment.run("RaCT", "tiny", (), keys)
 
 
 def test_what_came_of_the_search_space_runs_with_one_modality(keys):
     """InfoNCE has no target entropy; with one modality neither it nor CMSA has a pair."""
     for teacher in ("identity", "features"):
         given = {**keys, "epochs": 1, "cmsa_teacher": teacher, "modalities": ["text"]}
-        assert quick_start.run("BPR_SDA", "tiny", (), given)["test"]
+        assert experiment.run("BPR_SDA", "tiny", (), given)["test"]
     with pytest.raises(InputError, match="'text' stands there twice"):
-        quick_start.run("BPR_SDA", "tiny", (), {**keys, "modalities": ["text", "text"]})
+        experiment.run("BPR_SDA", "tiny", (), {**keys, "modalities": ["text", "text"]})
 
 
 def test_base_and_sda_share_split_and_batches(build):
@@ -121,26 +121,26 @@ def test_base_and_sda_share_split_and_batches(build):
 
 
 def test_alignment_with_a_run_of_the_base(keys, tmp_path, history):
-    base = quick_start.run("SASRec", "tiny", (), {**keys, "epochs": 1})
+    base = experiment.run("SASRec", "tiny", (), {**keys, "epochs": 1})
     given = {**keys, "epochs": 1, "alignment_weight": 0.1, "alignment_run": base["run_dir"]}
-    result = quick_start.run("SASRec_SDA", "tiny", (), {**given, "run_dir": str(tmp_path / "a")})
+    result = experiment.run("SASRec_SDA", "tiny", (), {**given, "run_dir": str(tmp_path / "a")})
     assert set(history(tmp_path / "a")[0]["loss"]) == {"recommendation", "cmsa", "alignment"}
     assert result["protocol"] == base["protocol"]
     with pytest.raises(
         InputError, match="was trained on another part of the same data, which may hold this run's test"
     ):
-        quick_start.run("SASRec_SDA", "tiny", (), {**given, "eval_args": {"split": {"RS": [0.6, 0.2, 0.2]}}})
+        experiment.run("SASRec_SDA", "tiny", (), {**given, "eval_args": {"split": {"RS": [0.6, 0.2, 0.2]}}})
     with pytest.raises(InputError, match="a run of SASRec; expected one of GRU4Rec"):
-        quick_start.run("GRU4Rec_SDA", "tiny", (), given)
+        experiment.run("GRU4Rec_SDA", "tiny", (), given)
     with pytest.raises(InputError, match="item embeddings are 64-d, this model's are 32-d"):
-        quick_start.run("SASRec_SDA", "tiny", (), {**given, "hidden_size": 32})
+        experiment.run("SASRec_SDA", "tiny", (), {**given, "hidden_size": 32})
     with pytest.raises(InputError, match="checkpoint .* does not exist"):
-        quick_start.run("SASRec_SDA", "tiny", (), {**given, "alignment_run": str(tmp_path / "none")})
+        experiment.run("SASRec_SDA", "tiny", (), {**given, "alignment_run": str(tmp_path / "none")})
 
 
 def test_a_run_that_cannot_start_leaves_no_folder(keys, tmp_path):
     with pytest.raises(InputError, match="no feature store 'none'"):
-        quick_start.run("SASRec_SDA", "tiny", (), {**keys, "features": "none"})
+        experiment.run("SASRec_SDA", "tiny", (), {**keys, "features": "none"})
     assert not list((tmp_path / "runs").iterdir())
 
 
@@ -150,18 +150,18 @@ def test_an_interruption_before_the_first_epoch_leaves_no_folder(keys, tmp_path,
 
     monkeypatch.setattr(RunTrainer, "_train_epoch", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        quick_start.run("SASRec_SDA", "tiny", (), keys)
+        experiment.run("SASRec_SDA", "tiny", (), keys)
     assert not list((tmp_path / "runs").iterdir())
 
 
 def test_an_existing_run_folder_is_never_overwritten(finished, keys):
     with pytest.raises(InputError, match="exists already; resume it with --resume="):
-        quick_start.run("SASRec_SDA", "tiny", (), {**keys, "run_dir": str(finished[1])})
+        experiment.run("SASRec_SDA", "tiny", (), {**keys, "run_dir": str(finished[1])})
 
 
 def test_the_miniature_is_named_everywhere(tmp_path):
     keys = {"data_path": str(tmp_path / "data"), "runs_path": str(tmp_path / "runs"), "epochs": 1, "use_gpu": False}
-    result = quick_start.run("SASRec_SDA", "Amazon_Sports", (), keys)
+    result = experiment.run("SASRec_SDA", "Amazon_Sports", (), keys)
     assert (
         result["dataset"] == "Amazon_Sports-sample"
         and result["miniature"]
@@ -184,5 +184,5 @@ def test_the_miniature_is_named_everywhere(tmp_path):
 )
 def test_values_of_which_no_run_can_be_made(tiny_keys, tmp_path, keys, message):
     with pytest.raises(InputError, match=message):
-        quick_start.run("SASRec", "tiny", (), {**tiny_keys, "runs_path": str(tmp_path), **keys})
+        experiment.run("SASRec", "tiny", (), {**tiny_keys, "runs_path": str(tmp_path), **keys})
     assert not list(tmp_path.iterdir())

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from recbole_sda.engine import experiment as quick_start
+from recbole_sda.engine import experiment
 from recbole_sda.engine.rank_files import RANKS
 from recbole_sda.metrics.ranks import per_row
 
@@ -24,8 +24,8 @@ METRICS = ["Hit", "Recall", "NDCG", "MRR"]
 )
 def test_ranks_give_the_metrics_of_recboles_evaluator(tiny_keys, tmp_path, model, eval_args):
     keys = {**tiny_keys, "runs_path": str(tmp_path), "metrics": METRICS, "eval_args": eval_args}
-    result = quick_start.run(model, "tiny", (), keys)
-    run = quick_start.load(result["run_dir"])
+    result = experiment.run(model, "tiny", (), keys)
+    run = experiment.load(result["run_dir"])
     run.trainer.evaluate(run.data.test, load_best_model=False)
     values = per_row(run.trainer.eval_collector.ranking.cases, run.config["topk"])
     for name, value in result["test"].items():
@@ -47,7 +47,7 @@ def test_ranks_give_the_metrics_of_recboles_evaluator(tiny_keys, tmp_path, model
 def test_other_metrics_change_nothing(tiny_keys, tmp_path, model):
     """GAUC needs whole scores, which RecBole collects; ties stay against the right item, and the spread is counted."""
     keys = {**tiny_keys, "runs_path": str(tmp_path), "epochs": 1}
-    plain, both = (quick_start.run(model, "tiny", (), {**keys, "metrics": m}) for m in (METRICS, [*METRICS, "GAUC"]))
+    plain, both = (experiment.run(model, "tiny", (), {**keys, "metrics": m}) for m in (METRICS, [*METRICS, "GAUC"]))
     assert {name: both["test"][name] for name in plain["test"]} == plain["test"] and 0 < both["test"]["gauc"] < 1
     assert both["groups"] == plain["groups"] and "spread" in both["groups"]["test"]
 
@@ -57,7 +57,7 @@ def test_context_models_have_groups(tiny_keys, tmp_path, mode):
     """They are asked about a candidate at a time."""
     negatives = {"distribution": "uniform", "sample_num": 1}
     keys = {**tiny_keys, "runs_path": str(tmp_path), "epochs": 1, "train_neg_sample_args": negatives}
-    result = quick_start.run("FM", "tiny", (), {**keys, "eval_args": {"mode": mode}})
+    result = experiment.run("FM", "tiny", (), {**keys, "eval_args": {"mode": mode}})
     table = pd.read_parquet(f"{result['run_dir']}/{RANKS.format(phase='test')}")
     assert table["user_id"].nunique() == len(table) == 43
     assert np.isclose((table["rank"] <= 5).mean(), result["test"]["hit@5"], atol=1e-6)
@@ -66,8 +66,8 @@ def test_context_models_have_groups(tiny_keys, tmp_path, mode):
 
 
 def test_counts_are_of_the_training_part(tiny_keys, tmp_path, data_path):
-    result = quick_start.run("SASRec_SDA", "tiny", (), {**tiny_keys, "runs_path": str(tmp_path), "epochs": 1})
-    run = quick_start.load(result["run_dir"])
+    result = experiment.run("SASRec_SDA", "tiny", (), {**tiny_keys, "runs_path": str(tmp_path), "epochs": 1})
+    run = experiment.load(result["run_dir"])
     raw = pd.read_csv(data_path / "tiny/tiny.inter", sep="\t").sort_values(["user_id:token", "timestamp:float"])
     training = raw[raw.groupby("user_id:token").cumcount(ascending=False) >= 2]
     for field, column, found in (
@@ -80,7 +80,7 @@ def test_counts_are_of_the_training_part(tiny_keys, tmp_path, data_path):
 
 
 def test_the_ranks_file_names_users_and_items(tiny_keys, tmp_path, data_path):
-    result = quick_start.run("BPR_SDA", "tiny", (), {**tiny_keys, "runs_path": str(tmp_path), "epochs": 1})
+    result = experiment.run("BPR_SDA", "tiny", (), {**tiny_keys, "runs_path": str(tmp_path), "epochs": 1})
     table = pd.read_parquet(f"{result['run_dir']}/{RANKS.format(phase='test')}")
     raw = pd.read_csv(data_path / "tiny/tiny.inter", sep="\t").sort_values(["user_id:token", "timestamp:float"])
     last = raw.groupby("user_id:token").tail(1).set_index("user_id:token")["item_id:token"]
@@ -90,6 +90,6 @@ def test_the_ranks_file_names_users_and_items(tiny_keys, tmp_path, data_path):
 
 def test_limits_are_settings(tiny_keys, tmp_path):
     keys = {**tiny_keys, "runs_path": str(tmp_path), "epochs": 1, "tail_items": 0.5, "short_users": 6}
-    found = quick_start.run("BPR", "tiny", (), keys)["groups"]["test"]
+    found = experiment.run("BPR", "tiny", (), keys)["groups"]["test"]
     assert found["limits"] == {"tail_items": 0.5, "short_users": 6}
     assert found["items"]["tail"]["cases"] + found["items"]["head"]["cases"] == 43

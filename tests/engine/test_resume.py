@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from recbole_sda.engine import experiment as quick_start
-from recbole_sda.io.checkpoint import BEST, LAST, load_checkpoint
-from recbole_sda.errors import InputError
-from recbole_sda.io.locks import alone
+from recbole_sda.engine import experiment
 from recbole_sda.engine.trainer import RunTrainer
+from recbole_sda.errors import InputError
+from recbole_sda.io.checkpoint import BEST, LAST, load_checkpoint
+from recbole_sda.io.locks import exclusive_lock
 
 
 @pytest.mark.parametrize(
@@ -15,7 +15,7 @@ from recbole_sda.engine.trainer import RunTrainer
 )
 def test_resumed_equals_uninterrupted(model, keys, tmp_path, monkeypatch, history, comparable):
     """Ctrl-C in the third epoch, after some of its steps; dropout, negatives and shuffles are drawn as without it."""
-    whole = quick_start.run(model, "tiny", (), {**keys, "run_dir": str(tmp_path / "whole")})
+    whole = experiment.run(model, "tiny", (), {**keys, "run_dir": str(tmp_path / "whole")})
     folder = tmp_path / "cut"
     train_epoch, calls = RunTrainer._train_epoch, []
 
@@ -28,9 +28,9 @@ def test_resumed_equals_uninterrupted(model, keys, tmp_path, monkeypatch, histor
 
     monkeypatch.setattr(RunTrainer, "_train_epoch", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        quick_start.run(model, "tiny", (), {**keys, "run_dir": str(folder)})
+        experiment.run(model, "tiny", (), {**keys, "run_dir": str(folder)})
     torch.manual_seed(99)
-    resumed = quick_start.resume(folder)
+    resumed = experiment.resume(folder)
     assert comparable(resumed) == comparable(whole)
     assert history(folder) == history(tmp_path / "whole")
     first, second = (load_checkpoint(path / LAST)["state_dict"] for path in (tmp_path / "whole", folder))
@@ -38,8 +38,8 @@ def test_resumed_equals_uninterrupted(model, keys, tmp_path, monkeypatch, histor
 
 
 def test_a_finished_run_can_be_trained_longer(finished, keys, tmp_path, comparable):
-    longer = quick_start.resume(finished[1], {"epochs": keys["epochs"] + 2})
-    whole = quick_start.run(
+    longer = experiment.resume(finished[1], {"epochs": keys["epochs"] + 2})
+    whole = experiment.run(
         "SASRec_SDA", "tiny", (), {**keys, "epochs": keys["epochs"] + 2, "run_dir": str(tmp_path / "long")}
     )
     assert comparable(longer) == comparable(whole)
@@ -48,7 +48,7 @@ def test_a_finished_run_can_be_trained_longer(finished, keys, tmp_path, comparab
 def test_resuming_a_finished_run_changes_nothing(finished, comparable):
     result, folder = finished
     before = load_checkpoint(folder / BEST)
-    assert comparable(quick_start.resume(folder)) == comparable(result)
+    assert comparable(experiment.resume(folder)) == comparable(result)
     after = load_checkpoint(folder / BEST)
     assert before["epoch"] == after["epoch"]
     assert all(torch.equal(value, after["state_dict"][key]) for key, value in before["state_dict"].items())
@@ -62,15 +62,15 @@ def test_a_resumed_run_keeps_its_settings(finished, key, value, keys):
     _, folder = finished
     before = {path: path.read_bytes() for path in (folder / "config.yaml", folder / "metrics.json")}
     with pytest.raises(InputError, match=f"--resume=.*: {key} is .* there and stays so, not {value}"):
-        quick_start.resume(folder, {"epochs": keys["epochs"] + 1, key: value})
+        experiment.resume(folder, {"epochs": keys["epochs"] + 1, key: value})
     assert {path: path.read_bytes() for path in before} == before
-    quick_start.load(folder)
+    experiment.load(folder)
 
 
 def test_epochs_without_an_evaluation_are_kept(keys, tmp_path, monkeypatch, comparable, history):
     """Interrupted in the third epoch of those between two evaluations."""
     given = {**keys, "epochs": 6, "eval_step": 5}
-    whole = quick_start.run("SASRec_SDA", "tiny", (), {**given, "run_dir": str(tmp_path / "whole")})
+    whole = experiment.run("SASRec_SDA", "tiny", (), {**given, "run_dir": str(tmp_path / "whole")})
     train_epoch = RunTrainer._train_epoch
 
     def interrupted(self, train_data, epoch, *args, **kwargs):
@@ -80,24 +80,24 @@ def test_epochs_without_an_evaluation_are_kept(keys, tmp_path, monkeypatch, comp
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt, match="go on with --resume="):
         patch.setattr(RunTrainer, "_train_epoch", interrupted)
-        quick_start.run("SASRec_SDA", "tiny", (), {**given, "run_dir": str(tmp_path / "cut")})
+        experiment.run("SASRec_SDA", "tiny", (), {**given, "run_dir": str(tmp_path / "cut")})
     assert len(history(tmp_path / "cut")) == 2
-    assert comparable(quick_start.resume(tmp_path / "cut")) == comparable(whole)
+    assert comparable(experiment.resume(tmp_path / "cut")) == comparable(whole)
     assert history(tmp_path / "cut") == history(tmp_path / "whole")
 
 
 def test_one_process_is_at_a_run(finished, keys):
     _, folder = finished
-    with alone(folder / ".lock", ""), pytest.raises(InputError, match="whole: another process is at this run"):
-        quick_start.resume(folder, {"epochs": keys["epochs"] + 1})
-    quick_start.resume(folder, {"epochs": keys["epochs"] + 1})
+    with exclusive_lock(folder / ".lock", ""), pytest.raises(InputError, match="whole: another process is at this run"):
+        experiment.resume(folder, {"epochs": keys["epochs"] + 1})
+    experiment.resume(folder, {"epochs": keys["epochs"] + 1})
 
 
 def test_a_history_cut_short_by_a_crash(finished, history, keys):
     _, folder = finished
     with open(folder / "history.jsonl", "a") as file:
         file.write('{"epoch": 4, "phase": "tr')
-    longer = quick_start.resume(folder, {"epochs": keys["epochs"] + 1})
+    longer = experiment.resume(folder, {"epochs": keys["epochs"] + 1})
     assert [line["epoch"] for line in history(folder)[::2]] == list(range(keys["epochs"] + 1))
     assert longer["epochs_run"] == keys["epochs"] + 1
 
@@ -116,18 +116,18 @@ def test_recboles_context_and_knowledge_models(model, mode, tiny_keys, tmp_path,
     keys = {**tiny_keys, "data_path": str(tmp_path / "data"), "runs_path": str(tmp_path / "runs"), "load_col": columns}
     if model == "LR":
         with pytest.raises(InputError, match="LR learns from labels, and tiny has no column 'label': give threshold"):
-            quick_start.run(model, "tiny", (), keys)
+            experiment.run(model, "tiny", (), keys)
         keys["train_neg_sample_args"] = {"distribution": "uniform", "sample_num": 1}
     given = {**keys, "epochs": 2, "eval_args": {"mode": mode}}
-    result = quick_start.run(model, "tiny", (), given)
+    result = experiment.run(model, "tiny", (), given)
     assert 0 < result["test"]["hit@10"] <= 1
-    longer = quick_start.resume(result["run_dir"], {"epochs": 3})
+    longer = experiment.resume(result["run_dir"], {"epochs": 3})
     if mode == "full":  # RecBole draws other negatives in every evaluation of these models
-        assert comparable(longer) == comparable(quick_start.run(model, "tiny", (), {**given, "epochs": 3}))
+        assert comparable(longer) == comparable(experiment.run(model, "tiny", (), {**given, "epochs": 3}))
 
 
 def test_a_trainer_with_two_optimisers_keeps_them_apart(keys):
-    run = quick_start.open_run(quick_start.run("RecVAE", "tiny", (), {**keys, "epochs": 1})["run_dir"])
+    run = experiment.open_run(experiment.run("RecVAE", "tiny", (), {**keys, "epochs": 1})["run_dir"])
     for half in ("encoder", "decoder"):
         ours = {id(p) for group in getattr(run.trainer, f"optimizer_{half}").param_groups for p in group["params"]}
         assert ours == {id(p) for p in getattr(run.model, half).parameters()}

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from recbole_sda.graphs import knn as room
-from recbole_sda.graphs.knn import cached_neighbours, item_graph, nearest_neighbours, strongest, weighted_sum
+from recbole_sda.graphs.knn import cached_neighbours, elementwise_max, item_graph, nearest_neighbours, weighted_sum
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_normalisation_equals_a_loop(features, weighted):
 def test_strongest_and_weighted_sum(features):
     x, present = features
     a, b = (item_graph(nearest_neighbours(part, present, 3), 9, True) for part in (x, x.flip(1) ** 2))
-    np.testing.assert_allclose(strongest([a, b]).toarray(), np.maximum(a.toarray(), b.toarray()))
+    np.testing.assert_allclose(elementwise_max([a, b]).toarray(), np.maximum(a.toarray(), b.toarray()))
     np.testing.assert_allclose(weighted_sum([a, b], [0.1, 0.9]).toarray(), 0.1 * a.toarray() + 0.9 * b.toarray())
 
 

@@ -5,7 +5,7 @@ import torch
 from safetensors import SafetensorError
 
 from recbole_sda.io import cache
-from recbole_sda.io.cache import kept
+from recbole_sda.io.cache import load_or_compute
 
 
 def test_made_once(tmp_path):
@@ -16,12 +16,12 @@ def test_made_once(tmp_path):
         return {"x": torch.arange(3.0)}
 
     for _ in range(2):
-        assert kept(tmp_path / "deep/a.safetensors", make)["x"].tolist() == [0, 1, 2]
+        assert load_or_compute(tmp_path / "deep/a.safetensors", make)["x"].tolist() == [0, 1, 2]
     (tmp_path / "b").write_text("")
     assert made == [1]
     assert (tmp_path / "deep/a.safetensors").stat().st_mode == (tmp_path / "b").stat().st_mode
     (tmp_path / "deep/a.safetensors").write_bytes(b"cut off")
-    kept(tmp_path / "deep/a.safetensors", make)
+    load_or_compute(tmp_path / "deep/a.safetensors", make)
     assert made == [1, 1]
 
 
@@ -29,7 +29,7 @@ def test_made_once(tmp_path):
 @pytest.mark.parametrize("function", ["load_file", "save_file"])
 def test_files_that_fail_cost_time_alone(tmp_path, monkeypatch, caplog, error, function):
     path = tmp_path / "a.safetensors"
-    kept(path, lambda: {"x": torch.ones(1)})
+    load_or_compute(path, lambda: {"x": torch.ones(1)})
     if function == "save_file":
         path.unlink()
 
@@ -37,5 +37,5 @@ def test_files_that_fail_cost_time_alone(tmp_path, monkeypatch, caplog, error, f
         raise error
 
     monkeypatch.setattr(cache, function, fails)
-    assert kept(path, lambda: {"x": torch.ones(2)})["x"].tolist() == [1, 1]
+    assert load_or_compute(path, lambda: {"x": torch.ones(2)})["x"].tolist() == [1, 1]
     assert "made again" in caplog.text and {p.name for p in tmp_path.iterdir()} <= {path.name}

@@ -8,9 +8,9 @@ import pytest
 import scipy.sparse as sp
 import torch
 
-from recbole_sda.io.checkpoint import from_plain, load_checkpoint, save_checkpoint, to_plain
-from recbole_sda.errors import InputError
 from recbole_sda.engine.trainer import restore_rng, rng_state
+from recbole_sda.errors import InputError
+from recbole_sda.io.checkpoint import from_plain, load_checkpoint, save_checkpoint, to_plain
 
 
 def test_round_trip(tmp_path):

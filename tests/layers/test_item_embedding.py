@@ -55,13 +55,13 @@ def test_lookup_equals_rows_of_the_table_and_padding_gets_no_gradient():
 def test_identity_is_the_base_itself():
     base = nn.Embedding(N, DIM)
     e = EncodedItemEmbedding(base, N)
-    assert e.weight is base.weight and e.catalogue().modalities is None
+    assert e.weight is base.weight and e.encoded().modalities is None
 
 
 def test_a_step_encodes_once_and_forgets(counted):
     e, calls = counted
     with e.step():
-        e(torch.tensor([1])), e.weight, e.catalogue().modalities
+        e(torch.tensor([1])), e.weight, e.encoded().modalities
     assert len(calls) == 1 and e._cache is None
     with pytest.raises(KeyError), e.step():
         e.weight
@@ -121,14 +121,14 @@ def test_an_attribute_error_inside_weight_keeps_its_message():
 def test_a_step_that_needs_few_items_encodes_them_alone(add_ids, extra):
     """Same values and gradients as from the whole catalogue."""
     e = embedding(add_ids, extra)
-    e.encoder.absent.data.normal_()
+    e.encoder.missing_embedding.data.normal_()
     e.present[1, 2] = False
     asked = torch.tensor([[0, 4], [3, 3]] + ([[N, N + 1]] if extra else []))
 
     def results(restrict):
         with e.step():
             if restrict:
-                e.only(asked)
+                e.encode_only(asked)
             out, parts = e(asked), e.modalities(torch.tensor([3, 4]))
             return out, parts, torch.autograd.grad(out.square().sum() + parts.sum(), list(e.parameters()))
 
@@ -142,25 +142,25 @@ def test_other_items_and_the_whole_table_are_out_of_reach_of_such_a_step():
     project = e.encoder.project
     e.encoder.project = lambda features, present: shapes.append(len(features[0])) or project(features, present)
     with e.step():
-        e.only(torch.tensor([2, 5]))
+        e.encode_only(torch.tensor([2, 5]))
         with pytest.raises(IndexError):
             e(torch.tensor([2, 1]))
         with pytest.raises(RuntimeError, match="whole table"):
             e.weight
     with e.step():
-        e.only(torch.tensor([1]))
+        e.encode_only(torch.tensor([1]))
         with pytest.raises(IndexError):  # what the step before had is forgotten
             e(torch.tensor([5]))
     assert shapes == [2, 1]
     with pytest.raises(RuntimeError, match=r"inside step\(\)"):
-        e.only(torch.tensor([1]))
+        e.encode_only(torch.tensor([1]))
 
 
 def test_sparse_ids_get_a_sparse_gradient_in_such_a_step():
     e = embedding()
     e.ids.sparse = True
     with e.step():
-        e.only(torch.tensor([2, 5]))
+        e.encode_only(torch.tensor([2, 5]))
         e(torch.tensor([2, 5, 0])).sum().backward()
     gradient = e.ids.weight.grad.coalesce()
     assert gradient.indices().tolist() == [[2, 5]]  # padding has none
@@ -171,7 +171,7 @@ def test_trust_scales_the_id_rows_of_seldom_seen_items():
     encoder = MoDAItemEncoder([3], 4)
     features, present = [torch.randn(5, 3)], torch.ones(1, 5, dtype=torch.bool)
     count = torch.tensor([0.0, 0, 2, 6, 1000])
-    embedding = EncodedItemEmbedding(base, 5, encoder, features, present, trust=count / (count + 2)).eval()
+    embedding = EncodedItemEmbedding(base, 5, encoder, features, present, id_weight=count / (count + 2)).eval()
     with torch.no_grad():
         encoded = encoder(embedding.features, embedding.present)[1]
         own = embedding.weight[1:5] - encoded
@@ -180,7 +180,7 @@ def test_trust_scales_the_id_rows_of_seldom_seen_items():
         assert torch.equal(embedding.weight[5], base.weight[5])  # a row beyond the items keeps its whole weight
     embedding.train()
     with embedding.step():
-        embedding.only(torch.tensor([2, 4]))
+        embedding.encode_only(torch.tensor([2, 4]))
         few = embedding(torch.tensor([2, 4]))
     torch.testing.assert_close(few, embedding.weight[[2, 4]])
 

@@ -35,7 +35,7 @@ def test_moda_projection_item_by_item(features, present):
     for m, d in enumerate(DIMS):
         for item in range(ITEMS):
             if not present[m, item]:
-                torch.testing.assert_close(z[m, item], encoder.absent[m])
+                torch.testing.assert_close(z[m, item], encoder.missing_embedding[m])
                 continue
             x = features[m][item]
             expected = w[:, :d] @ x + b + experts(x.unsqueeze(0), m)[0]
@@ -93,9 +93,9 @@ def test_linear_is_two_maps_of_the_concatenation(features):
 
 def test_linear_puts_the_stand_in_where_a_modality_is_missing(features, present):
     encoder = LinearItemEncoder(DIMS, OUT, hidden_size=7).double()
-    torch.nn.init.normal_(encoder.absent)
+    torch.nn.init.normal_(encoder.missing_embedding)
     z = encoder.project(features, present)
-    torch.testing.assert_close(z[0, 3], encoder.absent[0])
+    torch.testing.assert_close(z[0, 3], encoder.missing_embedding[0])
     torch.testing.assert_close(encoder.fuse(z, present)[3], z[:, 3].sum(0) + encoder.second(encoder.first.bias))
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from recbole_sda.losses.full_softmax import catalogue_cross_entropy
+from recbole_sda.losses.full_softmax import full_softmax_cross_entropy
 
 
 def tensors(rows=7, items=11, dim=5, scale=3.0):
@@ -16,7 +16,7 @@ def tensors(rows=7, items=11, dim=5, scale=3.0):
 @pytest.mark.parametrize("block_scores", [1, 11, 30, 77, 10**6])
 def test_value_and_gradients_equal_torch(block_scores):
     hidden, table, targets = tensors()
-    ours = catalogue_cross_entropy(hidden, table, targets, block_scores)
+    ours = full_softmax_cross_entropy(hidden, table, targets, block_scores)
     theirs = F.cross_entropy(hidden @ table.T, targets)
     torch.testing.assert_close(ours, theirs)
     for one, other in zip(
@@ -28,33 +28,35 @@ def test_value_and_gradients_equal_torch(block_scores):
 def test_large_scores_do_not_overflow():
     hidden, table, targets = tensors(scale=1e3)
     torch.testing.assert_close(
-        catalogue_cross_entropy(hidden, table, targets), F.cross_entropy(hidden @ table.T, targets)
+        full_softmax_cross_entropy(hidden, table, targets), F.cross_entropy(hidden @ table.T, targets)
     )
 
 
 def test_a_uniform_table_gives_log_n():
     hidden, table, targets = tensors()
-    assert catalogue_cross_entropy(hidden, torch.zeros(11, 5), targets).item() == pytest.approx(
+    assert full_softmax_cross_entropy(hidden, torch.zeros(11, 5), targets).item() == pytest.approx(
         torch.tensor(11.0).log()
     )
 
 
 def test_only_what_is_asked_for_gets_a_gradient():
     hidden, table, targets = tensors()
-    loss = catalogue_cross_entropy(hidden, table.detach(), targets)
+    loss = full_softmax_cross_entropy(hidden, table.detach(), targets)
     (gradient,) = torch.autograd.grad(loss, [hidden])
     torch.testing.assert_close(gradient, torch.autograd.grad(F.cross_entropy(hidden @ table.T, targets), [hidden])[0])
     with torch.no_grad():
-        assert not catalogue_cross_entropy(hidden, table, targets).requires_grad
+        assert not full_softmax_cross_entropy(hidden, table, targets).requires_grad
 
 
 def test_float32_under_mixed_precision():
     hidden, table, targets = tensors()
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        loss = catalogue_cross_entropy(hidden.bfloat16(), table, targets)
+        loss = full_softmax_cross_entropy(hidden.bfloat16(), table, targets)
     assert loss.dtype == torch.float32
     torch.testing.assert_close(loss, F.cross_entropy(hidden.bfloat16().float() @ table.T, targets))
 
 
 def test_no_rows_give_zero():
-    assert catalogue_cross_entropy(torch.zeros(0, 5), torch.zeros(3, 5), torch.zeros(0, dtype=torch.long)).item() == 0.0
+    assert (
+        full_softmax_cross_entropy(torch.zeros(0, 5), torch.zeros(3, 5), torch.zeros(0, dtype=torch.long)).item() == 0.0
+    )

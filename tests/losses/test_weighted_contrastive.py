@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from recbole_sda.losses.weighted_contrastive import together_loss
+from recbole_sda.losses.weighted_contrastive import weighted_contrastive_loss
 
 
 def test_slow_loop():
@@ -17,12 +17,12 @@ def test_slow_loop():
         scores = torch.stack([unit[i] @ unit[j] / 0.5 for j in others])
         p = w[i, others] / w[i, others].sum()
         losses.append(-(p * scores.log_softmax(0)).sum())
-    assert together_loss(z, w, 0.5).item() == pytest.approx(torch.stack(losses).mean().item(), rel=1e-5)
+    assert weighted_contrastive_loss(z, w, 0.5).item() == pytest.approx(torch.stack(losses).mean().item(), rel=1e-5)
 
 
 def test_nothing_together_is_zero_with_a_gradient():
     z = torch.randn(3, 2, requires_grad=True)
-    loss = together_loss(z, torch.eye(3))
+    loss = weighted_contrastive_loss(z, torch.eye(3))
     loss.backward()
     assert loss.item() == 0.0 and not z.grad.any()
 
@@ -31,6 +31,6 @@ def test_gradient_pulls_what_belongs_together():
     z = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.1]], requires_grad=True)
     w = torch.zeros(3, 3)
     w[0, 1] = w[1, 0] = 1
-    together_loss(z, w).backward()
+    weighted_contrastive_loss(z, w).backward()
     moved = F.normalize(z - 0.1 * z.grad, dim=1)
     assert moved[0] @ moved[1] > 0

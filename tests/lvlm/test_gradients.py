@@ -5,10 +5,10 @@ import torch
 
 from recbole_sda.errors import InputError
 from recbole_sda.lvlm.backbone import load_backbone
-from recbole_sda.lvlm.items import read_catalogue
 from recbole_sda.lvlm.gradients import METHODS, conflict, layer_of, low_rank_weights, measure, write
+from recbole_sda.lvlm.items import read_catalogue
+from recbole_sda.lvlm.training import AdapterTrainer
 from recbole_sda.lvlm.training_items import make_pairs
-from recbole_sda.lvlm.training import Training
 from recbole_sda.report.gradients import draw
 
 
@@ -17,7 +17,7 @@ def test_both_parts_make_the_whole_gradient(stage, method):
     settings = stage(method=method, dropout=0.0)
     backbone = load_backbone(settings)
     pairs = make_pairs(read_catalogue(settings), backbone.processor, settings)
-    training = Training(backbone, settings)
+    training = AdapterTrainer(backbone, settings)
     batch = [inputs.batch(backbone.processor, range(8)) for inputs in (pairs.image, pairs.text)]
     training.step(0, batch)  # away from B = 0
     found = conflict(training, batch)

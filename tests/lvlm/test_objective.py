@@ -5,27 +5,27 @@ import torch
 from recbole_sda.errors import InputError
 from recbole_sda.losses.cmsa import CMSALoss
 from recbole_sda.losses.infonce import InfoNCELoss
-from recbole_sda.lvlm.objective import Objective, among, bought_together
+from recbole_sda.lvlm.objective import AdaptationLoss, among, bought_together
 from recbole_sda.lvlm.settings import read_settings
 
 X, Y = (torch.randn(5, 12, generator=torch.Generator().manual_seed(k)) for k in (0, 1))
 
 
 def test_cmsa_on_block_averages():
-    objective = Objective(read_settings((), {"loss_dim": 4, "center": False}))
+    objective = AdaptationLoss(read_settings((), {"loss_dim": 4, "center": False}))
     expected = CMSALoss()(X.view(5, 4, 3).mean(-1), Y.view(5, 4, 3).mean(-1))
     assert torch.allclose(objective(X, Y)["cmsa"], expected)
     assert objective.target_entropy > 0
 
 
 def test_infonce_has_no_target_entropy():
-    objective = Objective(read_settings((), {"loss": "infonce", "center": False}))
+    objective = AdaptationLoss(read_settings((), {"loss": "infonce", "center": False}))
     assert torch.allclose(objective(X, Y)["infonce"], InfoNCELoss()(X, Y))
     assert objective.target_entropy is None
 
 
 def test_the_mean_of_each_side_is_taken_off():
-    objective = Objective(read_settings())
+    objective = AdaptationLoss(read_settings())
     far = objective(X + 100, Y - 50)["cmsa"]
     assert torch.allclose(far, CMSALoss()(X - X.mean(0), Y - Y.mean(0)), atol=1e-3)
 
@@ -34,7 +34,7 @@ def test_bought_together_is_weighted():
     weights = torch.ones(5, 5)
     keys = {"interactions": "x.inter"}
     one, two = (
-        Objective(read_settings((), {**keys, "bought_together_weight": w}))(X, Y, weights)["bought_together"]
+        AdaptationLoss(read_settings((), {**keys, "bought_together_weight": w}))(X, Y, weights)["bought_together"]
         for w in (1.0, 2.0)
     )
     assert one > 0 and torch.allclose(2 * one, two)

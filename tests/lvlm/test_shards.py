@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from recbole_sda.errors import InputError
-from recbole_sda.lvlm.items import read_catalogue
 from recbole_sda.lvlm.extraction_plan import make_plan
+from recbole_sda.lvlm.items import read_catalogue
 from recbole_sda.lvlm.settings import read_settings
 from recbole_sda.lvlm.shards import Shards, differences
 

@@ -5,8 +5,8 @@ import os
 import pytest
 import torch
 
-from recbole_sda.machine.devices import choose_device
 from recbole_sda.errors import InputError
+from recbole_sda.machine.devices import choose_device
 from recbole_sda.machine.ray_session import on_this_worker
 
 

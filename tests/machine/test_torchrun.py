@@ -14,12 +14,12 @@ STEP = """
 import copy, json, sys
 import torch
 from torch import distributed
-from recbole_sda.engine import experiment as quick_start
+from recbole_sda.engine import experiment
 from recbole_sda.config.run_config import RunConfig
 
 keys, out = json.loads(sys.argv[1]), sys.argv[2]
 config = RunConfig("SASRec_SDA", "tiny", (), keys)
-run = quick_start.build(config, __import__("pathlib").Path(out) / "run")
+run = experiment.build(config, __import__("pathlib").Path(out) / "run")
 model, trainer = run.model, run.trainer
 batches = list(run.data.train)
 model.eval()

@@ -1,6 +1,6 @@
 import numpy as np
 
-from recbole_sda.metrics.groups import below, fifths, item_groups, spread, user_groups
+from recbole_sda.metrics.groups import below_limit, coverage_and_gini, item_groups, quintiles, user_groups
 from recbole_sda.metrics.ranks import Cases
 
 POPULARITY = np.array([0, 0, 2, 5, 9])  # items 1 to 4; 0 is padding
@@ -12,7 +12,7 @@ def test_items_by_hand():
     assert found["cold"] == {"cases": 1, "hit@10": 1.0, "ndcg@10": 1.0, "mrr@10": 1.0}
     assert found["tail"]["cases"] == 2 and found["tail"]["hit@10"] == 0.5
     assert found["head"]["cases"] == 2 and found["head"]["mrr@10"] == 0.75
-    assert sum(found[f"fifth {k}"]["cases"] for k in range(1, 6)) == 4
+    assert sum(found[f"quintile {k}"]["cases"] for k in range(1, 6)) == 4
 
 
 def test_users_by_hand():
@@ -24,19 +24,23 @@ def test_users_by_hand():
 
 def test_limits_are_numbers_or_shares():
     counts = np.array([1, 1, 2, 3, 9])
-    assert below(counts, 2).tolist() == [True, True, False, False, False]
-    assert below(counts, 0.4).tolist() == [True, True, False, False, False]
-    assert below(counts, 0.2).sum() == 0  # both ones or none
-    assert below(np.empty(0), 0.5).tolist() == []
+    assert below_limit(counts, 2).tolist() == [True, True, False, False, False]
+    assert below_limit(counts, 0.4).tolist() == [True, True, False, False, False]
+    assert below_limit(counts, 0.2).sum() == 0  # both ones or none
+    assert below_limit(np.empty(0), 0.5).tolist() == []
 
 
 def test_fifths_are_of_like_size_and_equal_counts_together():
-    assert np.bincount(fifths(np.arange(50))).tolist() == [10] * 5
-    assert len(set(fifths(np.array([3, 3, 3, 3])))) == 1
+    assert np.bincount(quintiles(np.arange(50))).tolist() == [10] * 5
+    assert len(set(quintiles(np.array([3, 3, 3, 3])))) == 1
 
 
 def test_spread_by_hand():
-    assert spread(np.array([0, 5, 5, 5, 5]), POPULARITY) == {"coverage": 1.0, "gini": 0.0, "average_popularity": 4.0}
-    one = spread(np.array([0, 0, 0, 0, 8]), POPULARITY)
+    assert coverage_and_gini(np.array([0, 5, 5, 5, 5]), POPULARITY) == {
+        "coverage": 1.0,
+        "gini": 0.0,
+        "average_popularity": 4.0,
+    }
+    one = coverage_and_gini(np.array([0, 0, 0, 0, 8]), POPULARITY)
     assert one == {"coverage": 0.25, "gini": 0.75, "average_popularity": 9.0}
-    assert spread(np.zeros(5), POPULARITY)["coverage"] == 0.0
+    assert coverage_and_gini(np.zeros(5), POPULARITY)["coverage"] == 0.0

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import torch
 
-from recbole_sda.metrics.ranks import Cases, apart, means, per_case, per_row, ranks_of
+from recbole_sda.metrics.ranks import Cases, break_ties, means, per_case, per_row, ranks_of
 
 SCORES = torch.tensor([[0.9, 0.1, 0.5, -torch.inf], [0.2, 0.2, 0.7, 0.1]])
 
@@ -17,8 +17,8 @@ def test_ranks_by_hand_with_ties_against():
 
 def test_right_items_of_one_score_have_a_place_each():
     row, rank = torch.tensor([0, 1, 0, 1, 1, 0]), torch.tensor([4, 3, 4, 3, 1, 2])
-    assert apart(row, rank).tolist() == [3, 2, 4, 3, 1, 2]
-    assert apart(row[:0], rank[:0]).tolist() == []
+    assert break_ties(row, rank).tolist() == [3, 2, 4, 3, 1, 2]
+    assert break_ties(row[:0], rank[:0]).tolist() == []
 
 
 def test_scores_that_are_no_numbers_rank_last():

@@ -5,12 +5,12 @@ import copy
 import pytest
 import torch
 
-from recbole_sda.model.registry import BASES
+from recbole_sda.model.registry import BASE_MODELS
 
 from recbole.data.interaction import Interaction  # isort: skip
 from recbole.utils import init_seed  # isort: skip
 
-MODELS = [name + "_SDA" for name in BASES]
+MODELS = [name + "_SDA" for name in BASE_MODELS]
 IDENTITY = {"item_encoder": "identity", "cmsa_weight": 0.0}
 
 
@@ -50,7 +50,7 @@ def test_identity_encoder_equals_the_base_bit_for_bit(build, name):
     base, ours = (part.model for part in pair)
     assert losses[0] != losses[1]
     assert losses[:2] == losses[2:]
-    table = BASES[name.removesuffix("_SDA")].item_table
+    table = BASE_MODELS[name.removesuffix("_SDA")].item_table
     renamed = {key.replace(f"{table}.ids.", f"{table}."): value for key, value in ours.state_dict().items()}
     for key, value in base.state_dict().items():
         assert torch.equal(value, renamed[key]), key

@@ -7,7 +7,7 @@ beside the items, so ids alone cannot learn the rule, and features shuffled amon
 import numpy as np
 import pytest
 
-from recbole_sda.engine import experiment as quick_start
+from recbole_sda.engine import experiment
 from recbole_sda.features.store import write_store
 
 N_ITEMS, N_USERS, LENGTH, STEP = 300, 120, 9, 0.7
@@ -48,7 +48,7 @@ def test_right_features_beat_ids_and_shuffled_features_do_not(planted, tmp_path,
         del keys["inner_size"]
 
     def ndcg(model, **more):
-        return quick_start.run(model, "circle", (), {**keys, **more})["test"]["ndcg@10"]
+        return experiment.run(model, "circle", (), {**keys, **more})["test"]["ndcg@10"]
 
     ids, right = ndcg(base), ndcg(f"{base}_SDA")
     shuffled = ndcg(f"{base}_SDA", shuffle_features=True)

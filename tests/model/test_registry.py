@@ -6,23 +6,23 @@ import pytest
 import recbole
 
 from recbole_sda.errors import InputError
+from recbole_sda.model.registry import BASE_MODELS, WITHOUT_SDA, model_class, recbole_model, sda_models
 from recbole_sda.model.sda import SDA
 from recbole_sda.model.sda_loss import SDALoss
-from recbole_sda.model.registry import BASES, WITHOUT_SDA, model_class, recbole_model, sda_models
 
 
 def test_a_model_is_the_mixin_in_front_of_recboles_own():
     kind = model_class("CORE_SDA")
     assert kind.__name__ == "CORE_SDA" and kind.__mro__[1:4] == (SDA, SDALoss, recbole_model("CORE"))
     names = [k.__name__ for k in model_class("SASRec_SDA").__mro__[:6]]
-    assert names == ["SASRec_SDA", "SDA", "SDALoss", "SASRec", "PackedLoss", "CatalogueLoss"]
+    assert names == ["SASRec_SDA", "SDA", "SDALoss", "SASRec", "PackedSoftmaxLoss", "SoftmaxLoss"]
     assert model_class("SASRec").__mro__[3] is recbole_model("SASRec") and model_class("CORE") is recbole_model("CORE")
 
 
 def test_every_sequential_and_general_model_of_recbole_is_listed_once():
     root = Path(recbole.__file__).parent / "model"
     files = [p.stem for kind in ("sequential", "general") for p in (root / f"{kind}_recommender").glob("[a-z]*.py")]
-    listed = [name.lower() for name in [*BASES, *WITHOUT_SDA]]
+    listed = [name.lower() for name in [*BASE_MODELS, *WITHOUT_SDA]]
     assert len(set(listed)) == len(listed)
     assert set(files) - set(listed) == set()
 

@@ -154,8 +154,8 @@ def test_a_step_of_few_items_gives_the_loss_and_gradients_of_the_whole_catalogue
         if step_items is not None:
             model.step_items = step_items
         project = model.items.encoder.project
-        model.items.encoder.project = lambda features, present: sizes.append(len(features[0])) or project(
-            features, present
+        model.items.encoder.project = lambda features, present: (
+            sizes.append(len(features[0])) or project(features, present)
         )
         loss = model.calculate_loss(built.batch)
         sum(loss).backward()
@@ -176,4 +176,4 @@ def test_the_teacher_of_cmsa_is_a_setting(build, teacher):
 def test_id_embeddings_are_shrunk_by_training_interactions(build, model):
     built = build(model, id_shrinkage=3.0)
     count = torch.from_numpy(built.data.counts.items).float()
-    torch.testing.assert_close(built.model.items.trust[: len(count), 0], count / (count + 3))
+    torch.testing.assert_close(built.model.items.id_weight[: len(count), 0], count / (count + 3))

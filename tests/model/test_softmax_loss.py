@@ -5,12 +5,12 @@ import copy
 import pytest
 import torch
 
-from recbole_sda.engine import experiment as quick_start
-from recbole_sda.errors import InputError
-from recbole_sda.model.registry import BASES, recbole_model
+from recbole_sda.engine import experiment
 from recbole_sda.engine.trainer import make_trainer
+from recbole_sda.errors import InputError
+from recbole_sda.model.registry import BASE_MODELS, recbole_model
 
-COVERED = [name for name, row in BASES.items() if row.loss != "own"]
+COVERED = [name for name, row in BASE_MODELS.items() if row.loss != "own"]
 
 
 def loss_and_gradients(model, batch):
@@ -61,8 +61,8 @@ def test_a_sampled_step_encodes_and_updates_the_rows_of_its_batch_alone(build, n
     trainer = make_trainer(built.config, model, tmp_path)
     encoded = []
     project = model.items.encoder.project
-    model.items.encoder.project = lambda features, present: encoded.append(len(features[0])) or project(
-        features, present
+    model.items.encoder.project = lambda features, present: (
+        encoded.append(len(features[0])) or project(features, present)
     )
     before = model.items.ids.weight.detach().clone()
     model.train()
@@ -75,9 +75,9 @@ def test_a_sampled_step_encodes_and_updates_the_rows_of_its_batch_alone(build, n
 
 def test_a_sampled_run_trains_and_resumes_exactly(tiny_keys, tmp_path):
     keys = {**tiny_keys, "softmax_negatives": 5, "softmax_proposal": "popularity", "epochs": 3}
-    whole = quick_start.run("SASRec_SDA", "tiny", overrides={**keys, "run_dir": str(tmp_path / "whole")})
-    quick_start.run("SASRec_SDA", "tiny", overrides={**keys, "epochs": 2, "run_dir": str(tmp_path / "parts")})
-    parts = quick_start.resume(tmp_path / "parts", {"epochs": 3})
+    whole = experiment.run("SASRec_SDA", "tiny", overrides={**keys, "run_dir": str(tmp_path / "whole")})
+    experiment.run("SASRec_SDA", "tiny", overrides={**keys, "epochs": 2, "run_dir": str(tmp_path / "parts")})
+    parts = experiment.resume(tmp_path / "parts", {"epochs": 3})
     assert parts["test"] == whole["test"] and parts["valid"] == whole["valid"]
     assert whole["protocol"]["loss"] == "CE against 5 sampled items (popularity), log-Q corrected"
 

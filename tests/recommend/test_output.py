@@ -5,8 +5,8 @@ import json
 import pandas as pd
 import pytest
 
-from recbole_sda.engine import experiment as quick_start
 from recbole_sda.cli.experiments import main
+from recbole_sda.engine import experiment
 from recbole_sda.recommend import output as write
 from recbole_sda.recommend.item_titles import Item, read_titles, thumbnail
 
@@ -65,7 +65,7 @@ def test_titles_and_pictures(tmp_path, items_file):
 def run_dir(data_path, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "run"
     keys = {"data_path": str(data_path), "epochs": 1, "train_batch_size": 64, "use_gpu": False, "topk": [5, 10]}
-    quick_start.run("BPR_SDA", "tiny", (), {**keys, "threads": 1, "run_dir": str(folder)})
+    experiment.run("BPR_SDA", "tiny", (), {**keys, "threads": 1, "run_dir": str(folder)})
     return folder
 
 

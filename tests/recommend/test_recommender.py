@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import torch
 
-from recbole_sda.engine import experiment as quick_start
+from recbole_sda.engine import experiment
 from recbole_sda.errors import InputError
 from recbole_sda.features.store import FeatureStore, write_store
 from recbole_sda.recommend.new_items import check_same_space
@@ -28,7 +28,7 @@ def trained(data_path, tmp_path_factory):
         name = (model, *sorted(more.items()))
         if name not in made:
             folder = tmp_path_factory.mktemp("runs") / "run"
-            quick_start.run(model, "tiny", (), {**keys, **more, "topk": [5, 10], "threads": 1, "run_dir": str(folder)})
+            experiment.run(model, "tiny", (), {**keys, **more, "topk": [5, 10], "threads": 1, "run_dir": str(folder)})
             made[name] = folder
         return made[name]
 

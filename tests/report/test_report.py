@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 import yaml
 
-from recbole_sda.engine import experiment as quick_start
-from recbole_sda.errors import InputError
 from recbole_sda.cli.experiments import main
+from recbole_sda.engine import experiment
+from recbole_sda.errors import InputError
 from recbole_sda.report.collect import Line, collect
+from recbole_sda.report.embedding_space import found_share, read_space
 from recbole_sda.report.figures import curves_figure, gains_figure, gates_figure, groups_figure, layer_gates_figure
 from recbole_sda.report.frames import cost_frame, groups_frame, spread_frame
 from recbole_sda.report.report import write_report
-from recbole_sda.report.embedding_space import found_share, read_space
 from recbole_sda.report.style import plt
 
 
@@ -30,7 +30,7 @@ def runs(data_path, tmp_path_factory):
     for model in ("BPR", "BPR_SDA"):
         for seed in (1, 2):
             made.append(root / f"{model}-{seed}")
-            quick_start.run(model, "tiny", (), {**keys, "threads": 1, "seed": seed, "run_dir": str(made[-1])})
+            experiment.run(model, "tiny", (), {**keys, "threads": 1, "seed": seed, "run_dir": str(made[-1])})
     return made
 
 
@@ -79,7 +79,7 @@ def test_figures_show_the_numbers(runs):
     head = np.mean([result["groups"]["test"]["items"]["head"]["ndcg@10"] for result in results])
     assert np.isclose(ours.group("items", "head", "ndcg@10"), head)
     shown = groups_figure(material.lines, "ndcg@10").axes[0].lines[1].get_ydata()
-    assert np.isclose(shown[-1], ours.group("items", "fifth 5", "ndcg@10"))
+    assert np.isclose(shown[-1], ours.group("items", "quintile 5", "ndcg@10"))
     history = [json.loads(line) for line in (runs[2] / "history.jsonl").read_text().splitlines()]
     valid = [line["ndcg@10"] for line in history if line["phase"] == "valid"]
     assert ours.curve("valid", "ndcg@10")[0] == ((1, 2, 3), tuple(valid))
@@ -121,7 +121,7 @@ def test_adaptations_and_comparisons(runs, tmp_path):
 def test_rows_are_named_by_what_differs(runs, tmp_path, data_path):
     other = tmp_path / "other"
     keys = {"data_path": str(data_path), "epochs": 3, "train_batch_size": 64, "use_gpu": False, "topk": [5, 10]}
-    quick_start.run("BPR_SDA", "tiny", (), {**keys, "threads": 1, "seed": 1, "cmsa_weight": 0.0, "run_dir": str(other)})
+    experiment.run("BPR_SDA", "tiny", (), {**keys, "threads": 1, "seed": 1, "cmsa_weight": 0.0, "run_dir": str(other)})
     lines = collect([*map(str, runs), str(other)]).lines
     assert [line.row for line in lines] == ["BPR", "BPR_SDA, cmsa_weight=0.1", "BPR_SDA, cmsa_weight=0.0"]
     with pytest.raises(InputError, match="are the same run twice: BPR, seed 1"):

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from recbole_sda.engine import experiment as quick_start
-from recbole_sda.errors import InputError
+from recbole_sda.engine import experiment
 from recbole_sda.engine.run import configure
+from recbole_sda.errors import InputError
 from recbole_sda.tune.search import Search, tune_settings
 from recbole_sda.tune.space import Domain, Space
 
@@ -114,7 +114,7 @@ def test_a_killed_search_goes_on_to_the_same_result(tmp_path, data_path):
     assert abs(results[0]["valid"]["ndcg@10"] - best["score"]) < 1e-6
     values = yaml.safe_load((tmp_path / "cut" / "best.yaml").read_text())
     assert values["model"] == "SASRec_SDA" and values["id_shrinkage"] == best["settings"]["id_shrinkage"]
-    rerun = quick_start.run(
+    rerun = experiment.run(
         "SASRec_SDA", "tiny", [tmp_path / "cut" / "best.yaml"], {"runs_path": str(tmp_path / "runs")}
     )
     assert rerun["test"] == results[0]["test"]  # the main command makes the same model of it

@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 import torch
 
-from recbole_sda.io.checkpoint import BEST, load_checkpoint
 from recbole_sda.data.datasets import load_data
+from recbole_sda.io.checkpoint import BEST, load_checkpoint
 from recbole_sda.tune.trial import Trial, outcome, train_trial, trial_folder
 
 

@@ -16,10 +16,10 @@ from typing import List, Tuple
 
 import numpy as np
 
-from recbole_sda.io.yaml import write_text
 from recbole_sda.config.dataset_files import SAMPLE_SUFFIX
 from recbole_sda.data.miniature.render import COLOURS, SILHOUETTES, render
 from recbole_sda.data.miniature.words import BRANDS, PRODUCTS, PURPOSES
+from recbole_sda.io.atomic_write import write_lines
 
 N_ITEMS, N_USERS = 1500, 1000
 MIN_LENGTH, MEAN_LENGTH = 5, 8
@@ -124,7 +124,7 @@ def generate(name: str, data_path) -> Tuple[Path, Path]:
     lines = ["user_id:token\titem_id:token\ttimestamp:float\n"]
     for user, sequence in enumerate(sequences):
         lines += (f"U{user:05d}\t{products[i].item_id}\t{t}\n" for t, i in enumerate(sequence))
-    write_text(folder / f"{dataset}.inter", lines)  # last: its presence says the set is whole
+    write_lines(folder / f"{dataset}.inter", lines)  # last: its presence says the set is whole
     return folder, items_file
 
 

@@ -7,13 +7,13 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor, nn
 
-from recbole_sda.recbole_patches import compat
 from recbole_sda.errors import InputError
 from recbole_sda.graphs.knn import cached_neighbours, item_graph
 from recbole_sda.graphs.user_item import Edges
 from recbole_sda.layers.modality_features import ModalityFeatures
 from recbole_sda.model.item_features import load_item_features
 from recbole_sda.model.settings import FeatureSettings
+from recbole_sda.recbole_patches import compat
 from recbole_sda.validation import checked_number
 
 compat.apply()
@@ -89,7 +89,7 @@ class MultimodalRecommender(GeneralRecommender):
         """Return a matrix over nodes (n_nodes, dim) as that of the users and that of the items."""
         return nodes[: self.n_users], nodes[self.n_users :]
 
-    def triple(self, interaction) -> Tuple[Tensor, Tensor, Tensor]:
+    def bpr_triple(self, interaction) -> Tuple[Tensor, Tensor, Tensor]:
         """Return the users, positive and negative items of a batch."""
         return interaction[self.USER_ID], interaction[self.ITEM_ID], interaction[self.NEG_ITEM_ID]
 
@@ -135,7 +135,7 @@ def score(user: Tensor, item: Tensor) -> Tensor:
     return (user * item).sum(dim=1)
 
 
-def squared(*rows: Tensor) -> Tensor:
+def l2_penalty(*rows: Tensor) -> Tensor:
     """Return half the sum of squares of the rows over their number: L2 regularisation per sample of a batch."""
     return sum(part.square().sum() for part in rows) / (2 * len(rows[0]))
 

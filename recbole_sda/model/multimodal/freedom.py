@@ -53,7 +53,7 @@ class FREEDOM(MultimodalRecommender):
     def before_epoch(self):
         """Draw the edges of the epoch."""
         if self.dropout:
-            chosen = self.edges.kept(draw_edges(self.keep, 1 - self.dropout).cpu().numpy())
+            chosen = self.edges.subset(draw_edges(self.keep, 1 - self.dropout).cpu().numpy())
             self.pruned = symmetric_graph(chosen).to(self.device)
 
     def propagate(self, graph):
@@ -68,7 +68,7 @@ class FREEDOM(MultimodalRecommender):
         return self.propagate(self.graph)
 
     def calculate_loss(self, interaction):
-        users, positive, negative = self.triple(interaction)
+        users, positive, negative = self.bpr_triple(interaction)
         user, item = self.propagate(self.pruned)
         user = user[users]
         loss = self.bpr(score(user, item[positive]), score(user, item[negative]))

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recbole_sda.graphs.user_item import light_gcn, symmetric_graph, users_from_items
-from recbole_sda.layers.normalize import unit_rows
+from recbole_sda.layers.normalize import normalize_rows
 from recbole_sda.losses.contrast import contrast
 from recbole_sda.model.multimodal.base import MultimodalRecommender, score
 
@@ -68,7 +68,7 @@ class LGMRec(MultimodalRecommender):
             nodes = torch.cat([from_items[m] * self.per_user[:, m : m + 1], mapped[m]])
             for _ in range(self.n_mm_layers):
                 nodes = self.graph(nodes)
-            local = local + unit_rows(nodes)
+            local = local + normalize_rows(nodes)
             item_members, user_members = self._members(logits[m]) * present[m], self._members(from_items[n + m])
             items = items_of_behaviour
             for _ in range(self.n_hyper_layers):
@@ -77,7 +77,7 @@ class LGMRec(MultimodalRecommender):
             of_users.append(users)
             of_items.append(items)
         together = torch.cat([sum(of_users), sum(of_items)])
-        return local + self.alpha * unit_rows(together), of_users, of_items
+        return local + self.alpha * normalize_rows(together), of_users, of_items
 
     def embeddings(self):
         return self.parts(self.propagate()[0])
@@ -94,7 +94,7 @@ class LGMRec(MultimodalRecommender):
         return total / max(len(pairs), 1)
 
     def calculate_loss(self, interaction):
-        users, positive, negative = self.triple(interaction)
+        users, positive, negative = self.bpr_triple(interaction)
         nodes, of_users, of_items = self.propagate()
         all_users, all_items = self.parts(nodes)
         rows = all_users[users], all_items[positive], all_items[negative]

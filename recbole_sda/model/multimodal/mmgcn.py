@@ -5,7 +5,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from recbole_sda.graphs.user_item import mean_graph
-from recbole_sda.layers.normalize import unit_rows
+from recbole_sda.layers.normalize import normalize_rows
 from recbole_sda.model.multimodal.base import MultimodalRecommender, score
 
 
@@ -59,14 +59,14 @@ class MMGCN(MultimodalRecommender):
         ids, total = self.nodes(), 0
         starts = zip(self.item_features(), self.narrow, self.item_features.present)
         for (x, narrow, present), preference, layers in zip(starts, self.preferences, self.layers):
-            x = unit_rows(torch.cat([preference.weight, narrow(x) * present.unsqueeze(1)]))
+            x = normalize_rows(torch.cat([preference.weight, narrow(x) * present.unsqueeze(1)]))
             for layer in layers:
                 x = layer(self.graph, x, ids)
             total = total + x
         return self.parts(total)
 
     def calculate_loss(self, interaction):
-        users, positive, negative = self.triple(interaction)
+        users, positive, negative = self.bpr_triple(interaction)
         user, item = self.embeddings()
         loss = self.bpr(score(user[users], item[positive]), score(user[users], item[negative]))
         rows = torch.cat([self.user_embedding(users), self.item_embedding(positive), self.item_embedding(negative)])

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from recbole_sda.graphs.user_item import light_gcn, symmetric_graph
-from recbole_sda.layers.normalize import unit_rows
+from recbole_sda.layers.normalize import normalize_rows
 from recbole_sda.losses.contrast import contrast
 from recbole_sda.model.multimodal.base import MultimodalRecommender
 
@@ -49,7 +49,7 @@ class SLMRec(MultimodalRecommender):
     def channels(self) -> List[Tensor]:
         """Return the channels after propagation, ids first, each (n_nodes, dim)."""
         present = self.item_features.present.unsqueeze(-1)
-        items = [linear(unit_rows(x)) * has for linear, x, has in zip(self.maps, self.item_features(), present)]
+        items = [linear(normalize_rows(x)) * has for linear, x, has in zip(self.maps, self.item_features(), present)]
         users = self.user_embedding.weight
         starts = [torch.cat([users, of_items]) for of_items in (self.item_embedding.weight, *items)]
         return [light_gcn(self.graph, start, self.n_layers) for start in starts]

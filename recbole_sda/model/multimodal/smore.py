@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from recbole_sda.graphs.knn import strongest
+from recbole_sda.graphs.knn import elementwise_max
 from recbole_sda.graphs.sparse import SparseMatrix
 from recbole_sda.model.multimodal.view_recommender import ViewRecommender, gate
 
@@ -12,7 +12,7 @@ class SMORE(ViewRecommender):
     """Spectrum modality fusion, graphs of each modality and of all, and modality-aware preferences (the paper's sections):
 
         F_m = FFT(W1 x_m + b1)      x_m' = IFFT(F_m * c_m)      x_f = IFFT(c_f * prod_m F_m)       c learned, complex
-        e_m = id * sigmoid(W2 x_m' + b2) over the graph of m, e_f likewise over the strongest of all graphs, then to users
+        e_m = id * sigmoid(W2 x_m' + b2) over the graph of m, e_f likewise over the elementwise_max of all graphs, then to users
         side = mean( p_m * softmax(Q_m(e_f)) * e_m for each m, p_f * e_f )      p = dropout(sigmoid(W4 behaviour + b4))
 
     with the FFT and the softmax along a vector's values. An item that lacks a modality has no view of it: the product and
@@ -26,7 +26,7 @@ class SMORE(ViewRecommender):
         super().__init__(config, dataset)
         dim, names = self.embedding_size, self.modality_names
         graphs = self.item_graphs(weighted=True)
-        self.graphs = nn.ModuleList(SparseMatrix(graph) for graph in [*graphs, strongest(graphs)])
+        self.graphs = nn.ModuleList(SparseMatrix(graph) for graph in [*graphs, elementwise_max(graphs)])
         self.filters = nn.Parameter(torch.randn(len(names) + 1, dim // 2 + 1, 2))
         self.gates.append(gate(dim))
         self.preferences.append(gate(dim))

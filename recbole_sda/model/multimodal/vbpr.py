@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from recbole_sda.model.multimodal.base import MultimodalRecommender, score, squared
+from recbole_sda.model.multimodal.base import MultimodalRecommender, l2_penalty, score
 
 
 class VBPR(MultimodalRecommender):
@@ -45,7 +45,7 @@ class VBPR(MultimodalRecommender):
         return torch.cat([users, users.new_ones(self.n_users, 1)], dim=1), torch.cat(items, dim=1)
 
     def calculate_loss(self, interaction):
-        users, positive, negative = self.triple(interaction)
+        users, positive, negative = self.bpr_triple(interaction)
         ids = torch.cat([positive, negative])
         user = self.user_embedding(users)
         near, far = self.item_embedding(ids).chunk(2)
@@ -55,4 +55,4 @@ class VBPR(MultimodalRecommender):
         mapped, bias = self._mapped(differences)
         margin = score(user, torch.cat([near - far, mapped], dim=1)) + (near_bias - far_bias + bias).squeeze(1)
         rows = user, near, far, near_bias, far_bias
-        return self.bpr(margin, torch.zeros_like(margin)) + self.reg_weight * squared(*rows)
+        return self.bpr(margin, torch.zeros_like(margin)) + self.reg_weight * l2_penalty(*rows)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from recbole_sda.graphs.user_item import light_gcn, symmetric_graph, users_from_items
 from recbole_sda.losses.contrast import contrast
-from recbole_sda.model.multimodal.base import MultimodalRecommender, score, squared
+from recbole_sda.model.multimodal.base import MultimodalRecommender, l2_penalty, score
 
 
 def gate(dim: int) -> nn.Sequential:
@@ -77,12 +77,12 @@ class ViewRecommender(MultimodalRecommender):
         return self.parts(sum(self.both()))
 
     def calculate_loss(self, interaction):
-        users, positive, negative = self.triple(interaction)
+        users, positive, negative = self.bpr_triple(interaction)
         asked = torch.cat([users, positive + self.n_users, negative + self.n_users])
         nodes, place = asked.unique(return_inverse=True)
         behaviour, side = self.both(nodes)
         user, near, far = ((behaviour + side)[rows] for rows in place.chunk(3))
-        loss = self.bpr(score(user, near), score(user, far)) + self.reg_weight * squared(user, near, far)
+        loss = self.bpr(score(user, near), score(user, far)) + self.reg_weight * l2_penalty(user, near, far)
         if self.cl_weight:
             for rows in place.chunk(3)[:2]:
                 loss = loss + self.cl_weight * contrast(side[rows], behaviour[rows], self.temperature)

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from dataset_prep.__main__ import main
-from recbole_sda.engine import experiment as quick_start
 from recbole_sda.config.run_config import RunConfig
+from recbole_sda.engine import experiment
 from recbole_sda.features.store import write_store
 
 K = 5
@@ -41,8 +41,8 @@ def test_metrics_are_those_of_the_published_protocol(folder, tmp_path, masked):
         "topk": [K],
         "mask_validation": masked,
     }
-    found = quick_start.run("FREEDOM", "Baby", (), {**keys, "valid_metric": f"Recall@{K}", "knn_k": 3})
-    run = quick_start.load(tmp_path / "run")
+    found = experiment.run("FREEDOM", "Baby", (), {**keys, "valid_metric": f"Recall@{K}", "knn_k": 3})
+    run = experiment.load(tmp_path / "run")
     dataset, model = run.data.dataset, run.model.eval()
     with torch.no_grad():
         user, item = model.embeddings()
@@ -65,7 +65,7 @@ def test_metrics_are_those_of_the_published_protocol(folder, tmp_path, masked):
         "valid": "full sort",
         "test": "full sort" + " with the validation items" * (not masked),
     }
-    other = quick_start.evaluate(tmp_path / "run", {"mask_validation": not masked})
+    other = experiment.evaluate(tmp_path / "run", {"mask_validation": not masked})
     recall = {masked: found["test"][f"recall@{K}"], not masked: other["test"][f"recall@{K}"]}
     assert other["valid"] == found["valid"] and recall[True] >= recall[False]
 
