@@ -20,11 +20,15 @@ run: .venv/installed
 test: .venv/installed
 	$(BIN)/python -m pytest
 
-lint: .venv/installed
+.venv/linted: .venv/installed
 	$(BIN)/python -m pip install --quiet -e ".[dev]"
-	$(BIN)/python -m flake8 recbole_sda dataset_prep tests benchmarks run_recbole_sda.py
-	$(BIN)/python -m isort --check-only recbole_sda dataset_prep tests benchmarks run_recbole_sda.py
-	$(BIN)/python -m codespell_lib recbole_sda dataset_prep tests docs README.md CHANGELOG.md
+	touch $@
+
+lint: .venv/linted
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/codespell recbole_sda dataset_prep tests docs README.md CHANGELOG.md
 
 clean:
 	rm -rf .venv build dist *.egg-info

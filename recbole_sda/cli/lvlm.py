@@ -121,9 +121,9 @@ def _export(own: Dict[str, Any], files: List[str], keys: Dict[str, Any]) -> None
 
 def _gradients(own: Dict[str, Any], files: List[str], keys: Dict[str, Any]) -> None:
     from recbole_sda.lvlm.gradients import measure, write
-    from recbole_sda.validation import checked_number
+    from recbole_sda.validation import AT_LEAST_ONE
 
-    points = checked_number("points", own["points"], 1, True, None, whole=True)
+    points = AT_LEAST_ONE.check("points", own["points"], whole=True)
     path = write(measure(_settings(files, keys), points), own["out"])
     print(path)
     try:

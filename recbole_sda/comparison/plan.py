@@ -13,8 +13,9 @@ from recbole_sda.data.datasets import inputs_of
 from recbole_sda.engine.run import configure
 from recbole_sda.engine.run_folder import CONFIG, METRICS, config_text, read_metrics
 from recbole_sda.errors import InputError, nearest
-from recbole_sda.io.yaml import properties_dir, read_yaml
+from recbole_sda.io.yaml import read_yaml
 from recbole_sda.metrics.significance import CORRECTIONS
+from recbole_sda.validation import file_or_properties_file
 
 FOLDER = "experiments"
 KEYS = ("title", "about", "datasets", "seeds", "keys", "dataset_keys", "models", "metrics", "correction")
@@ -170,13 +171,7 @@ def slug(name: str) -> str:
 
 def find_plan(name: str) -> Path:
     """Return the file of a plan: a path, or the name of a file in properties/experiments/."""
-    if Path(name).is_file():
-        return Path(name)
-    folder = properties_dir() / FOLDER
-    known = sorted(path.stem for path in folder.glob("*.yaml"))
-    if name not in known:
-        raise InputError(f"{name!r} is neither a file nor one of {', '.join(known)}.{nearest(name, known)}")
-    return folder / f"{name}.yaml"
+    return file_or_properties_file("plan", name, FOLDER)
 
 
 def read_plan(path, out, changes: Optional[Dict[str, Any]] = None) -> Plan:

@@ -6,23 +6,25 @@ from typing import Any, Dict
 from recbole.utils import ModelType
 
 from recbole_sda.errors import InputError, nearest
-from recbole_sda.validation import checked_number
+from recbole_sda.validation import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE
 
-# Numbers of every run: key -> (lowest, the lowest itself is allowed, whole); empty values are RecBole's or torch's to choose.
+# Numbers of every run. An empty value leaves the choice to RecBole or torch.
+WHOLE_NUMBERS = {
+    "epochs": AT_LEAST_ONE,
+    "train_batch_size": AT_LEAST_ONE,
+    "eval_batch_size": AT_LEAST_ONE,
+    "eval_step": NOT_NEGATIVE,
+    "stopping_step": NOT_NEGATIVE,
+    "seed": NOT_NEGATIVE,
+    "threads": AT_LEAST_ONE,
+    "metric_decimal_place": AT_LEAST_ONE,
+    "MAX_ITEM_LIST_LENGTH": AT_LEAST_ONE,
+}
 NUMBERS = {
-    "epochs": (1, True, True),
-    "train_batch_size": (1, True, True),
-    "eval_batch_size": (1, True, True),
-    "eval_step": (0, True, True),
-    "stopping_step": (0, True, True),
-    "seed": (0, True, True),
-    "threads": (1, True, True),
-    "metric_decimal_place": (1, True, True),
-    "MAX_ITEM_LIST_LENGTH": (1, True, True),
-    "learning_rate": (0, False, False),
-    "weight_decay": (0, True, False),
-    "tail_items": (0, False, False),
-    "short_users": (0, False, False),
+    "learning_rate": POSITIVE,
+    "weight_decay": NOT_NEGATIVE,
+    "tail_items": POSITIVE,
+    "short_users": POSITIVE,
 }
 EVALUATION_KEYS = {"split", "group_by", "order", "mode"}
 LEAVE_OUT = ("valid_and_test", "valid_only", "test_only")
@@ -32,10 +34,11 @@ WITHOUT_CUTOFF = {"auc", "gauc", "logloss", "mae", "rmse"}
 
 
 def check_numbers(values: Dict[str, Any]) -> None:
-    """Refuse a value of :data:`NUMBERS` that is out of its range."""
-    for key, (low, allowed, whole) in NUMBERS.items():
-        if values.get(key) is not None:
-            checked_number(key, values[key], low, allowed, None, whole)
+    """Refuse a value of :data:`WHOLE_NUMBERS` or :data:`NUMBERS` that is out of its range."""
+    for allowed, whole in ((WHOLE_NUMBERS, True), (NUMBERS, False)):
+        for key, interval in allowed.items():
+            if values.get(key) is not None:
+                interval.check(key, values[key], whole)
 
 
 def check_types(values: Dict[str, Any], defaults: Dict[str, Any]) -> None:
@@ -101,7 +104,7 @@ def check_metrics(values: Dict[str, Any]) -> None:
     metrics = [metrics] if isinstance(metrics, str) else list(metrics)
     topk = topk if isinstance(topk, list) else [topk]
     for k in topk:
-        checked_number("topk", k, 1, True, None, whole=True)
+        AT_LEAST_ONE.check("topk", k, whole=True)
     names = [f"{metric}@{k}" for metric in metrics if metric.lower() not in WITHOUT_CUTOFF for k in topk]
     names += [metric for metric in metrics if metric.lower() in WITHOUT_CUTOFF]
     if str(values["valid_metric"]).lower() not in [name.lower() for name in names]:

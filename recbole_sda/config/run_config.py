@@ -41,6 +41,7 @@ from recbole_sda.model.registry import (
     reads_features,
 )
 from recbole_sda.recbole_patches import compat
+from recbole_sda.validation import properties_file
 
 compat.apply()
 
@@ -205,10 +206,7 @@ class RunConfig(Config):
         values.update(published.get(dataset, {}))
 
     def _preset(self, name: str) -> Dict[str, Any]:
-        known = sorted(path.stem for path in (properties_dir() / "preset").glob("*.yaml"))
-        if name not in known:
-            raise InputError(f"preset={name!r}: there is {', '.join(known)}.{nearest(name, known)}")
-        return {**read_yaml(properties_dir() / f"preset/{name}.yaml"), "preset": name}
+        return {**read_yaml(properties_file("preset", name, "preset")), "preset": name}
 
     def _get_final_config_dict(self):
         values = super()._get_final_config_dict()

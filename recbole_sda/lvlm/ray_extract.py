@@ -16,7 +16,7 @@ from recbole_sda.lvlm.extraction import Extractor
 from recbole_sda.lvlm.extraction_plan import Plan, Shard
 from recbole_sda.lvlm.settings import LVLMSettings
 from recbole_sda.lvlm.shards import Shards
-from recbole_sda.validation import checked_number
+from recbole_sda.validation import AT_LEAST_ONE, NOT_NEGATIVE
 
 
 @ray.remote
@@ -52,9 +52,9 @@ def ray_shard_encoder(
         gpus_per_actor: share of a GPU that each asks for; None: one where Ray knows of any.
         address: of a cluster (``auto`` for the one that this machine belongs to); None starts Ray here.
     """
-    actors = checked_number("actors", actors, 1, True, None, whole=True)
+    actors = AT_LEAST_ONE.check("actors", actors, whole=True)
     if gpus_per_actor is not None:
-        checked_number("gpus_per_actor", gpus_per_actor, 0, True, None)
+        NOT_NEGATIVE.check("gpus_per_actor", gpus_per_actor)
     paths = {name: getattr(settings, name) for name in ("backbone", "items", "adapter")}
     there = {name: str(Path(path).resolve()) for name, path in paths.items() if path and Path(path).exists()}
     settings = replace(settings, **there)  # an actor starts in another folder

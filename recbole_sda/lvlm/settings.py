@@ -1,11 +1,20 @@
 """The keys of the LVLM stage, checked: properties/lvlm.yaml, a preset, configuration files, the command line."""
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any, Dict, Optional, Sequence
 
 from recbole_sda.errors import InputError, nearest
 from recbole_sda.io.yaml import properties_dir, read_yaml
 from recbole_sda.losses.cmsa import MIN_TEMPERATURE
+from recbole_sda.validation import (
+    AT_LEAST_ONE,
+    NOT_NEGATIVE,
+    POSITIVE,
+    SHARE,
+    Range,
+    check_settings,
+    properties_file,
+)
 
 CHOICES = {
     "dtype": ("float32", "bfloat16", "float16"),
@@ -16,33 +25,32 @@ CHOICES = {
     "schedule": ("cosine", "linear", "constant"),
     "store_dtype": ("float16", "float32"),
 }
-# key: (lowest, lowest is allowed, highest, highest is allowed)
 RANGES = {
-    "threads": (1, True, None, True),
-    "min_pixels": (1, True, None, True),
-    "max_pixels": (1, True, None, True),
-    "max_tokens": (8, True, None, True),
-    "workers": (0, True, None, True),
-    "truncate_dim": (1, True, None, True),
-    "rank": (1, True, None, True),
-    "experts": (1, True, None, True),
-    "alpha": (0, False, None, True),
-    "dropout": (0, True, 1, False),
-    "temperature": (MIN_TEMPERATURE, True, None, True),
-    "teacher_scale": (0, False, None, True),
-    "loss_dim": (1, True, None, True),
-    "bought_together_weight": (0, True, None, True),
-    "batch_size": (2, True, None, True),
-    "steps": (1, True, None, True),
-    "learning_rate": (0, False, None, True),
-    "warmup_share": (0, True, 1, False),
-    "weight_decay": (0, True, None, True),
-    "clip_norm": (0, False, None, True),
-    "held_out": (0, False, 0.5, True),
-    "eval_every": (1, True, None, True),
-    "patience": (1, True, None, True),
-    "token_budget": (1, True, None, True),
-    "shard_items": (1, True, None, True),
+    "threads": AT_LEAST_ONE,
+    "min_pixels": AT_LEAST_ONE,
+    "max_pixels": AT_LEAST_ONE,
+    "max_tokens": Range(8),
+    "workers": NOT_NEGATIVE,
+    "truncate_dim": AT_LEAST_ONE,
+    "rank": AT_LEAST_ONE,
+    "experts": AT_LEAST_ONE,
+    "alpha": POSITIVE,
+    "dropout": SHARE,
+    "temperature": Range(MIN_TEMPERATURE),
+    "teacher_scale": POSITIVE,
+    "loss_dim": AT_LEAST_ONE,
+    "bought_together_weight": NOT_NEGATIVE,
+    "batch_size": Range(2),
+    "steps": AT_LEAST_ONE,
+    "learning_rate": POSITIVE,
+    "warmup_share": SHARE,
+    "weight_decay": NOT_NEGATIVE,
+    "clip_norm": POSITIVE,
+    "held_out": Range(0, 0.5, closed_low=False, closed_high=True),
+    "eval_every": AT_LEAST_ONE,
+    "patience": AT_LEAST_ONE,
+    "token_budget": AT_LEAST_ONE,
+    "shard_items": AT_LEAST_ONE,
 }
 
 
@@ -59,7 +67,7 @@ class LVLMSettings:
     items: Optional[str]
     text_prompt: str
     image_prompt: str
-    field_words: dict
+    field_words: Dict[str, int]
     min_pixels: int
     max_pixels: int
     max_tokens: int
@@ -125,23 +133,16 @@ def read_settings(
     for _, layer in layers:
         preset = layer.pop("preset", preset)
     if preset is not None:
-        layers.insert(0, (f"preset {preset}", _preset(str(preset))))
+        layers.insert(0, (f"preset {preset}", read_yaml(properties_file("preset", str(preset), "lvlm"))))
     layers.insert(0, ("earlier stage", base or {}))
     for source, layer in layers:
         for key in layer:
             if key not in known:
                 raise InputError(f"{source}: {key!r} is not a key of the LVLM stage.{nearest(key, known)}")
         values.update(layer)
-    settings = LVLMSettings(**{f.name: _checked(f.name, str(f.type), values[f.name]) for f in fields(LVLMSettings)})
+    settings = check_settings(LVLMSettings, values, RANGES, CHOICES)
     _check_together(settings)
     return settings
-
-
-def _preset(name: str) -> Dict[str, Any]:
-    known = sorted(path.stem for path in (properties_dir() / "lvlm").glob("*.yaml"))
-    if name not in known:
-        raise InputError(f"preset={name!r}: there is {', '.join(known)}.{nearest(name, known)}")
-    return read_yaml(properties_dir() / f"lvlm/{name}.yaml")
 
 
 def _check_together(settings: LVLMSettings) -> None:
@@ -151,39 +152,3 @@ def _check_together(settings: LVLMSettings) -> None:
         raise InputError(f"rank={settings.rank} must be a multiple of experts={settings.experts}")
     if settings.bought_together_weight > 0 and not settings.interactions:
         raise InputError("bought_together_weight above 0 needs interactions, a RecBole .inter file")
-
-
-def _checked(key: str, kind: str, value: Any) -> Any:
-    if value is None:
-        if "Optional" in kind:
-            return None
-        raise InputError(f"{key} is empty: a value is needed")
-    if key in CHOICES and value not in CHOICES[key]:
-        raise InputError(f"{key}={value!r}: allowed are {', '.join(CHOICES[key])}.{nearest(str(value), CHOICES[key])}")
-    if "bool" in kind and not isinstance(value, bool):
-        raise InputError(f"{key}={value!r}: expected true or false")
-    if "dict" in kind and not (isinstance(value, dict) and all(isinstance(n, int) and n > 0 for n in value.values())):
-        raise InputError(f"{key}={value!r}: expected field: words, as in {{description: 100}}")
-    if "str" in kind and isinstance(value, (dict, list)):
-        raise InputError(f"{key}={value!r}: expected a text; in a YAML file, put it in quotes")
-    if "str" in kind and not isinstance(value, str):
-        return str(value)
-    if "int" in kind or "float" in kind:
-        return _number(key, value, whole="int" in kind)
-    return value
-
-
-def _number(key: str, value: Any, whole: bool) -> Any:
-    low, with_low, high, with_high = RANGES.get(key, (None, True, None, True))
-    good = isinstance(value, (int, float)) and not isinstance(value, bool) and value == value
-    good = good and (not whole or float(value).is_integer())
-    if good and low is not None:
-        good = value > low or (with_low and value == low)
-    if good and high is not None:
-        good = value < high or (with_high and value == high)
-    if not good:
-        what = "a whole number" if whole else "a number"
-        lower = "" if low is None else f" {'at least' if with_low else 'above'} {low}"
-        upper = "" if high is None else f" and {'at most' if with_high else 'below'} {high}"
-        raise InputError(f"{key}={value!r}: expected {what}{lower}{upper}")
-    return int(value) if whole else float(value)

@@ -1,13 +1,13 @@
 """The SDA keys of a configuration, checked: the only place where models read them."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Optional, Tuple
 
-from recbole_sda.errors import InputError, nearest
+from recbole_sda.errors import InputError
 from recbole_sda.features.transforms import parse_steps
 from recbole_sda.layers.fusion import FUSIONS
 from recbole_sda.losses.cmsa import MIN_TEMPERATURE
-from recbole_sda.validation import checked_number
+from recbole_sda.validation import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, SHARE, Range, check_settings
 
 CHOICES = {
     "item_encoder": ("moda", "linear", "identity"),
@@ -15,27 +15,26 @@ CHOICES = {
     "fusion": tuple(FUSIONS),
     "cmsa_teacher": ("embeddings", "features", "identity"),
 }
-# key: (lowest, lowest is allowed, below this)
 RANGES = {
-    "id_shrinkage": (0, True, None),
-    "id_dropout": (0, True, 1),
-    "feature_dropout": (0, True, 1),
-    "modality_dropout": (0, True, 1),
-    "encoder_scale": (0, False, None),
-    "encoder_lr_factor": (0, False, None),
-    "encoder_hidden_size": (1, True, None),
-    "adapted_size": (1, True, None),
-    "moda_rank": (0, True, None),
-    "moda_experts": (1, True, None),
-    "moda_alpha": (0, False, None),
-    "moda_dropout": (0, True, 1),
-    "cmsa_weight": (0, True, None),
-    "cmsa_temperature": (MIN_TEMPERATURE, True, None),
-    "cmsa_teacher_scale": (0, False, None),
-    "cmsa_max_items": (2, True, None),
-    "alignment_weight": (0, True, None),
-    "alignment_temperature": (MIN_TEMPERATURE, True, None),
-    "alignment_max_items": (2, True, None),
+    "id_shrinkage": NOT_NEGATIVE,
+    "id_dropout": SHARE,
+    "feature_dropout": SHARE,
+    "modality_dropout": SHARE,
+    "encoder_scale": POSITIVE,
+    "encoder_lr_factor": POSITIVE,
+    "encoder_hidden_size": AT_LEAST_ONE,
+    "adapted_size": AT_LEAST_ONE,
+    "moda_rank": NOT_NEGATIVE,
+    "moda_experts": AT_LEAST_ONE,
+    "moda_alpha": POSITIVE,
+    "moda_dropout": SHARE,
+    "cmsa_weight": NOT_NEGATIVE,
+    "cmsa_temperature": Range(MIN_TEMPERATURE),
+    "cmsa_teacher_scale": POSITIVE,
+    "cmsa_max_items": Range(2),
+    "alignment_weight": NOT_NEGATIVE,
+    "alignment_temperature": Range(MIN_TEMPERATURE),
+    "alignment_max_items": Range(2),
 }
 
 
@@ -49,13 +48,13 @@ class FeatureSettings:
     shuffle_features: bool
 
     @classmethod
-    def from_config(cls, config) -> "FeatureSettings":
+    def from_config(cls, config: Any) -> "FeatureSettings":
         """Read the keys of a RecBole configuration.
 
         Raises:
             InputError: a value has the wrong type or is out of range.
         """
-        settings = cls(**{f.name: _checked(f.name, f.type, config[f.name]) for f in fields(cls)})
+        settings = check_settings(cls, config, RANGES, CHOICES)
         parse_steps(settings.feature_views)
         return settings
 
@@ -94,7 +93,7 @@ class SDASettings(FeatureSettings):
     alignment_max_items: int
 
     @classmethod
-    def from_config(cls, config) -> "SDASettings":
+    def from_config(cls, config: Any) -> "SDASettings":
         """Read the keys of a RecBole configuration.
 
         Raises:
@@ -114,21 +113,3 @@ class SDASettings(FeatureSettings):
         if settings.alignment_weight > 0 and not settings.alignment_run:
             raise InputError("alignment_weight above 0 needs alignment_run, the run folder of the base model")
         return settings
-
-
-def _checked(key: str, kind: Any, value: Any) -> Any:
-    if value is None and str(kind).startswith("typing.Optional"):
-        return None
-    if key in CHOICES and value not in CHOICES[key]:
-        raise InputError(f"{key}={value!r}: allowed are {', '.join(CHOICES[key])}.{nearest(str(value), CHOICES[key])}")
-    if kind is bool and not isinstance(value, bool):
-        raise InputError(f"{key}={value!r}: expected true or false")
-    if "Tuple" in str(kind):
-        if isinstance(value, str):
-            value = [value]
-        if not isinstance(value, (list, tuple)):
-            raise InputError(f"{key}={value!r}: expected a list")
-        return tuple(str(part) for part in value)
-    if key in RANGES:
-        return checked_number(key, value, *RANGES[key], whole=kind is int)
-    return value

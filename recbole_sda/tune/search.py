@@ -22,10 +22,10 @@ from recbole_sda.engine.run_folder import METRICS, read_metrics, result_table, s
 from recbole_sda.errors import InputError
 from recbole_sda.io.locks import exclusive_lock
 from recbole_sda.io.yaml import read_yaml
-from recbole_sda.machine.ray_session import check_gpu_share, on_this_worker, ray_session
+from recbole_sda.machine.ray_session import check_gpu_share, ray_session, worker_device_keys
 from recbole_sda.tune.space import Space
 from recbole_sda.tune.trial import Trial, outcome, train_trial, trial_folder
-from recbole_sda.validation import checked_number
+from recbole_sda.validation import AT_LEAST_ONE, NOT_NEGATIVE
 
 logger = logging.getLogger(__name__)
 
@@ -61,8 +61,8 @@ class Search:
         self.files = tuple(str(Path(path).resolve()) for path in config_files)
         self.keys, self.out = dict(keys or {}), Path(out).resolve()
         self.parallel, self.gpus, self.address = parallel, gpus, address
-        checked_number("parallel", parallel, 1, True, None, whole=True)
-        checked_number("gpus", gpus, 0, True, None)
+        AT_LEAST_ONE.check("parallel", parallel, whole=True)
+        NOT_NEGATIVE.check("gpus", gpus)
         dead = check_keys(list(space.domains), model, "search space", strict=True)
         if dead:
             raise InputError(f"search space: {model} does not read {', '.join(dead)}")
@@ -135,7 +135,7 @@ class Search:
     def _search(self) -> List[Dict[str, Any]]:
         def trainable(config: Dict[str, Any]) -> None:
             start_logging("error")  # the trial's folder has its log
-            train_trial(self.trial(config["drawn"]), _report, on_this_worker(self.gpus))
+            train_trial(self.trial(config["drawn"]), _report, worker_device_keys(self.gpus))
 
         scheduler = ASHAScheduler(
             time_attr="epoch",

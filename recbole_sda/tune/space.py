@@ -9,7 +9,8 @@ from typing import Any, Dict, List, Optional
 import numpy as np
 
 from recbole_sda.errors import InputError, nearest
-from recbole_sda.io.yaml import parse_value, properties_dir, read_yaml
+from recbole_sda.io.yaml import parse_value, read_yaml
+from recbole_sda.validation import file_or_properties_file
 
 FOLDER = "search"
 SETTINGS = ("samples", "grace_epochs", "reduction", "seed", "space")
@@ -101,12 +102,7 @@ class Space:
 
 def find_space(name: str) -> Path:
     """Return the file of a space: a path, or the name of a file in properties/search/."""
-    if Path(name).is_file():
-        return Path(name)
-    known = sorted(path.stem for path in (properties_dir() / FOLDER).glob("*.yaml"))
-    if name not in known:
-        raise InputError(f"--tune={name}: neither a file nor one of {', '.join(known)}.{nearest(name, known)}")
-    return properties_dir() / FOLDER / f"{name}.yaml"
+    return file_or_properties_file("--tune", name, FOLDER)
 
 
 def read_space(path) -> Space:

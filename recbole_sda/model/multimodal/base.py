@@ -14,7 +14,7 @@ from recbole_sda.layers.modality_features import ModalityFeatures
 from recbole_sda.model.item_features import load_item_features
 from recbole_sda.model.settings import FeatureSettings
 from recbole_sda.recbole_patches import compat
-from recbole_sda.validation import checked_number
+from recbole_sda.validation import AT_LEAST_ONE, Range
 
 compat.apply()
 
@@ -56,7 +56,7 @@ class MultimodalRecommender(GeneralRecommender):
 
     def number(self, key: str, low: float, high: Optional[float] = None, whole: bool = False, above: bool = False):
         """Return a number of the configuration in [low, high), or above ``low``; any other value is an InputError."""
-        return checked_number(key, self.config[key], low, not above, high, whole)
+        return Range(low, high, closed_low=not above).check(key, self.config[key], whole)
 
     def _table(self, n_rows: int, dim: int) -> nn.Embedding:
         table = nn.Embedding(n_rows, dim)
@@ -72,7 +72,7 @@ class MultimodalRecommender(GeneralRecommender):
     def item_graphs(self, weighted: bool) -> List[sp.csr_matrix]:
         """Return the normalised graph of each modality's frozen features, with ``knn_k`` neighbours: one number, or one each."""
         k = [
-            checked_number("knn_k", value, 1, True, None, whole=True)
+            AT_LEAST_ONE.check("knn_k", value, whole=True)
             for value in per_modality(self.config["knn_k"], self.modality_names, "knn_k")
         ]
         folder = Path(self.feature_record["store"]) / "graphs"

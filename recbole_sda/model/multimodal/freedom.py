@@ -8,7 +8,7 @@ from recbole_sda.graphs.knn import weighted_sum
 from recbole_sda.graphs.sparse import SparseMatrix
 from recbole_sda.graphs.user_item import draw_edges, light_gcn, symmetric_graph, symmetric_weights
 from recbole_sda.model.multimodal.base import MultimodalRecommender, score
-from recbole_sda.validation import checked_number
+from recbole_sda.validation import NOT_NEGATIVE
 
 
 class FREEDOM(MultimodalRecommender):
@@ -45,7 +45,7 @@ class FREEDOM(MultimodalRecommender):
             given = {name: 0.1 if name == "image" and others else 0.9 / max(others, 1) for name in names}
         elif not isinstance(given, dict) or set(given) != set(names):
             raise InputError(f"modality_weights={given!r}: expected a number for each of {', '.join(names)}")
-        weights = [checked_number(f"modality_weights: {name}", given[name], 0, True, None) for name in names]
+        weights = [NOT_NEGATIVE.check(f"modality_weights: {name}", given[name]) for name in names]
         if not sum(weights):
             raise InputError(f"modality_weights={given!r}: expected numbers of at least 0, not all 0")
         return [weight / sum(weights) for weight in weights]
