@@ -14,7 +14,7 @@ from recbole_sda.engine.run_folder import CONFIG, LOCK, LOG, start_logging
 from recbole_sda.errors import InputError
 from recbole_sda.io.checkpoint import LAST
 from recbole_sda.io.locks import exclusive_lock
-from recbole_sda.machine.ray_session import check_gpu_share, on_this_worker, ray_session
+from recbole_sda.machine.ray_session import check_gpu_share, ray_session, worker_device_keys
 
 logger = logging.getLogger(__name__)
 
@@ -128,7 +128,7 @@ def _for_any_machine(cell: PlannedRun) -> PlannedRun:
 def _remote(cell: PlannedRun, gpus: float) -> Optional[str]:
     start_logging("error")
     try:
-        run_cell(replace(cell, keys={**cell.keys, **on_this_worker(gpus)}))
+        run_cell(replace(cell, keys={**cell.keys, **worker_device_keys(gpus)}))
     except Exception as error:
         return _message(cell, error)
     return None

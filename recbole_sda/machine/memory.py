@@ -1,15 +1,15 @@
-"""Peak memory of a stretch of work in this process: resident memory on Linux, and that of the GPU."""
+"""Peak memory of a part of a run in this process: resident memory on Linux, and memory of the GPU."""
 
 from pathlib import Path
-from typing import Dict
+from typing import Dict, Union
 
 import torch
 
 GIB = 2**30
 
 
-def reset_peak(device) -> None:
-    """Start a new stretch. Without Linux's ``/proc`` the peak is that of the whole process."""
+def reset_peak(device: Union[str, torch.device]) -> None:
+    """Start a new measurement. Without Linux's ``/proc`` the peak is that of the whole process."""
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:
@@ -18,15 +18,18 @@ def reset_peak(device) -> None:
         torch.cuda.reset_peak_memory_stats(device)
 
 
-def peak(device) -> Dict[str, float]:
-    """Return the peak since :func:`reset_peak` in GiB: ``resident``, and ``gpu`` where there is one; empty where unknown."""
-    found = {}
+def peak(device: Union[str, torch.device]) -> Dict[str, float]:
+    """Return the peaks since :func:`reset_peak` in GiB.
+
+    The keys are ``resident``, left out where the system does not report it, and ``gpu``, only for a GPU.
+    """
+    peaks = {}
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
         kibibytes = next(line.split()[1] for line in lines if line.startswith("VmHWM:"))
-        found["resident"] = round(int(kibibytes) * 1024 / GIB, 3)
+        peaks["resident"] = round(int(kibibytes) * 1024 / GIB, 3)
     except (OSError, StopIteration):
         pass
     if torch.device(device).type == "cuda":
-        found["gpu"] = round(torch.cuda.max_memory_allocated(device) / GIB, 3)
-    return found
+        peaks["gpu"] = round(torch.cuda.max_memory_allocated(device) / GIB, 3)
+    return peaks

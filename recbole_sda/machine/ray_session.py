@@ -1,4 +1,4 @@
-"""Ray for many experiments: on this machine, or on a cluster by its address."""
+"""The one place where Ray is started or joined: on this machine, or on a cluster by its address."""
 
 import logging
 import os
@@ -12,13 +12,24 @@ logger = logging.getLogger(__name__)
 
 @contextmanager
 def ray_session(address: Optional[str] = None) -> Iterator[None]:
-    """Inside, Ray runs: the cluster at ``address`` (``auto``: the one that this machine belongs to), or one made here.
+    """Context manager in which this process is connected to Ray.
+
+    A session that the process already has is used and left open at the end. Otherwise a session is opened here and
+    closed at the end.
+
+    Args:
+        address: of a cluster; ``auto`` for the cluster that this machine belongs to; None for the session that the
+            process already has, or else a new one on this machine.
 
     Raises:
-        InputError: there is no cluster at the address.
+        InputError: no cluster answers at the address, or the process already has a session at another address.
     """
     import ray
 
+    if ray.is_initialized():
+        _check_same_session(address)
+        yield
+        return
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     try:
         ray.init(address=address or "local", log_to_driver=False, include_dashboard=False, logging_level=logging.ERROR)
@@ -31,19 +42,42 @@ def ray_session(address: Optional[str] = None) -> Iterator[None]:
         ray.shutdown()
 
 
-def check_gpu_share(gpus: float) -> None:
-    """Refuse a share of a GPU where Ray knows of none: its tasks would wait for ever. Say when GPUs are left idle."""
+def _check_same_session(address: Optional[str]) -> None:
+    """Refuse an address that is not the one of the session that this process already has."""
     import ray
 
-    there = ray.cluster_resources().get("GPU", 0)
-    if gpus > there:
-        raise InputError(f"gpus={gpus:g}: Ray sees {there:g} GPUs; give gpus=0 to run on CPUs")
-    if there and not gpus:
-        logger.warning(
-            "gpus=0: all runs are on CPUs; Ray sees %g GPUs, of which each run takes a share with gpus=0.5", there
+    if not address or address == "auto":
+        return
+    current = ray.get_runtime_context().gcs_address
+    if address != current:
+        raise InputError(
+            f"address={address!r}: this process already has a Ray session at {current!r}; "
+            "leave the address out to use it, or call ray.shutdown() first"
         )
 
 
-def on_this_worker(gpus: float) -> Dict[str, Any]:
-    """Return the keys of the device for a process that Ray started, which sees the GPU that Ray gave it as the first one."""
+def check_gpu_share(gpus: float) -> None:
+    """Check the share of a GPU that each run asks for against the GPUs of the Ray session.
+
+    A share of 0 on a cluster with GPUs is a warning, since they are not used.
+
+    Raises:
+        InputError: Ray sees fewer GPUs than the share; it would wait for them for ever.
+    """
+    import ray
+
+    n_gpus = ray.cluster_resources().get("GPU", 0)
+    if gpus > n_gpus:
+        raise InputError(f"gpus={gpus:g}: Ray sees {n_gpus:g} GPUs; give gpus=0 to run on CPUs")
+    if n_gpus and not gpus:
+        logger.warning(
+            "gpus=0: all runs use CPUs, although Ray sees %g GPUs; gpus=0.5 gives each run half of one", n_gpus
+        )
+
+
+def worker_device_keys(gpus: float) -> Dict[str, Any]:
+    """Return the configuration keys of the device for a run in a Ray worker.
+
+    A worker with a share of a GPU sees that GPU alone, as number 0.
+    """
     return {"gpu_id": "0", "use_gpu": True} if gpus else {"use_gpu": False}

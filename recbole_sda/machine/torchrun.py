@@ -1,4 +1,4 @@
-"""Data-parallel training: what the processes that ``torchrun`` started have to agree on."""
+"""Data-parallel training: what the processes that ``torchrun`` starts share and exchange."""
 
 import atexit
 import contextlib
@@ -10,30 +10,30 @@ from typing import Any, Callable, Iterator
 import torch
 from torch import distributed
 
-TIMEOUT = timedelta(hours=2)  # of waiting for another process: the first one may prepare data meanwhile
+TIMEOUT = timedelta(hours=2)  # of waiting for another process: the main one may prepare data meanwhile
 
 
 def world_size() -> int:
-    """Return how many processes torchrun started; 1 without it."""
+    """Return the number of processes that torchrun started; 1 without torchrun."""
     return int(os.environ.get("WORLD_SIZE", 1))
 
 
 def rank() -> int:
-    """Return the number of this process among those that torchrun started, from 0."""
+    """Return the number of this process among those that torchrun started, from 0; 0 without torchrun."""
     return int(os.environ.get("RANK", 0))
 
 
 def is_main() -> bool:
-    """Return whether this process writes files and reports; without torchrun it does."""
+    """Return whether this is the main process, rank 0, which writes files and reports."""
     return rank() == 0
 
 
 def start(use_gpu: bool) -> torch.device:
-    """Join the group of processes once and return this process's device.
+    """Join the process group, at the first call, and return the device of this process.
 
-    Messages of all processes but the first are kept to errors.
+    All processes but the main one log errors only.
     """
-    local = int(os.environ["LOCAL_RANK"])
+    local_rank = int(os.environ["LOCAL_RANK"])
     on_gpu = use_gpu and torch.cuda.is_available()
     if not distributed.is_initialized():
         distributed.init_process_group("nccl" if on_gpu else "gloo", timeout=TIMEOUT)
@@ -41,19 +41,19 @@ def start(use_gpu: bool) -> torch.device:
         if not is_main():
             logging.disable(logging.WARNING)
     if on_gpu:
-        torch.cuda.set_device(local)
-    return torch.device("cuda", local) if on_gpu else torch.device("cpu")
+        torch.cuda.set_device(local_rank)
+    return torch.device("cuda", local_rank) if on_gpu else torch.device("cpu")
 
 
 def run_on_main_process(action: Callable[[], Any]) -> Any:
-    """Do something in the first process alone and return its result, or raise its error, in all of them."""
+    """Call ``action`` in the main process alone; return its result, or raise its error, in every process."""
     if world_size() == 1:
         return action()
     outcome: list = [None, None]
     if is_main():
         try:
             outcome[0] = action()
-        except Exception as error:  # the other processes wait for an answer
+        except Exception as error:  # sent on, since the other processes wait for an answer
             outcome[1] = error
     distributed.broadcast_object_list(outcome)
     if outcome[1] is not None:
@@ -62,20 +62,23 @@ def run_on_main_process(action: Callable[[], Any]) -> Any:
 
 
 def all_gather_lists(parts: list) -> list:
-    """Return the lists of all processes, one after the other."""
+    """Return the lists of all processes, concatenated in the order of their ranks."""
     if world_size() == 1:
         return parts
     gathered: list = [None] * world_size()
     distributed.all_gather_object(gathered, parts)
-    return [part for of_one in gathered for part in of_one]
+    return [part for of_one_process in gathered for part in of_one_process]
 
 
 @contextlib.contextmanager
-def unsharded_evaluation(config) -> Iterator[None]:
-    """Inside, RecBole's dataloaders give every process all samples.
+def unsharded_evaluation(config: Any) -> Iterator[None]:
+    """Context manager in which RecBole's dataloaders give every process all samples.
 
-    RecBole gives each process a share of the evaluation samples, some of them twice, and averages metrics by numbers of
-    batches; evaluated by every process, metrics are exact.
+    RecBole gives each process a share of the evaluation samples, with some of them twice, and averages metrics by the
+    number of batches. When every process evaluates all samples, the metrics are exact.
+
+    Args:
+        config: RecBole's configuration of the run; its key ``single_spec`` is set and restored.
     """
     single = config["single_spec"]
     config["single_spec"] = True

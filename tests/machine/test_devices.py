@@ -1,4 +1,4 @@
-"""The device of a run: which GPU a key names, and that choosing one leaves the environment alone."""
+"""The device of a run: which GPU the key names, and that the choice does not change the environment."""
 
 import os
 
@@ -7,12 +7,11 @@ import torch
 
 from recbole_sda.errors import InputError
 from recbole_sda.machine.devices import choose_device
-from recbole_sda.machine.ray_session import on_this_worker
 
 
 @pytest.fixture
 def two_gpus(monkeypatch):
-    """A machine with two GPUs, as far as torch says."""
+    """A machine on which torch reports two GPUs."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
 
@@ -27,17 +26,17 @@ def test_the_first_number_names_the_gpu(two_gpus, gpu_id, number):
 
 
 @pytest.mark.parametrize("gpu_id, message", [("2", "sees 2 GPUs"), ("one", "expected the number"), ("-1", "expected")])
-def test_what_is_no_gpu_is_refused(two_gpus, gpu_id, message):
+def test_other_values_are_refused(two_gpus, gpu_id, message):
     with pytest.raises(InputError, match=message):
         choose_device(gpu_id, use_gpu=True)
 
 
-def test_without_gpus_everything_is_on_the_cpu():
+def test_without_gpus_the_cpu_is_used():
     assert torch.cuda.is_available() or choose_device("3", use_gpu=True) == torch.device("cpu")
 
 
-def test_a_configuration_leaves_the_visible_gpus_as_they_are(build, monkeypatch):
-    """Ray counts them after compare and tune have read configurations."""
+def test_a_configuration_does_not_change_the_visible_gpus(build, monkeypatch):
+    """Comparisons and searches read configurations before Ray counts the GPUs."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
     assert build.config("BPR", gpu_id="1")["single_spec"] is True
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "3,5"
@@ -46,8 +45,3 @@ def test_a_configuration_leaves_the_visible_gpus_as_they_are(build, monkeypatch)
 def test_a_configuration_reads_use_gpu(build, two_gpus):
     assert build.config("BPR", use_gpu=True, gpu_id="1")["device"] == torch.device("cuda", 1)
     assert build.config("BPR", use_gpu=False, gpu_id="1")["device"] == torch.device("cpu")
-
-
-def test_a_ray_worker_takes_its_own_gpu_or_none():
-    assert on_this_worker(0.5) == {"gpu_id": "0", "use_gpu": True}
-    assert on_this_worker(0.0) == {"use_gpu": False}

@@ -1,3 +1,5 @@
+"""Peak memory of parts of a run."""
+
 import sys
 
 import numpy as np
@@ -7,7 +9,7 @@ from recbole_sda.machine.memory import peak, reset_peak
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
-def test_each_stretch_has_its_own_peak():
+def test_each_measurement_has_its_own_peak():
     reset_peak("cpu")
     before = peak("cpu")["resident"]
     large = np.ones(2**25)  # 0.25 GiB
