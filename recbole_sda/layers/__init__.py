@@ -1,1 +1,1 @@
-"""Layers that know torch only: low-rank experts, fusion, item encoders, the encoded item embedding."""
+"""Layers that import torch only: low-rank experts, fusion, item encoders, the encoded item embedding."""

@@ -1,8 +1,8 @@
-"""Fusion of an item's modality embeddings into one vector, honouring missing modalities.
+"""Fusion of an item's modality embeddings into one vector, with a mask of missing modalities.
 
-Every fusion maps embeddings (n_modalities, n_items, dim) and ``present`` (n_modalities, n_items), bool, to
-(n_items, dim). Where a modality is missing its row of ``embeddings`` holds a stand-in, which is used only by
-concatenation, or when an item has no modality at all.
+Every fusion maps ``embeddings`` (n_modalities, n_items, dim) and ``present`` (n_modalities, n_items), bool, to item
+embeddings (n_items, dim). Where a modality is missing, ``embeddings`` holds the learned embedding of a missing modality.
+Concatenation always uses it; the other fusions use it only for an item without any modality.
 """
 
 import torch
@@ -10,12 +10,12 @@ from torch import Tensor, nn
 
 
 def _usable(present: Tensor) -> Tensor:
-    """Return ``present`` with the items that have no modality marked as having all of them (the stand-ins)."""
+    """Return ``present`` with all modalities marked as present for items that have none."""
     return present | ~present.any(dim=0, keepdim=True)
 
 
 class MeanFusion(nn.Module):
-    """Mean over the modalities that an item has."""
+    """Mean over the modalities that an item has. It has no parameters; the arguments are those of the other fusions."""
 
     def __init__(self, n_modalities: int, dim: int):
         super().__init__()
@@ -27,7 +27,12 @@ class MeanFusion(nn.Module):
 
 
 class ConcatFusion(nn.Module):
-    """Concatenation of all modalities, then a linear projection to ``dim``."""
+    """Concatenation of all modalities, followed by a linear projection to ``dim``.
+
+    Args:
+        n_modalities: number of modalities.
+        dim: width of a modality embedding and of the item embedding.
+    """
 
     def __init__(self, n_modalities: int, dim: int):
         super().__init__()
@@ -39,7 +44,12 @@ class ConcatFusion(nn.Module):
 
 
 class GatedFusion(nn.Module):
-    """Weighted mean whose weights are a softmax over the item's modalities of a linear score of each embedding."""
+    """Weighted mean over the modalities that an item has. The weights are a softmax of a linear score of each embedding.
+
+    Args:
+        n_modalities: number of modalities; unused, since one score serves all of them.
+        dim: width of a modality embedding and of the item embedding.
+    """
 
     def __init__(self, n_modalities: int, dim: int):
         super().__init__()

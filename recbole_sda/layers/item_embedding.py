@@ -1,7 +1,7 @@
-"""An item encoder behind the two ways in which RecBole models use ``nn.Embedding``: a call with ids, and ``.weight``."""
+"""An item encoder behind the two uses that RecBole models make of ``nn.Embedding``: a call with ids, and ``.weight``."""
 
 from contextlib import contextmanager
-from typing import Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Iterator, List, NamedTuple, Optional, Self, Sequence, Tuple
 
 import torch
 from torch import Tensor, nn
@@ -11,13 +11,13 @@ from recbole_sda.layers.item_encoder import ItemEncoder
 
 
 class EncodedItems(NamedTuple):
-    """The encoded catalogue, or those of its rows that a step needs.
+    """Item embeddings of all ids, or of the ids that a step needs.
 
     Attributes:
         table: item embeddings, (n_rows, dim); row 0 is padding.
-        modalities: modality embeddings before fusion, (n_modalities, n_rows without those beyond the items, dim); None
-            without an encoder. Row 0 is padding and holds zeros.
-        ids: the item id of each row, ascending, (n_rows,); None where every row is there.
+        modalities: modality embeddings before fusion, (n_modalities, n_rows - n_extra, dim), without the extra rows after the
+            items; row 0 is padding and zero. None without an encoder, and in evaluation, where only the table is stored.
+        ids: the item id of each row, ascending, (n_rows,); None for a table of all ids.
     """
 
     table: Tensor
@@ -28,23 +28,44 @@ class EncodedItems(NamedTuple):
 class EncodedItemEmbedding(nn.Module):
     """A table of item embeddings whose rows are computed from modality features.
 
-    Inside ``with embedding.step():`` (a training step), and in evaluation without gradients, the catalogue is encoded
-    once and every further use takes the stored result. It is dropped by ``train()``, ``load_state_dict`` and a change
-    of device or dtype. A step that needs few items says so with ``encode_only(ids)``: then no other row is encoded.
+    Inside ``with embedding.step():`` (a training step), and in evaluation without gradients, all items are encoded once and the
+    result is reused. ``train()``, ``load_state_dict`` and a change of device or dtype discard it. A step that needs few items
+    can call ``encode_only(ids)``: no other item is encoded.
 
     Args:
-        base: the table that is replaced. Its rows from ``n_items`` on (a mask token, say) stay learned rows.
-        n_items: number of items with the padding item 0.
-        encoder: None keeps ``base`` as it is (the identity encoder).
+        base: the table that is replaced. Its rows from ``n_items`` on (a mask token, for example) remain learned rows.
+        n_items: number of items including the padding item 0.
+        encoder: the item encoder; None uses ``base`` unchanged.
         features: one matrix (n_items, d_m) per modality, float32; row 0 is padding and never read.
-        present: (n_modalities, n_items), bool; False where an item lacks a modality.
-        add_ids: whether ``base`` is kept and added to the encoded features. Without it an item that was never seen in
+        present: (n_modalities, n_items), bool; False where an item lacks a modality. Required with an encoder.
+        add_ids: whether the rows of ``base`` are added to the encoded features. Without them, an item that does not occur in
             training still has a meaningful embedding, and the padding row is zero.
-        id_weight: factor of each row of ``base``, (n_items,); None: 1. An item with few interactions has an unreliable id
-            embedding, which a small factor holds back in favour of its features.
-        id_dropout: share of items whose row of ``base`` is left out in a training step, in [0, 1); the others are
-            scaled up, as in dropout.
+        id_weight: factor of each row of ``base``, (n_items,); None: 1. The id embedding of an item with few interactions is
+            unreliable; a small factor gives more weight to the item's features.
+        id_dropout: probability of leaving out an item's row of ``base`` in a training step, in [0, 1). As in dropout, the other
+            rows are scaled up.
+
+    Example:
+        >>> import torch
+        >>> from recbole_sda.layers.item_encoder import MoDAItemEncoder
+        >>> features = [torch.randn(6, 16), torch.randn(6, 8)]  # image and text features of five items; row 0 is padding
+        >>> items = EncodedItemEmbedding(
+        ...     torch.nn.Embedding(6, 4, padding_idx=0),
+        ...     n_items=6,
+        ...     encoder=MoDAItemEncoder(dims=[16, 8], out_dim=4),
+        ...     features=features,
+        ...     present=torch.ones(2, 6, dtype=torch.bool),
+        ... )
+        >>> items(torch.tensor([[1, 2], [5, 0]])).shape  # as nn.Embedding
+        torch.Size([2, 2, 4])
+        >>> with items.step():  # a training step that needs two items
+        ...     items.encode_only(torch.tensor([2, 5]))
+        ...     items.modalities(torch.tensor([5])).shape
+        torch.Size([2, 1, 4])
     """
+
+    present: Tensor  # None without an encoder
+    id_weight: Optional[Tensor]
 
     def __init__(
         self,
@@ -62,12 +83,12 @@ class EncodedItemEmbedding(nn.Module):
         self.padding_idx, self.n_items = base.padding_idx, n_items
         self.encoder = encoder
         keep_ids = add_ids or encoder is None
-        self.ids = base if keep_ids else None
+        self.ids: Optional[nn.Embedding] = base if keep_ids else None
         self.id_dropout = nn.Dropout(id_dropout)
         if id_weight is not None:
             id_weight = F.pad(id_weight.float(), (0, self.num_embeddings - n_items), value=1.0).unsqueeze(1)
         self.register_buffer("id_weight", id_weight, persistent=False)
-        self.extra = None
+        self.extra: Optional[nn.Parameter] = None
         if not keep_ids and self.num_embeddings > n_items:
             self.extra = nn.Parameter(base.weight[n_items:].detach().clone())
         self.n_modalities = len(features)
@@ -75,22 +96,22 @@ class EncodedItemEmbedding(nn.Module):
             self.register_buffer(f"features_{m}", matrix[1:].contiguous(), persistent=False)
         self.register_buffer("present", None if present is None else present[:, 1:].contiguous(), persistent=False)
         self._cache: Optional[EncodedItems] = None
-        self._place: Optional[Tensor] = None  # row of each id in a catalogue of few rows
+        self._row_of = torch.empty(0, dtype=torch.int64)  # set by encode_only: row of each id, out of range for others
         self._in_step = False
 
     @property
-    def features(self) -> list:
+    def features(self) -> List[Tensor]:
         """The feature matrices without the padding row, each (n_items - 1, d_m)."""
         return [getattr(self, f"features_{m}") for m in range(self.n_modalities)]
 
-    def frozen_rows(self, ids: Tensor) -> Tuple[List[Tensor], Tensor]:
+    def frozen_features(self, ids: Tensor) -> Tuple[List[Tensor], Tensor]:
         """Return the features of item ids (n,), each (n, d_m), and which are present, (n_modalities, n)."""
         return [matrix[ids - 1] for matrix in self.features], self.present[:, ids - 1]
 
     def _encode(self, ids: Optional[Tensor] = None) -> EncodedItems:
-        """Encode the catalogue, or ``ids``: distinct, ascending, the padding item first and all extra rows last."""
+        """Encode all items, or ``ids``: distinct, ascending, with the padding item first and all extra rows last."""
         if self.encoder is None:
-            return EncodedItems(self.ids.weight if ids is None else self.ids(ids), None, ids)
+            return EncodedItems(self._id_rows(ids), None, ids)
         features, present = self.features, self.present
         n_extra = self.num_embeddings - self.n_items
         if ids is not None:
@@ -98,38 +119,42 @@ class EncodedItemEmbedding(nn.Module):
             features, present = [matrix[rows] for matrix in features], present[:, rows]
         modalities, encoded = self.encoder(features, present)
         if self.ids is not None:
-            table = self._own(ids) + F.pad(encoded, (0, 0, 1, n_extra))
+            table = self._weighted_id_rows(ids) + F.pad(encoded, (0, 0, 1, n_extra))
         else:
             parts = [encoded.new_zeros(1, self.embedding_dim), encoded]
             table = torch.cat(parts if self.extra is None else [*parts, self.extra])
         return EncodedItems(table, F.pad(modalities, (0, 0, 1, 0)), ids)
 
-    def _own(self, ids: Optional[Tensor]) -> Tensor:
+    def _id_rows(self, ids: Optional[Tensor]) -> Tensor:
+        assert self.ids is not None  # both callers have an id table
+        return self.ids.weight if ids is None else self.ids(ids)
+
+    def _weighted_id_rows(self, ids: Optional[Tensor]) -> Tensor:
         """Return the rows of the id table as they enter the sum with the encoded features."""
-        own = self.ids.weight if ids is None else self.ids(ids)
+        rows = self._id_rows(ids)
         if self.id_weight is not None:
-            own = own * (self.id_weight if ids is None else self.id_weight[ids])
+            rows = rows * (self.id_weight if ids is None else self.id_weight[ids])
         if self.training and self.id_dropout.p > 0:
-            kept = self.id_dropout(torch.ones_like(own[:, :1]))
-            rows = torch.arange(len(own), device=own.device) if ids is None else ids
-            is_item = (rows > 0) & (rows < self.n_items)
-            own = own * torch.where(is_item.unsqueeze(1), kept, 1.0)
-        return own
+            factors = self.id_dropout(torch.ones_like(rows[:, :1]))
+            row_ids = torch.arange(len(rows), device=rows.device) if ids is None else ids
+            is_item = (row_ids > 0) & (row_ids < self.n_items)
+            rows = rows * torch.where(is_item.unsqueeze(1), factors, 1.0)
+        return rows
 
     def encoded(self) -> EncodedItems:
-        """Return the encoded catalogue, from the store where one is valid."""
+        """Return the encoded items: the stored result if there is one, else a new encoding of all items."""
         if self._cache is not None:
             return self._cache
         items = self._encode()
         if self._in_step:
             self._cache = items
         elif not self.training and not torch.is_grad_enabled():
-            self._cache = EncodedItems(items.table, None)  # evaluation never asks for the modalities
+            self._cache = EncodedItems(items.table, None)  # evaluation does not use the modality embeddings
         return items
 
     @contextmanager
     def step(self) -> Iterator[None]:
-        """One training step: inside, the catalogue is encoded once, and forgotten at the end."""
+        """Context manager of one training step: all items are encoded at most once, and the result is discarded at the end."""
         self.forget()
         self._in_step = True
         try:
@@ -140,9 +165,13 @@ class EncodedItemEmbedding(nn.Module):
 
     @contextmanager
     def with_more_rows(self, rows: Tensor) -> Iterator[None]:
-        """Inside, in evaluation, the table ends with ``rows`` (n, dim): embeddings of items that it was not made for."""
+        """Context manager that appends ``rows`` (n, dim), embeddings of further items, to the table in evaluation.
+
+        Raises:
+            RuntimeError: the module is in training mode.
+        """
         if self.training:
-            raise RuntimeError("with_more_rows() is for evaluation")
+            raise RuntimeError("with_more_rows() is for evaluation: call eval() first")
         with torch.no_grad():
             table = torch.cat([self._encode().table, rows])
         self._cache = EncodedItems(table, None)
@@ -152,66 +181,83 @@ class EncodedItemEmbedding(nn.Module):
             self.forget()
 
     def encoder_weights(self) -> List[nn.Parameter]:
-        """Return the matrices of the encoder, where there is one."""
+        """Return the weight matrices of the encoder; an empty list without an encoder."""
         return [] if self.encoder is None else self.encoder.matrices()
 
     def encode_only(self, ids: Tensor) -> None:
-        """Encode the item ids (...), and no others, for what is left of this step; any other id is then an IndexError.
+        """Encode only the item ids (...), until the end of this step or the next call.
 
-        The cost follows the number of ids, not the number of items. The padding item and the rows beyond the items may
-        always be looked up. With ``ids`` of the base table ``sparse``, its gradient has these rows alone.
+        The cost depends on the number of ids, not on the number of items. Lookup of any other id raises an IndexError; the
+        padding item and the extra rows after the items are always available. If the base table is ``sparse``, its gradient
+        has only these rows.
+
+        Raises:
+            RuntimeError: called outside ``step()``.
         """
         if not self._in_step:
-            raise RuntimeError("encode_only() belongs inside step()")
+            raise RuntimeError("encode_only() must be called inside step()")
+        self.forget()
         always = torch.arange(self.n_items - 1, self.num_embeddings, device=ids.device)
-        always[0] = 0  # padding, then the rows beyond the items
+        always[0] = 0  # padding, then the extra rows
         ids = torch.cat([ids.flatten(), always]).unique()
-        if self._place is None or self._place.device != ids.device:
-            self._place = torch.full((self.num_embeddings,), -1, device=ids.device)
-        self._place[ids] = torch.arange(len(ids), device=ids.device)
+        if len(self._row_of) != self.num_embeddings or self._row_of.device != ids.device:
+            self._row_of = torch.full((self.num_embeddings,), self.num_embeddings, device=ids.device)
+        self._row_of[ids] = torch.arange(len(ids), device=ids.device)
         self._cache = self._encode(ids)
 
     def forget(self) -> None:
-        """Drop the stored embeddings."""
+        """Discard the stored embeddings."""
         if self._cache is not None and self._cache.ids is not None:
-            self._place[self._cache.ids] = -1
+            self._row_of[self._cache.ids] = self.num_embeddings
         self._cache = None
 
     def modalities(self, ids: Tensor) -> Tensor:
-        """Return the embeddings of item ids (n,) before fusion, (n_modalities, n, dim)."""
+        """Return the modality embeddings of item ids (n,) before fusion, (n_modalities, n, dim).
+
+        Raises:
+            RuntimeError: there is no encoder, or evaluation has stored the table only.
+        """
         items = self.encoded()
+        if items.modalities is None:
+            raise RuntimeError(
+                "no modality embeddings: there is no item encoder, or evaluation stored the item table only"
+            )
         return items.modalities[:, self._rows(items, ids)]
 
     def _rows(self, items: EncodedItems, ids: Tensor) -> Tensor:
-        return ids if items.ids is None else self._place[ids]
+        return ids if items.ids is None else self._row_of[ids]
 
     @property
     def weight(self) -> Tensor:
-        """The whole table, (num_embeddings, dim)."""
+        """The table of all ids, (num_embeddings, dim).
+
+        Raises:
+            RuntimeError: the step has called ``encode_only``, or the encoding fails.
+        """
         try:
             items = self.encoded()
         except AttributeError as error:  # inside a property, nn.Module would report it as a missing `weight`
-            raise RuntimeError(f"encoding the catalogue failed: {error}") from error
+            raise RuntimeError(f"encoding the items failed: {error}") from error
         if items.ids is not None:
-            raise RuntimeError("the whole table is asked for in a step that encodes a few items only")
+            raise RuntimeError("weight is not available after encode_only(): the step has encoded a few items only")
         return items.table
 
     def forward(self, ids: Tensor) -> Tensor:
-        """Look up item ids (...), int64, giving (..., dim)."""
+        """Look up item ids (...), int64, and return (..., dim)."""
         items = self.encoded()
         return F.embedding(self._rows(items, ids), items.table, padding_idx=self.padding_idx)
 
-    def train(self, mode: bool = True):
+    def train(self, mode: bool = True) -> Self:
         self.forget()
         return super().train(mode)
 
-    def _apply(self, fn, recurse=True):
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         self.forget()
         return super()._apply(fn, recurse)
 
-    def _load_from_state_dict(self, *args, **kwargs):
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
         self.forget()
-        return super()._load_from_state_dict(*args, **kwargs)
+        super()._load_from_state_dict(*args, **kwargs)
 
     def extra_repr(self) -> str:
         return (

@@ -1,4 +1,4 @@
-"""Modality features of a catalogue as a module: as they come, or adapted by an item encoder."""
+"""Modality features of all items as a module: unchanged, or adapted by an item encoder."""
 
 from contextlib import contextmanager
 from typing import Iterator, List, Optional, Sequence, Tuple
@@ -10,12 +10,14 @@ from recbole_sda.layers.item_encoder import ItemEncoder
 
 
 class ModalityFeatures(nn.Module):
-    """Frozen features: a call returns one matrix per modality, zeros where an item lacks it.
+    """Frozen features. A call returns one matrix per modality, with zeros where an item lacks it.
 
     Args:
         matrices: one matrix (n_items, d_m) per modality, float32; row 0 is padding.
-        present: (n_modalities, n_items), bool; False for the padding item.
+        present: (n_modalities, n_items), bool; the padding item counts as missing, whatever its entry is.
     """
+
+    present: Tensor
 
     def __init__(self, matrices: Sequence[Tensor], present: Tensor):
         super().__init__()
@@ -31,16 +33,16 @@ class ModalityFeatures(nn.Module):
 
     @property
     def dims(self) -> List[int]:
-        """Width of each modality as a call returns it."""
+        """Width of each modality in the result of a call."""
         return [matrix.shape[1] for matrix in self.frozen()]
 
     def frozen(self, ids: Optional[Tensor] = None) -> List[Tensor]:
-        """Return the features as they came, of item ids (n,) or of all items, each (n, d_m)."""
+        """Return the unchanged features of item ids (n,), or of all items for None, each (n, d_m)."""
         matrices = [getattr(self, f"features_{m}") for m in range(self.n_modalities)]
         return matrices if ids is None else [matrix[ids] for matrix in matrices]
 
-    def frozen_rows(self, ids: Tensor) -> Tuple[List[Tensor], Tensor]:
-        """Return the features of item ids (n,), each (n, d_m), and which are present, (n_modalities, n)."""
+    def frozen_features(self, ids: Tensor) -> Tuple[List[Tensor], Tensor]:
+        """Return the unchanged features of item ids (n,), each (n, d_m), and which are present, (n_modalities, n)."""
         return self.frozen(ids), self.present[:, ids]
 
     def forward(self, ids: Optional[Tensor] = None) -> List[Tensor]:
@@ -48,30 +50,32 @@ class ModalityFeatures(nn.Module):
 
     @contextmanager
     def step(self) -> Iterator[None]:
-        """One training step."""
+        """Context manager of one training step."""
         yield
 
     def encoder_weights(self) -> List[nn.Parameter]:
-        """Return the matrices of the encoder, where there is one."""
+        """Return the weight matrices of the encoder; an empty list without an encoder."""
         return [] if self.encoder is None else self.encoder.matrices()
 
 
 class AdaptedFeatures(ModalityFeatures):
-    """Features that an item encoder maps first, one embedding per modality; the encoder's fusion is not used.
+    """Features that an item encoder maps to one embedding per modality. The fusion of the encoder is not used.
 
-    A missing modality is the encoder's learned stand-in. Inside ``with features.step():`` what was encoded for the whole
-    catalogue is kept for the rest of the step.
+    A missing modality is the encoder's learned embedding. Inside ``with features.step():``, an encoding of all items is reused
+    for the rest of the step.
 
     Args:
         source: the frozen features.
         encoder: maps features of widths ``source.dims`` to ``out_dim``.
-        out_dim: width of each modality after it.
+        out_dim: width of each modality after the encoder.
     """
+
+    encoder: ItemEncoder
 
     def __init__(self, source: ModalityFeatures, encoder: ItemEncoder, out_dim: int):
         super().__init__(source.frozen(), source.present)
         self.encoder, self.out_dim = encoder, out_dim
-        self._kept: Optional[Tensor] = None
+        self._cache: Optional[Tensor] = None
         self._in_step = False
 
     @property
@@ -79,12 +83,12 @@ class AdaptedFeatures(ModalityFeatures):
         return [self.out_dim] * self.n_modalities
 
     def modalities(self, ids: Optional[Tensor] = None) -> Tensor:
-        """Return the modality embeddings of item ids (n,) or of all items, (n_modalities, n, out_dim)."""
-        if self._kept is not None:
-            return self._kept if ids is None else self._kept[:, ids]
+        """Return the modality embeddings of item ids (n,), or of all items for None, (n_modalities, n, out_dim)."""
+        if self._cache is not None:
+            return self._cache if ids is None else self._cache[:, ids]
         encoded = self.encoder.project(self.frozen(ids), self.present if ids is None else self.present[:, ids])
         if ids is None and self._in_step:
-            self._kept = encoded
+            self._cache = encoded
         return encoded
 
     def forward(self, ids: Optional[Tensor] = None) -> List[Tensor]:
@@ -96,4 +100,4 @@ class AdaptedFeatures(ModalityFeatures):
         try:
             yield
         finally:
-            self._in_step, self._kept = False, None
+            self._in_step, self._cache = False, None

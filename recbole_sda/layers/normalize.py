@@ -1,14 +1,15 @@
-"""Rows of length one, with gradients that half precision can hold."""
+"""L2 normalisation whose gradients stay within the range of half precision."""
 
 import torch
 from torch import Tensor
 
 
 def normalize_rows(x: Tensor) -> Tensor:
-    """Return ``x`` (..., dim) with each last-dimension row divided by its L2 norm, in float32 or above; rows of zeros stay zero.
+    """Return ``x`` (..., dim) with each vector divided by its L2 norm, in float32 or wider; zero vectors stay zero.
 
-    Value and gradient are those of ``torch.nn.functional.normalize`` but at a row of zeros, where its gradient is 1e12 times
-    the incoming one: infinite in float16, and then NaN even where a mask of zeros stands before it. Here it is passed on as it is.
+    Value and gradient equal those of ``torch.nn.functional.normalize`` except at a zero vector. There the gradient of torch is
+    1e12 times the incoming one: infinite in float16, and NaN after multiplication by a mask of zeros. This function passes the
+    incoming gradient through unchanged.
     """
     x = x.to(torch.promote_types(x.dtype, torch.float32))
     norm = x.norm(dim=-1, keepdim=True)

@@ -1,4 +1,4 @@
-"""Fusion of modalities, item by item, with missing ones."""
+"""Fusion of modality embeddings, item by item, with missing modalities."""
 
 import pytest
 import torch
@@ -54,7 +54,7 @@ def test_any_number_of_modalities_with_finite_gradients(name, n_modalities):
 
 
 @pytest.mark.parametrize("name", ["mean", "gated"])
-def test_stand_in_of_a_missing_modality_does_not_leak(name, embeddings):
+def test_embedding_of_a_missing_modality_has_no_effect(name, embeddings):
     fusion = FUSIONS[name](2, 3).double()
     before = fusion(embeddings, PRESENT)
     changed = embeddings.clone()

@@ -1,4 +1,4 @@
-"""The encoded table behind `nn.Embedding`'s two uses, and how long an encoding lives."""
+"""The encoded table in the two uses of `nn.Embedding`, and how long an encoding is stored."""
 
 import pytest
 import torch
@@ -24,7 +24,7 @@ def encoded(e: EncodedItemEmbedding) -> torch.Tensor:
 
 @pytest.fixture
 def counted():
-    """An embedding and the list of its encodings."""
+    """An embedding, and a list with one entry per encoding."""
     e, calls = embedding(), []
     project = e.encoder.project
     e.encoder.project = lambda *args: calls.append(1) or project(*args)
@@ -39,7 +39,7 @@ def test_features_alone_give_a_zero_padding_row_and_keep_extra_rows():
     assert torch.equal(e.weight[N], e.extra[0]) and e.extra.requires_grad
 
 
-def test_ids_are_added_and_the_padding_row_stays_theirs():
+def test_ids_are_added_and_the_padding_row_is_the_id_table_s():
     e = embedding(add_ids=True, extra=1)
     torch.testing.assert_close(e.weight[1:N], e.ids.weight[1:N] + encoded(e))
     assert torch.equal(e.weight[0], e.ids.weight[0]) and torch.equal(e.weight[N], e.ids.weight[N])
@@ -64,14 +64,14 @@ def test_a_step_encodes_once_and_forgets(counted):
         e(torch.tensor([1])), e.weight, e.encoded().modalities
     assert len(calls) == 1 and e._cache is None
     with pytest.raises(KeyError), e.step():
-        e.weight
+        _ = e.weight
         raise KeyError
     assert e._cache is None
 
 
 def test_outside_a_step_training_never_reuses(counted):
     e, calls = counted
-    e.weight, e.weight
+    _ = e.weight, e.weight
     assert len(calls) == 2
 
 
@@ -93,7 +93,7 @@ def test_evaluation_encodes_once_until_something_changes(counted, change):
         assert len(calls) == 1
         change(e)
         assert e._cache is None
-        e.weight
+        _ = e.weight
     assert len(calls) == 2
 
 
@@ -112,14 +112,13 @@ def test_features_are_not_in_the_state_dict():
 def test_an_attribute_error_inside_weight_keeps_its_message():
     e = embedding()
     e.encoder.project = lambda *args: args.nothing
-    with pytest.raises(RuntimeError, match="encoding the catalogue failed: .*nothing"):
-        e.weight
+    with pytest.raises(RuntimeError, match="encoding the items failed: .*nothing"):
+        _ = e.weight
 
 
 @pytest.mark.parametrize("add_ids", [True, False])
 @pytest.mark.parametrize("extra", [0, 2])
-def test_a_step_that_needs_few_items_encodes_them_alone(add_ids, extra):
-    """Same values and gradients as from the whole catalogue."""
+def test_encoding_few_items_gives_the_values_and_gradients_of_encoding_all(add_ids, extra):
     e = embedding(add_ids, extra)
     e.encoder.missing_embedding.data.normal_()
     e.present[1, 2] = False
@@ -136,7 +135,7 @@ def test_a_step_that_needs_few_items_encodes_them_alone(add_ids, extra):
     torch.testing.assert_close(few, whole)
 
 
-def test_other_items_and_the_whole_table_are_out_of_reach_of_such_a_step():
+def test_after_encode_only_other_items_and_the_table_are_errors():
     e = embedding()
     shapes = []
     project = e.encoder.project
@@ -145,18 +144,47 @@ def test_other_items_and_the_whole_table_are_out_of_reach_of_such_a_step():
         e.encode_only(torch.tensor([2, 5]))
         with pytest.raises(IndexError):
             e(torch.tensor([2, 1]))
-        with pytest.raises(RuntimeError, match="whole table"):
-            e.weight
-    with e.step():
-        e.encode_only(torch.tensor([1]))
-        with pytest.raises(IndexError):  # what the step before had is forgotten
-            e(torch.tensor([5]))
-    assert shapes == [2, 1]
+        with pytest.raises(IndexError):
+            e.modalities(torch.tensor([1]))
+        with pytest.raises(RuntimeError, match="not available after encode_only"):
+            _ = e.weight
+    assert shapes == [2]
     with pytest.raises(RuntimeError, match=r"inside step\(\)"):
         e.encode_only(torch.tensor([1]))
 
 
-def test_sparse_ids_get_a_sparse_gradient_in_such_a_step():
+@pytest.mark.parametrize("same_step", [False, True])
+def test_ids_of_an_earlier_encode_only_are_errors_not_stale_rows(same_step):
+    """The second table has a row at the place that item 5 had in the first, so that a stale place would find it."""
+    e = embedding()
+    with e.step():
+        e.encode_only(torch.tensor([2, 5]))
+        assert torch.equal(e(torch.tensor([5])), e.encoded().table[2:3])
+        if same_step:
+            e.encode_only(torch.tensor([1, 3, 4]))
+            with pytest.raises(IndexError):
+                e(torch.tensor([5]))
+    with e.step():
+        e.encode_only(torch.tensor([1, 3, 4]))
+        assert len(e.encoded().table) == 4
+        for lookup in (e, e.modalities):
+            with pytest.raises(IndexError):
+                lookup(torch.tensor([5]))
+            with pytest.raises(IndexError):
+                lookup(torch.tensor([2]))
+
+
+def test_modality_embeddings_that_are_not_available_are_an_error():
+    with pytest.raises(RuntimeError, match="no item encoder"):
+        EncodedItemEmbedding(nn.Embedding(N, DIM), N).modalities(torch.tensor([1]))
+    e = embedding().eval()
+    with torch.no_grad():
+        _ = e.weight
+        with pytest.raises(RuntimeError, match="evaluation stored the item table only"):
+            e.modalities(torch.tensor([1]))
+
+
+def test_sparse_ids_get_a_sparse_gradient_after_encode_only():
     e = embedding()
     e.ids.sparse = True
     with e.step():
@@ -166,7 +194,7 @@ def test_sparse_ids_get_a_sparse_gradient_in_such_a_step():
     assert gradient.indices().tolist() == [[2, 5]]  # padding has none
 
 
-def test_trust_scales_the_id_rows_of_seldom_seen_items():
+def test_id_weight_scales_the_id_rows():
     base = nn.Embedding(6, 4, padding_idx=0)
     encoder = MoDAItemEncoder([3], 4)
     features, present = [torch.randn(5, 3)], torch.ones(1, 5, dtype=torch.bool)
@@ -174,10 +202,10 @@ def test_trust_scales_the_id_rows_of_seldom_seen_items():
     embedding = EncodedItemEmbedding(base, 5, encoder, features, present, id_weight=count / (count + 2)).eval()
     with torch.no_grad():
         encoded = encoder(embedding.features, embedding.present)[1]
-        own = embedding.weight[1:5] - encoded
+        id_rows = embedding.weight[1:5] - encoded
         factors = torch.tensor([0.0, 0.5, 0.75, 1000 / 1002]).unsqueeze(1)
-        torch.testing.assert_close(own, base.weight[1:5] * factors)
-        assert torch.equal(embedding.weight[5], base.weight[5])  # a row beyond the items keeps its whole weight
+        torch.testing.assert_close(id_rows, base.weight[1:5] * factors)
+        assert torch.equal(embedding.weight[5], base.weight[5])  # the weight of an extra row is 1
     embedding.train()
     with embedding.step():
         embedding.encode_only(torch.tensor([2, 4]))
@@ -185,7 +213,7 @@ def test_trust_scales_the_id_rows_of_seldom_seen_items():
     torch.testing.assert_close(few, embedding.weight[[2, 4]])
 
 
-def test_id_dropout_leaves_whole_rows_out_in_training_only():
+def test_id_dropout_drops_complete_rows_in_training_only():
     torch.manual_seed(0)
     base = nn.Embedding(402, 4)  # with a padding row that is not zero, and a mask token
     features, present = [torch.zeros(401, 3)], torch.ones(1, 401, dtype=torch.bool)
@@ -203,7 +231,7 @@ def test_id_dropout_leaves_whole_rows_out_in_training_only():
         torch.testing.assert_close(embedding.weight, base.weight)
 
 
-def test_more_rows_are_there_inside_alone():
+def test_more_rows_are_available_inside_the_context_only():
     e, rows = embedding(extra=1).eval(), torch.randn(2, DIM)
     with torch.no_grad():
         before = e.weight.clone()

@@ -1,4 +1,4 @@
-"""Item encoders against their formulas written out item by item."""
+"""Item encoders equal their formulas, evaluated item by item."""
 
 import pytest
 import torch
@@ -43,7 +43,7 @@ def test_moda_projection_item_by_item(features, present):
 
 
 def test_one_weight_per_step_equals_the_explicit_low_rank_path(features, present):
-    """With dropout the low-rank path is computed on its own; a probability that drops nothing gives the same values."""
+    """With dropout, the low-rank maps are applied separately. A probability that drops nothing gives the same values."""
     fused, explicit = moda(), moda(dropout=1e-15)
     explicit.load_state_dict(fused.state_dict())
     torch.testing.assert_close(explicit.train().project(features, present), fused.project(features, present))
@@ -91,7 +91,7 @@ def test_linear_is_two_maps_of_the_concatenation(features):
     torch.testing.assert_close(encoded, expected)
 
 
-def test_linear_puts_the_stand_in_where_a_modality_is_missing(features, present):
+def test_linear_uses_the_missing_embedding_where_a_modality_is_missing(features, present):
     encoder = LinearItemEncoder(DIMS, OUT, hidden_size=7).double()
     torch.nn.init.normal_(encoder.missing_embedding)
     z = encoder.project(features, present)
@@ -105,7 +105,7 @@ def test_linear_puts_the_stand_in_where_a_modality_is_missing(features, present)
 )
 def test_scale_multiplies_the_output(encoder, features, present):
     encoder = encoder.double()
-    present = torch.ones_like(present)  # stand-ins start at zero and are not scaled
+    present = torch.ones_like(present)  # missing_embedding starts at zero and is not scaled
     before = encoder.fuse(encoder.project(features, present), present)
     encoder.scale_(2.5)
     torch.testing.assert_close(encoder.fuse(encoder.project(features, present), present), 2.5 * before)
@@ -119,17 +119,30 @@ def test_feature_dropout_acts_while_training_only(features, present):
 
 
 @pytest.mark.parametrize("kind", [MoDAItemEncoder, LinearItemEncoder])
-def test_modality_dropout_takes_a_modality_but_never_the_last_one(kind):
+def test_modality_dropout_always_leaves_one_modality(kind):
     torch.manual_seed(0)
     encoder = kind([3, 5], 4, modality_dropout=0.6)
     present = torch.rand(2, 400) > 0.3
-    kept = encoder.drop_modalities(present)
-    assert not (kept & ~present).any() and torch.equal(kept.any(0), present.any(0))
+    used = encoder.drop_modalities(present)
+    assert not (used & ~present).any() and torch.equal(used.any(0), present.any(0))
     both = present.all(0)
-    assert 0.4 < 1 - kept[:, both].all(0).float().mean() < 1
+    assert 0.4 < 1 - used[:, both].all(0).float().mean() < 1
     features = [torch.randn(400, 3), torch.randn(400, 5)]
     assert torch.equal(encoder.eval().drop_modalities(present), present)
     modalities, encoded = encoder(features, present)
     torch.testing.assert_close(encoded, encoder.fuse(modalities, present))
-    loss_side, _ = encoder.train()(features, present)
-    torch.testing.assert_close(loss_side, modalities)  # losses see what dropout hides from the fusion
+    in_training, _ = encoder.train()(features, present)
+    torch.testing.assert_close(in_training, modalities)  # modality dropout acts on the fusion only
+
+
+def test_an_unknown_fusion_is_an_error():
+    with pytest.raises(ValueError, match="fusion='max': allowed are mean, concat, gated"):
+        MoDAItemEncoder(DIMS, OUT, fusion="max")
+
+
+def test_checkpoints_in_which_missing_embedding_is_called_absent():
+    """Versions before 0.2 wrote this name."""
+    encoder = MoDAItemEncoder(DIMS, OUT)
+    state = {name: torch.randn_like(value) for name, value in encoder.state_dict().items()}
+    encoder.load_state_dict({name.replace("missing_embedding", "absent"): value for name, value in state.items()})
+    assert torch.equal(encoder.missing_embedding, state["missing_embedding"])

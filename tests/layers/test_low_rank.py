@@ -1,4 +1,4 @@
-"""The fused experts against the sum over experts, and their start."""
+"""The stacked experts equal the sum over experts, values and gradients; initial values; the gate."""
 
 import pytest
 import torch
@@ -17,13 +17,13 @@ def random_experts(n_experts: int, rank: int, dropout: float = 0.0) -> ModalityE
 
 
 def sum_over_experts(experts: ModalityExperts, x, modality: int, n_experts: int, rank: int):
-    """The formula as it is written: E separate maps, mixed by the gate."""
+    """The formula of the docstring: E separate maps, mixed by the gate."""
     scores = experts.gate.projection.weight @ experts.gate.embedding.weight[modality]
     gate = torch.exp(scores) / torch.exp(scores).sum()
     part, y = rank // n_experts, 0
     for e in range(n_experts):
-        own = slice(e * part, (e + 1) * part)
-        y = y + gate[e] * (experts.lora_B[:, own] @ (experts.lora_A[own] @ x.T)).T
+        ranks = slice(e * part, (e + 1) * part)
+        y = y + gate[e] * (experts.lora_B[:, ranks] @ (experts.lora_A[ranks] @ x.T)).T
     return 32.0 / rank * y
 
 
@@ -68,13 +68,16 @@ def test_dropout_acts_while_training_only():
 
 
 def test_gate_rows_are_distributions_that_differ_by_modality():
-    gates = ModalityGate(MODALITIES, 4)()
+    gate = ModalityGate(MODALITIES, 4)
+    gates = gate()
     assert gates.shape == (MODALITIES, 4)
     torch.testing.assert_close(gates.sum(dim=1), torch.ones(MODALITIES))
     assert not torch.equal(gates[0], gates[1])
+    torch.testing.assert_close(gate(2), gates[2])
+    torch.testing.assert_close(gate(torch.tensor([2, 0])), gates[[2, 0]])
 
 
 @pytest.mark.parametrize("n_experts, rank", [(3, 8), (4, 0), (0, 8)])
 def test_rank_must_be_a_multiple_of_the_experts(n_experts, rank):
-    with pytest.raises(ValueError, match="positive multiple of the number of experts"):
+    with pytest.raises(ValueError, match=f"rank={rank}: must be a positive multiple of n_experts={n_experts}"):
         ModalityExperts(IN, OUT, MODALITIES, n_experts, rank)

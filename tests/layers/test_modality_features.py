@@ -1,4 +1,4 @@
-"""Modality features as a module, plain and adapted."""
+"""Modality features as a module, unchanged and adapted."""
 
 import pytest
 import torch
@@ -29,11 +29,11 @@ def test_adapted_features_are_the_encoders_modalities(plain):
     assert adapted.dims == [2, 2] and torch.equal(torch.stack(adapted()), expected)
     ids = torch.tensor([2, 1])
     torch.testing.assert_close(torch.stack(adapted(ids)), expected[:, ids])
-    rows, present = adapted.frozen_rows(ids)
+    rows, present = adapted.frozen_features(ids)
     assert [row.shape for row in rows] == [(2, 3), (2, 5)] and present.tolist() == [[False, True], [True, True]]
 
 
-def test_a_step_encodes_the_catalogue_once(plain):
+def test_a_step_encodes_all_items_once(plain):
     encoder, calls = MoDAItemEncoder(plain.dims, 2), []
     adapted, project = AdaptedFeatures(plain, encoder, 2), encoder.project
     encoder.project = lambda *args: calls.append(1) or project(*args)
@@ -44,7 +44,7 @@ def test_a_step_encodes_the_catalogue_once(plain):
     assert len(calls) == 2
 
 
-def test_outside_a_step_nothing_is_kept(plain):
+def test_outside_a_step_nothing_is_stored(plain):
     adapted = AdaptedFeatures(plain, MoDAItemEncoder(plain.dims, 2), 2)
     first = torch.stack(adapted())
     torch.nn.init.ones_(adapted.encoder.shared.weight)

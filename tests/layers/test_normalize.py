@@ -1,3 +1,5 @@
+"""L2 normalisation of vectors: values and gradients of torch, and zero vectors."""
+
 import torch
 from torch.nn import functional as F
 
