@@ -34,9 +34,9 @@ def read_space(run_dir) -> Optional[Space]:
     if items is None or items.encoder is None or items.n_modalities < 2:
         return None
     ids = torch.arange(1, items.n_items, device=items.present.device)
-    ids = ids[items.frozen_rows(ids)[1].all(dim=0)]
+    ids = ids[items.frozen_features(ids)[1].all(dim=0)]
     chosen = ids[torch.randperm(len(ids), generator=torch.Generator().manual_seed(0))[:N_ITEMS].to(ids.device)]
-    features, present = items.frozen_rows(chosen)
+    features, present = items.frozen_features(chosen)
     with torch.no_grad():
         after = items.encoder.eval().project(features, present)
     return Space(
