@@ -1,1 +1,1 @@
-"""Item features on disk: the store, its derived views, light encoders, imports from other formats."""
+"""Item features on disk: the feature store, transforms of its vectors, light encoders, imports from other formats."""

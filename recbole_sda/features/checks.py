@@ -1,5 +1,6 @@
-"""What a feature store refuses, on writing as on reading: ids that are not unique, wrong shapes, values not finite."""
+"""Conditions on the content of a feature store, checked on writing and on reading: unique ids, shapes, finite values."""
 
+from collections import Counter
 from typing import List, Sequence
 
 import torch
@@ -11,20 +12,38 @@ DTYPES = {torch.float16: "float16", torch.float32: "float32"}
 
 
 def check_ids(item_ids: Sequence[str], where: str) -> List[str]:
-    """Return the ids as strings; ``where`` names the file in the error."""
+    """Return the item ids as strings.
+
+    Args:
+        item_ids: external item tokens.
+        where: the file or directory that error messages name.
+
+    Raises:
+        InputError: an id is empty, contains a line break, or occurs more than once.
+    """
     ids = [str(token) for token in item_ids]
     bad = next((token for token in ids if not token or token.splitlines() != [token]), None)
     if bad is not None:
-        raise InputError(f"{where}: item id {bad!r} is empty or holds a line break")
+        raise InputError(f"{where}: item id {bad!r} is empty or contains a line break")
     if len(set(ids)) < len(ids):
-        seen: set = set()
-        twice = next(token for token in ids if token in seen or seen.add(token))  # type: ignore[func-returns-value]
-        raise InputError(f"{where}: item id {twice!r} stands there more than once; ids must be unique")
+        repeated = next(token for token, count in Counter(ids).items() if count > 1)
+        raise InputError(f"{where}: item id {repeated!r} occurs more than once; ids must be unique")
     return ids
 
 
 def check_matrix(where: str, name: str, matrix: Tensor, present: Tensor, n_items: int) -> None:
-    """Refuse a modality's matrix (n_items, dim) and mask (n_items,) that do not fit the ids or each other."""
+    """Check the vectors of a modality and their mask against each other and against the number of item ids.
+
+    Args:
+        where: the file or directory that error messages name.
+        name: of the modality.
+        matrix: vectors, (n_items, dim).
+        present: mask of the items that have the modality, (n_items,).
+        n_items: number of item ids.
+
+    Raises:
+        InputError: the dtype or a shape is wrong, no item has the modality, or a value is NaN or infinite.
+    """
     if matrix.dim() != 2 or matrix.shape[1] == 0 or matrix.dtype not in DTYPES:
         kind = f"{str(matrix.dtype).removeprefix('torch.')} {tuple(matrix.shape)}"
         raise InputError(f"{where}: modality {name!r} must be float16 or float32 (n_items, dim), got {kind}")

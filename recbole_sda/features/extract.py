@@ -1,28 +1,29 @@
-"""Light features for a catalogue: from ``items.jsonl`` (texts and image paths) to a feature store."""
+"""Light features of a catalogue: from ``items.jsonl`` (texts and image paths) to a feature store."""
 
 import json
 import logging
 from pathlib import Path
-from typing import List, Sequence
+from typing import Any, Dict, List, Sequence, Union
 
 from recbole_sda.errors import InputError
-from recbole_sda.features.light_encoders import encode_images, encode_texts, provenance
+from recbole_sda.features.light_encoders import Failure, encode_images, encode_texts, provenance
 from recbole_sda.features.store import write_store
 from recbole_sda.io.text import read_lines, replace_lone_surrogates
 
 logger = logging.getLogger(__name__)
 
-NOT_TEXT = ("item_id", "image")
+NON_TEXT_FIELDS = ("item_id", "image")
+MAX_WARNINGS = 5  # about unreadable images
 
 
-def read_items(path) -> List[dict]:
+def read_items(path: Union[str, Path]) -> List[Dict[str, Any]]:
     """Read an items file: one JSON object per line with ``item_id``, optionally ``image``, and text fields.
 
     ``image`` is a path relative to the file's directory, or null. A field may be a string, a number, or a list of
     strings.
 
     Raises:
-        InputError: the file is missing, a line is not a JSON object, or an object has no ``item_id``.
+        InputError: the file is missing or empty, a line is not a JSON object, or an object has no ``item_id``.
     """
     path = Path(path)
     if not path.is_file():
@@ -43,8 +44,8 @@ def read_items(path) -> List[dict]:
     return items
 
 
-def item_text(item: dict, fields: Sequence[str]) -> str:
-    """Return the item's text fields joined by line breaks; lists are joined by commas, missing fields left out."""
+def item_text(item: Dict[str, Any], fields: Sequence[str]) -> str:
+    """Return the item's text fields, one per line; lists are joined by commas, missing and empty fields left out."""
     parts = []
     for name in fields:
         value = item.get(name)
@@ -55,7 +56,13 @@ def item_text(item: dict, fields: Sequence[str]) -> str:
     return "\n".join(parts)
 
 
-def extract_light(items_file, out, dim: int = 64, text_fields: Sequence[str] = (), overwrite: bool = False) -> Path:
+def extract_light(
+    items_file: Union[str, Path],
+    out: Union[str, Path],
+    dim: int = 64,
+    text_fields: Sequence[str] = (),
+    overwrite: bool = False,
+) -> Path:
     """Encode a catalogue with the light encoders and write a feature store.
 
     Args:
@@ -67,25 +74,34 @@ def extract_light(items_file, out, dim: int = 64, text_fields: Sequence[str] = (
 
     Returns:
         The path of the store.
+
+    Raises:
+        InputError: the items file is invalid, no item has a field of ``text_fields``, the items have neither texts nor
+            images, or ``out`` exists already.
     """
     items = read_items(items_file)
-    known = list(dict.fromkeys(name for item in items for name in item if name not in NOT_TEXT))
+    available = list(dict.fromkeys(name for item in items for name in item if name not in NON_TEXT_FIELDS))
     for name in text_fields:
-        if name not in known:
-            raise InputError(f"{items_file}: no item has the field {name!r}; there is {', '.join(known)}")
-    fields = list(text_fields) or known
+        if name not in available:
+            raise InputError(f"{items_file}: no item has the field {name!r}; available: {', '.join(available)}")
+    fields = list(text_fields) or available
     folder = Path(items_file).parent
-    features, present, failures = {}, {}, []
-    pictures = [folder / item["image"] if item.get("image") else None for item in items]
-    if any(pictures):
-        features["image"], present["image"], failures = encode_images(pictures, dim)
+    features, present = {}, {}
+    failures: List[Failure] = []
+    images = [folder / item["image"] if item.get("image") else None for item in items]
+    if any(images):
+        features["image"], present["image"], failures = encode_images(images, dim)
     if fields:
         features["text"], present["text"] = encode_texts([item_text(item, fields) for item in items], dim)
     if not features:
-        raise InputError(f"{items_file}: the items have neither texts nor pictures")
-    for _, reason in failures[:5]:
-        logger.warning("unreadable picture, counted as missing: %s", reason)
-    if len(failures) > 5:
-        logger.warning("... and %d more; all are listed in the store's manifest", len(failures) - 5)
+        raise InputError(f"{items_file}: the items have neither texts nor images")
+    _warn_of(failures)
     record = provenance(dim, dim, fields) | {"unreadable_images": [reason for _, reason in failures]}
     return write_store(out, [str(item["item_id"]) for item in items], features, present, record, overwrite)
+
+
+def _warn_of(failures: Sequence[Failure]) -> None:
+    for _, reason in failures[:MAX_WARNINGS]:
+        logger.warning("unreadable image, counted as missing: %s", reason)
+    if len(failures) > MAX_WARNINGS:
+        logger.warning("... and %d more; the store's manifest lists all", len(failures) - MAX_WARNINGS)

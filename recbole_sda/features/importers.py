@@ -1,19 +1,28 @@
-"""Vectors made elsewhere: npy with a list of ids, parquet, and RecBole's .itememb, read for a feature store."""
+"""Importers of vectors from other software: npy with a list of ids, parquet, and RecBole's .itememb."""
 
 from pathlib import Path
-from typing import Dict, List, Mapping, NamedTuple, Optional
+from typing import Dict, List, Mapping, NamedTuple, Optional, Union
 
 import numpy as np
 import pyarrow
 import pyarrow.parquet
 
 from recbole_sda.errors import InputError
-from recbole_sda.features.store import sha256_of
+from recbole_sda.features.manifest import sha256_of
 from recbole_sda.io.text import read_lines
+
+PathLike = Union[str, Path]
 
 
 class Vectors(NamedTuple):
-    """What an import reads: ids (n_items,), per modality a matrix and, where known, a mask; and the source."""
+    """Imported vectors, ready for :func:`recbole_sda.features.store.write_store`.
+
+    Attributes:
+        item_ids: external item tokens, (n_items,).
+        features: per modality a matrix (n_items, dim), float16 or float32.
+        present: per modality a bool mask (n_items,), only where the source has one.
+        source: SHA-256 of each source file, by file name.
+    """
 
     item_ids: List[str]
     features: Dict[str, np.ndarray]
@@ -21,46 +30,51 @@ class Vectors(NamedTuple):
     source: Dict[str, str]
 
 
-def _file(path, what: str) -> Path:
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{what} {path} does not exist")
-    return path
+def from_npy(
+    matrices: Mapping[str, PathLike], ids: PathLike, masks: Optional[Mapping[str, PathLike]] = None
+) -> Vectors:
+    """Read ``.npy`` arrays.
 
+    Args:
+        matrices: per modality the file of a matrix (n_items, dim).
+        ids: a text file with one item id per line.
+        masks: per modality the file of a mask (n_items,) of the items that have it.
 
-def _floats(values: np.ndarray, where) -> np.ndarray:
-    if values.dtype == np.float16 or values.dtype == np.float32:
-        return values
-    if not np.issubdtype(values.dtype, np.number):
-        raise InputError(f"{where}: expected numbers, found {values.dtype}")
-    return values.astype(np.float32)
+    Raises:
+        InputError: a file is missing, is not a plain array of numbers, or a mask has no matrix.
+    """
+    item_ids = read_lines(_existing(ids, "id file"))
 
-
-def from_npy(matrices: Mapping[str, str], ids: str, masks: Optional[Mapping[str, str]] = None) -> Vectors:
-    """Read one ``.npy`` matrix (n_items, dim) per modality, a text file with one item id per line, optional masks."""
-    item_ids = read_lines(_file(ids, "id file"))
-
-    def load(path) -> np.ndarray:
+    def load(path: PathLike) -> np.ndarray:
         try:
-            return np.load(_file(path, "array"), allow_pickle=False)
+            return np.load(_existing(path, "array"), allow_pickle=False)
         except ValueError as error:
             raise InputError(f"{path} is not a plain .npy array ({error})") from None
 
-    features = {name: _floats(load(path), path) for name, path in matrices.items()}
+    features = {name: _to_floats(load(path), path) for name, path in matrices.items()}
     present = {name: load(path).astype(bool) for name, path in (masks or {}).items()}
     for name in present:
         if name not in features:
             raise InputError(
-                f"a mask is given for modality {name!r}, which has no vectors; there is {', '.join(features)}"
+                f"a mask is given for modality {name!r}, which has no vectors; given are {', '.join(features)}"
             )
     sources = [*matrices.values(), ids, *(masks or {}).values()]
     return Vectors(item_ids, features, present, {Path(p).name: sha256_of(Path(p)) for p in sources})
 
 
-def from_parquet(path: str, columns: Mapping[str, str], id_column: str = "item_id") -> Vectors:
-    """Read a parquet file with an id column and one column of equally long lists per modality; null is missing."""
+def from_parquet(path: PathLike, columns: Mapping[str, str], id_column: str = "item_id") -> Vectors:
+    """Read a parquet file with one row per item.
+
+    Args:
+        path: the file.
+        columns: per modality the column of its vectors, lists of one length; null is a missing item.
+        id_column: the column of the item ids.
+
+    Raises:
+        InputError: the file is missing or not parquet, or a column is missing or not a column of such lists.
+    """
     try:
-        table = pyarrow.parquet.read_table(_file(path, "parquet file"))
+        table = pyarrow.parquet.read_table(_existing(path, "parquet file"))
     except pyarrow.ArrowInvalid as error:
         raise InputError(f"{path} is not a parquet file ({error})") from None
     for name in (id_column, *columns.values()):
@@ -70,31 +84,36 @@ def from_parquet(path: str, columns: Mapping[str, str], id_column: str = "item_i
     features, present = {}, {}
     for modality, name in columns.items():
         rows = table[name].to_pylist()
-        widths = {len(row) for row in rows if row is not None} if _lists(table[name].type) else set()
+        widths = {len(row) for row in rows if row is not None} if _is_list_type(table[name].type) else set()
         if len(widths) != 1:
             raise InputError(
                 f"{path}, column {name!r}: expected lists of one length, found {sorted(widths) or 'no lists'}"
             )
         present[modality] = np.array([row is not None for row in rows])
-        empty = [0.0] * widths.pop()
-        features[modality] = np.array([empty if row is None else row for row in rows], dtype=np.float32)
+        zeros = [0.0] * widths.pop()
+        features[modality] = np.array([zeros if row is None else row for row in rows], dtype=np.float32)
     return Vectors(item_ids, features, present, {Path(path).name: sha256_of(Path(path))})
 
 
-def _lists(kind) -> bool:
-    types = pyarrow.types
-    return types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
+def from_itememb(path: PathLike, modality: str = "text", separator: str = "\t") -> Vectors:
+    """Read RecBole's ``.itememb`` atomic file: a token column with the item id and a float_seq column.
 
+    Args:
+        path: the file.
+        modality: the name that its vectors get.
+        separator: of the columns.
 
-def from_itememb(path: str, modality: str = "text", separator: str = "\t") -> Vectors:
-    """Read RecBole's ``.itememb`` atomic file: a token column with the external item id and a float_seq column."""
-    lines = read_lines(_file(path, "file"))
+    Raises:
+        InputError: the file is missing, has other columns, no rows, or a malformed row.
+    """
+    lines = read_lines(_existing(path, "file"))
     header = lines[0].split(separator) if lines else []
     kinds = [name.partition(":")[2] for name in header]
     if sorted(kinds) != ["float_seq", "token"]:
         raise InputError(f"{path}: expected the columns <id>:token and <vector>:float_seq, found {header}")
     token, vector = kinds.index("token"), kinds.index("float_seq")
-    item_ids, rows = [], []
+    item_ids: List[str] = []
+    rows: List[np.ndarray] = []
     for number, line in enumerate(lines[1:], start=2):
         cells = line.split(separator)
         if len(cells) != len(header):
@@ -109,3 +128,22 @@ def from_itememb(path: str, modality: str = "text", separator: str = "\t") -> Ve
     if not rows:
         raise InputError(f"{path} holds no vectors")
     return Vectors(item_ids, {modality: np.stack(rows)}, {}, {Path(path).name: sha256_of(Path(path))})
+
+
+def _existing(path: PathLike, description: str) -> Path:
+    if not Path(path).is_file():
+        raise InputError(f"{description} {path} does not exist")
+    return Path(path)
+
+
+def _to_floats(values: np.ndarray, where: PathLike) -> np.ndarray:
+    if values.dtype == np.float16 or values.dtype == np.float32:
+        return values
+    if not np.issubdtype(values.dtype, np.number):
+        raise InputError(f"{where}: expected numbers, found {values.dtype}")
+    return values.astype(np.float32)
+
+
+def _is_list_type(kind: pyarrow.DataType) -> bool:
+    types = pyarrow.types
+    return bool(types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind))

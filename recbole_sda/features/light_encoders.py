@@ -1,11 +1,12 @@
-"""Light encoders that need no weights: TF-IDF with SVD for texts; colour, shape and texture with PCA for pictures.
+"""Light encoders without pretrained weights: TF-IDF and SVD for texts; colour, shape and texture with PCA for images.
 
-They make the pipeline work on any machine and are a baseline for LVLM features, not a replacement.
+They run on any machine and are a baseline for LVLM features, not a replacement. They are fitted on the items of the
+store, so the vectors of two stores cannot be compared.
 """
 
 import logging
 from pathlib import Path
-from typing import List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -16,28 +17,37 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.preprocessing import StandardScaler
 
 from recbole_sda.errors import InputError
-from recbole_sda.features.store import library_versions
+from recbole_sda.features.manifest import library_versions
 from recbole_sda.io.images import to_upright_rgb
 
 logger = logging.getLogger(__name__)
 
-LIGHT = (
-    "light"  # what a store says of its encoder; fitted on the store's own items, so two stores' vectors do not compare
-)
-IMAGE_SIZE = 64  # pixels; pictures are resized to IMAGE_SIZE x IMAGE_SIZE
+LIGHT_ENCODER = "light"  # the encoder's name in a store's manifest
+IMAGE_SIZE = 64  # pixels; images are resized to IMAGE_SIZE x IMAGE_SIZE
 HUE_BINS, SATURATION_BINS, VALUE_BINS = 12, 4, 4
+
+Failure = Tuple[int, str]  # position of the item, and the reason
 
 
 def encode_texts(texts: Sequence[Optional[str]], dim: int = 64, seed: int = 0) -> Tuple[np.ndarray, np.ndarray]:
-    """Return vectors (n_items, <= dim), float32, and the mask (n_items,) of the items whose text is not empty.
+    """Encode texts by sublinear TF-IDF of words and pairs of words, reduced by truncated SVD.
 
-    Words and pairs of words, sublinear TF-IDF, truncated SVD. The width is smaller than ``dim`` where the vocabulary
-    or the number of texts does not allow it.
+    Args:
+        texts: one per item; None or blank where there is none.
+        dim: largest width; the vocabulary or the number of texts may allow less.
+        seed: of the SVD.
+
+    Returns:
+        Vectors (n_items, <= dim), float32, with zeros for items without a text; and the mask (n_items,) of the items
+        with a text.
+
+    Raises:
+        InputError: no text has a word in it.
     """
     present = np.array([bool(text and text.strip()) for text in texts], dtype=bool)
-    given = [text for text, has in zip(texts, present) if has]
+    present_texts = [text for text, is_present in zip(texts, present) if is_present]
     try:
-        tfidf = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=1).fit_transform(given)
+        tfidf = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=1).fit_transform(present_texts)
     except ValueError:
         raise InputError("no item has a text with a word in it; extract without --text-fields") from None
     width = max(1, min(dim, min(tfidf.shape) - 1))
@@ -49,7 +59,10 @@ def encode_texts(texts: Sequence[Optional[str]], dim: int = 64, seed: int = 0) -
 
 
 def describe_image(image: Image.Image) -> np.ndarray:
-    """Return the raw descriptor of a picture: HSV histogram, histogram of oriented gradients, local binary patterns."""
+    """Return the raw descriptor of an image, (width,), float32.
+
+    It concatenates an HSV histogram, a histogram of oriented gradients and local binary patterns.
+    """
     pixels = np.asarray(to_upright_rgb(image).resize((IMAGE_SIZE, IMAGE_SIZE), Image.Resampling.BILINEAR))
     hsv = rgb2hsv(pixels).reshape(-1, 3)
     bins, limits = (HUE_BINS, SATURATION_BINS, VALUE_BINS), [(0, 1)] * 3
@@ -61,15 +74,21 @@ def describe_image(image: Image.Image) -> np.ndarray:
     return np.concatenate([colour, shape, texture]).astype(np.float32)
 
 
-def read_images(paths: Sequence[Optional[Path]]) -> Tuple[np.ndarray, np.ndarray, List[Tuple[int, str]]]:
-    """Describe pictures that lie on disk.
+def read_images(paths: Sequence[Optional[Path]]) -> Tuple[np.ndarray, np.ndarray, List[Failure]]:
+    """Compute the raw descriptors of image files.
+
+    Args:
+        paths: one per item; None where there is no image.
 
     Returns:
-        The descriptors (n_items, width), float32, zeros where there is none; the mask (n_items,) of those that could
-        be read; and the failures as (position, reason). A position without a path is missing, not a failure.
+        The descriptors (n_items, width), float32, zeros where there is none; the mask (n_items,) of the readable images;
+        and the failures as (position, reason). A position without a path is missing, not a failure.
+
+    Raises:
+        InputError: no image is readable.
     """
-    rows: dict = {}
-    failures: List[Tuple[int, str]] = []
+    rows: Dict[int, np.ndarray] = {}
+    failures: List[Failure] = []
     for position, path in enumerate(paths):
         if path is None:
             continue
@@ -80,7 +99,7 @@ def read_images(paths: Sequence[Optional[Path]]) -> Tuple[np.ndarray, np.ndarray
             failures.append((position, f"{path}: {error}"))
     if not rows:
         reason = f"; the first failure: {failures[0][1]}" if failures else ""
-        raise InputError(f"no item has a readable picture{reason}")
+        raise InputError(f"no item has a readable image{reason}")
     present = np.zeros(len(paths), dtype=bool)
     present[list(rows)] = True
     descriptors = np.zeros((len(paths), len(next(iter(rows.values())))), dtype=np.float32)
@@ -88,12 +107,19 @@ def read_images(paths: Sequence[Optional[Path]]) -> Tuple[np.ndarray, np.ndarray
     return descriptors, present, failures
 
 
-def encode_images(
-    paths: Sequence[Optional[Path]], dim: int = 64
-) -> Tuple[np.ndarray, np.ndarray, List[Tuple[int, str]]]:
-    """Return vectors (n_items, <= dim), float32, the mask of readable pictures and the failures.
+def encode_images(paths: Sequence[Optional[Path]], dim: int = 64) -> Tuple[np.ndarray, np.ndarray, List[Failure]]:
+    """Encode images by their descriptors, each value standardised over the items, reduced by PCA.
 
-    Descriptors are standardised and reduced by PCA, fitted on the catalogue.
+    Args:
+        paths: one per item; None where there is no image.
+        dim: largest width; the number of images may allow less.
+
+    Returns:
+        Vectors (n_items, <= dim), float32; the mask (n_items,) of the readable images; and the failures, see
+        :func:`read_images`.
+
+    Raises:
+        InputError: no image is readable.
     """
     descriptors, present, failures = read_images(paths)
     x = StandardScaler().fit_transform(descriptors[present])
@@ -103,11 +129,11 @@ def encode_images(
     return vectors, present, failures
 
 
-def provenance(text_dim: int, image_dim: int, fields: Sequence[str]) -> dict:
-    """Return what a store of light features records about its encoder."""
+def provenance(text_dim: int, image_dim: int, fields: Sequence[str]) -> Dict[str, Any]:
+    """Return the manifest keys that describe the light encoders."""
     return {
         "encoder": {
-            "model": LIGHT,
+            "model": LIGHT_ENCODER,
             "text": f"TF-IDF (1-2 grams) + SVD {text_dim} over {', '.join(fields) or 'no fields'}",
             "image": f"HSV histogram + HOG + LBP, standardised, PCA {image_dim}",
         },

@@ -110,7 +110,7 @@ def test_what_came_of_the_search_space_runs_with_one_modality(keys):
     for teacher in ("identity", "features"):
         given = {**keys, "epochs": 1, "cmsa_teacher": teacher, "modalities": ["text"]}
         assert experiment.run("BPR_SDA", "tiny", (), given)["test"]
-    with pytest.raises(InputError, match="'text' stands there twice"):
+    with pytest.raises(InputError, match="'text' is given twice"):
         experiment.run("BPR_SDA", "tiny", (), {**keys, "modalities": ["text", "text"]})
 
 

@@ -1,4 +1,4 @@
-"""A small store, written anew for each test."""
+"""A small store, written for each test."""
 
 import numpy as np
 import pytest

@@ -14,7 +14,7 @@ def test_extract(items_file, tmp_path, caplog):
     assert store.item_ids == [f"i{k}" for k in range(6)]
     assert store.present("image").tolist() == [True] * 4 + [False] * 2
     assert store.present("text").all() and store.counts["text"]["dim"] == 3
-    assert "unreadable picture" in caplog.text and "p4.png" in caplog.text
+    assert "unreadable image" in caplog.text and "p4.png" in caplog.text
     assert len(store.manifest["unreadable_images"]) == 1 and "p4.png" in store.manifest["unreadable_images"][0]
     assert "title, tags, price" in store.manifest["encoder"]["text"]
 
@@ -22,7 +22,7 @@ def test_extract(items_file, tmp_path, caplog):
 def test_chosen_fields(items_file, tmp_path):
     store = FeatureStore(extract_light(items_file, tmp_path / "light", 3, ["title"]))
     assert store.manifest["encoder"]["text"].endswith("over title")
-    with pytest.raises(InputError, match="no item has the field 'titel'; there is title, tags, price"):
+    with pytest.raises(InputError, match="no item has the field 'titel'; available: title, tags, price"):
         extract_light(items_file, tmp_path / "other", 3, ["titel"])
 
 
@@ -49,14 +49,14 @@ def test_bad_items_files(tmp_path, content, message):
         read_items(tmp_path / "none.jsonl")
 
 
-def test_other_separators_of_unicode_part_no_lines(tmp_path):
+def test_other_line_separators_of_unicode_do_not_end_a_line(tmp_path):
     titles = ["Tea\u2028cup", "Vase\u0085", "Chair\x0b"]
     lines = [json.dumps({"item_id": f"i{k}", "title": title}, ensure_ascii=False) for k, title in enumerate(titles)]
     (tmp_path / "items.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
     assert [item["title"] for item in read_items(tmp_path / "items.jsonl")] == titles
 
 
-def test_neither_texts_nor_pictures(tmp_path):
+def test_neither_texts_nor_images(tmp_path):
     (tmp_path / "items.jsonl").write_text('{"item_id": "a"}\n')
-    with pytest.raises(InputError, match="neither texts nor pictures"):
+    with pytest.raises(InputError, match="neither texts nor images"):
         extract_light(tmp_path / "items.jsonl", tmp_path / "light")

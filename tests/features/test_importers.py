@@ -1,4 +1,4 @@
-"""Imports: npy with ids, parquet, RecBole's .itememb."""
+"""Importers: npy with ids, parquet, RecBole's .itememb."""
 
 import numpy as np
 import pyarrow as pa
@@ -7,7 +7,7 @@ import pytest
 
 from recbole_sda.errors import InputError
 from recbole_sda.features.importers import from_itememb, from_npy, from_parquet
-from recbole_sda.features.store import sha256_of
+from recbole_sda.features.manifest import sha256_of
 
 
 def test_npy(tmp_path):
@@ -21,7 +21,7 @@ def test_npy(tmp_path):
     assert vectors.features["image"].dtype == np.float32
     np.testing.assert_array_equal(vectors.features["image"], image)
     assert vectors.source["image.npy"] == sha256_of(tmp_path / "image.npy")
-    with pytest.raises(InputError, match="modality 'text', which has no vectors; there is image"):
+    with pytest.raises(InputError, match="modality 'text', which has no vectors; given are image"):
         from_npy(files, str(tmp_path / "ids.txt"), {"text": str(tmp_path / "mask.npy")})
 
 

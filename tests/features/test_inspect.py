@@ -1,4 +1,4 @@
-"""The figures of a store, on matrices whose figures are known."""
+"""The figures of a store, on matrices with known figures."""
 
 import numpy as np
 import pytest
@@ -25,3 +25,9 @@ def test_report(tmp_path):
     assert (report.norm_min, report.norm_max, report.norm_mean) == (5, 10, 6.25)
     assert report.duplicate_rows == 1
     assert report.mean_cosine == pytest.approx((3 * 1 + 3 * 0.8) / 6)
+
+
+def test_effective_rank_ignores_a_common_offset():
+    """The rows are centred: a mean far from zero is not a direction in which they vary."""
+    square = torch.tensor([[1.0, 1], [1, -1], [-1, 1], [-1, -1]], dtype=torch.float64)
+    assert effective_rank(square + torch.tensor([100.0, -40.0])) == pytest.approx(2)

@@ -1,10 +1,11 @@
-"""Light encoders: alike things get alike vectors, missing ones a mask."""
+"""Light encoders: similar items get similar vectors, missing ones are masked."""
 
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
 from recbole_sda.errors import InputError
+from recbole_sda.features import light_encoders
 from recbole_sda.features.light_encoders import describe_image, encode_images, encode_texts
 
 
@@ -30,7 +31,7 @@ def test_texts_without_words():
         encode_texts(["", None, "!"])
 
 
-def picture(colour, shape):
+def drawing(colour, shape):
     image = Image.new("RGB", (90, 70), "white")
     draw = ImageDraw.Draw(image)
     (draw.ellipse if shape == "disc" else draw.rectangle)((20, 10, 70, 60), fill=colour)
@@ -38,7 +39,7 @@ def picture(colour, shape):
 
 
 def test_descriptors_see_colour_and_shape():
-    red, red_box, blue = (describe_image(picture(*a)) for a in [("red", "disc"), ("red", "box"), ("blue", "disc")])
+    red, red_box, blue = (describe_image(drawing(*a)) for a in [("red", "disc"), ("red", "box"), ("blue", "disc")])
     colours = slice(0, 12 * 4 * 4)
     assert np.allclose(red[colours], red_box[colours], atol=0.15) and not np.allclose(
         red[colours], blue[colours], atol=0.15
@@ -55,7 +56,7 @@ def test_any_mode_and_size(mode):
 
 def test_images_missing_and_unreadable(tmp_path):
     for k, colour in enumerate(["red", "green", "blue"]):
-        picture(colour, "disc").save(tmp_path / f"{k}.png")
+        drawing(colour, "disc").save(tmp_path / f"{k}.png")
     (tmp_path / "bad.png").write_bytes(b"no")
     paths = [
         tmp_path / "0.png",
@@ -69,5 +70,16 @@ def test_images_missing_and_unreadable(tmp_path):
     assert present.tolist() == [True, False, True, False, False, True]
     assert vectors.shape == (6, 2) and not vectors[~present].any()
     assert [position for position, _ in failures] == [3, 4]
-    with pytest.raises(InputError, match="no item has a readable picture; the first failure: .*bad.png"):
+    with pytest.raises(InputError, match="no item has a readable image; the first failure: .*bad.png"):
         encode_images(paths[3:5])
+
+
+def test_image_descriptors_are_standardised_before_pca(monkeypatch):
+    """Two uncorrelated values of very different scale have equal variance in the vectors; the missing item is ignored."""
+    signs = np.array([[1, 1], [1, -1], [0, 0], [-1, 1], [-1, -1]])
+    descriptors = (signs * [1000, 0.001] + [5, -7]).astype(np.float32)
+    present = np.array([True, True, False, True, True])
+    monkeypatch.setattr(light_encoders, "read_images", lambda paths: (descriptors, present, []))
+    vectors, _, _ = encode_images([None] * 5, dim=2)
+    np.testing.assert_allclose(np.cov(vectors[present].T, bias=True), np.eye(2), atol=1e-3)
+    assert not vectors[2].any()

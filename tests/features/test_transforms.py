@@ -1,4 +1,4 @@
-"""Derived views: what each step does, on whom it is fitted, and what its cache depends on."""
+"""Transforms: what each step computes, on which items it is fitted, and what its cache depends on."""
 
 import tracemalloc
 
@@ -13,7 +13,7 @@ from recbole_sda.features.transforms import parse_steps, view, view_of_others
 
 @pytest.fixture
 def wide(tmp_path) -> FeatureStore:
-    """Forty items of correlated values, a tenth of them missing."""
+    """A store of forty items with correlated values, a tenth of them missing."""
     rng = np.random.default_rng(0)
     x = (rng.normal(size=(40, 6)) @ rng.normal(size=(6, 6)) + 5).astype(np.float32)
     path = write_store(tmp_path / "wide", [str(k) for k in range(40)], {"text": x}, {"text": np.arange(40) % 10 != 3})
@@ -34,14 +34,14 @@ def test_center_and_l2_over_the_items_that_have_the_modality(wide):
     assert not centred[~present].any() and not both[~present].any()
 
 
-def test_the_default_views_take_little_more_than_the_vectors(tmp_path):
+def test_the_default_steps_need_little_more_memory_than_the_vectors(tmp_path):
     x = np.random.default_rng(0).normal(size=(4000, 256)).astype(np.float16)
     store = FeatureStore(write_store(tmp_path / "s", [str(k) for k in range(4000)], {"text": x}))
     tracemalloc.start()
     view(store, "text", ["center", "l2"], cache=False)
-    most = tracemalloc.get_traced_memory()[1]
+    peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert most < 1.5 * x.astype(np.float32).nbytes
+    assert peak < 1.5 * x.astype(np.float32).nbytes
 
 
 def test_pca_keeps_the_leading_components(wide):
@@ -73,7 +73,7 @@ def test_cache_is_read_back_and_keyed_by_steps_and_content(wide, tmp_path):
     )
 
 
-def test_a_damaged_cache_is_made_again(wide):
+def test_a_damaged_cache_is_computed_again(wide):
     first = view(wide, "text", ["l2"])
     path = next((wide.path / "views").iterdir())
     path.write_bytes(path.read_bytes()[:50])
@@ -92,22 +92,22 @@ def test_malformed_steps(step):
         parse_steps([step])
 
 
-def test_more_components_than_there_are(wide):
-    with pytest.raises(InputError, match="pca:7 asks for more components than 36 items x 6 values give"):
+def test_more_components_than_values(wide):
+    with pytest.raises(InputError, match="pca:7 asks for more components than 36 items x 6 values"):
         view(wide, "text", ["pca:7"])
 
 
 @pytest.mark.parametrize("steps", [[], ["center", "l2"], ["pca:3"], ["whiten:3", "l2"]])
-def test_later_items_go_through_the_view_of_the_catalogue(wide, tmp_path, steps):
+def test_new_items_get_the_transforms_fitted_on_the_first_store(wide, tmp_path, steps):
     rows = [7, 3, 12]  # 3 has no vector
     x, present = wide.matrix("text")[rows].numpy(), wide.present("text")[rows].numpy()
     later = FeatureStore(write_store(tmp_path / "later", ["x", "y", "z"], {"text": x}, {"text": present}))
-    found = view_of_others(wide, later, "text", steps)
-    assert found.dtype == torch.float32
-    torch.testing.assert_close(found, view(wide, "text", steps)[rows], rtol=1e-4, atol=1e-5)
+    transformed = view_of_others(wide, later, "text", steps)
+    assert transformed.dtype == torch.float32
+    torch.testing.assert_close(transformed, view(wide, "text", steps)[rows], rtol=1e-4, atol=1e-5)
 
 
-def test_later_items_of_another_width_are_refused(wide, tmp_path):
+def test_new_items_of_another_width_are_refused(wide, tmp_path):
     narrow = write_store(tmp_path / "narrow", ["x"], {"text": np.ones((1, 4), np.float32)}, {})
     with pytest.raises(InputError, match="narrow: text has 4 values, but 6 in .*wide"):
         view_of_others(wide, FeatureStore(narrow), "text", [])

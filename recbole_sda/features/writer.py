@@ -1,0 +1,139 @@
+"""Writing a feature store: the content is checked, then the whole directory appears under its name atomically."""
+
+import json
+import logging
+import os
+import shutil
+import uuid
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Dict, Iterator, Mapping, Optional, Sequence, Tuple, Union
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from recbole_sda.errors import InputError
+from recbole_sda.features.checks import DTYPES, check_ids, check_matrix
+from recbole_sda.features.manifest import FEATURES, ITEM_IDS, MANIFEST, SCHEMA_VERSION, library_versions, sha256_of
+from recbole_sda.io.atomic_write import use_default_permissions
+
+logger = logging.getLogger(__name__)
+
+Array = Union[np.ndarray, Tensor]
+
+
+def write_store(
+    path: Union[str, Path],
+    item_ids: Sequence[str],
+    features: Mapping[str, Array],
+    present: Optional[Mapping[str, Array]] = None,
+    provenance: Optional[Mapping[str, Any]] = None,
+    overwrite: bool = False,
+) -> Path:
+    """Write a feature store atomically and return its path.
+
+    Args:
+        path: the directory of the store.
+        item_ids: external item tokens, in row order; unique.
+        features: per modality a float16 or float32 matrix (n_items, dim).
+        present: per modality a bool mask (n_items,) of the items that have it. A modality without a mask is present
+            for all items. Rows of missing items are written as zeros. An item whose vector is all zeros, while other
+            items' vectors are not, counts as missing.
+        provenance: further keys of the manifest, such as ``encoder``, ``prompt``, ``pooling`` and ``image_budget``;
+            any values that plain JSON can represent.
+        overwrite: whether an existing store is replaced.
+
+    Raises:
+        InputError: ids are not unique, shapes disagree, values are not finite, a modality is empty or its name is not
+            a plain word, or the store exists already.
+
+    Example:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> from recbole_sda.features.store import FeatureStore, write_store
+        >>> vectors = np.array([[1, 2], [3, 4], [5, 6]], dtype=np.float32)
+        >>> has_text = np.array([True, False, True])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     store = FeatureStore(write_store(f"{folder}/mine", ["a", "b", "c"], {"text": vectors}, {"text": has_text}))
+        >>> store.counts["text"]
+        {'dim': 2, 'dtype': 'float32', 'present': 2, 'missing': 1}
+    """
+    path = Path(path)
+    _check_target(path, overwrite)
+    ids = check_ids(item_ids, str(path))
+    if not features:
+        raise InputError(f"{path}: a store needs at least one modality")
+    tensors: Dict[str, Tensor] = {}
+    counts = {}
+    for name, values in features.items():
+        matrix, mask = _checked_modality(path, name, values, (present or {}).get(name), len(ids))
+        tensors |= {name: (matrix * mask.unsqueeze(-1)).contiguous(), f"{name}.present": mask.contiguous()}
+        n_present = int(mask.sum())
+        counts[name] = {"dim": matrix.shape[1], "dtype": DTYPES[matrix.dtype]}
+        counts[name] |= {"present": n_present, "missing": len(ids) - n_present}
+    with _atomic_directory(path) as draft:
+        save_file(tensors, draft / FEATURES)
+        use_default_permissions(draft / FEATURES)
+        (draft / ITEM_IDS).write_text("".join(f"{token}\n" for token in ids), encoding="utf-8")
+        manifest = {
+            "schema_version": SCHEMA_VERSION,
+            **(provenance or {}),
+            "n_items": len(ids),
+            "modalities": counts,
+            "versions": library_versions("numpy", "torch", "safetensors"),
+            "sha256": {name: sha256_of(draft / name) for name in (FEATURES, ITEM_IDS)},
+        }
+        (draft / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+    return path
+
+
+def _check_target(path: Path, overwrite: bool) -> None:
+    """Refuse a path that exists, unless it is to be overwritten and is a store or an empty directory."""
+    if not path.exists():
+        return
+    if not overwrite:
+        raise InputError(f"{path} exists already; remove it, choose another name, or overwrite it (--overwrite)")
+    if not (path / MANIFEST).is_file() and not (path.is_dir() and not any(path.iterdir())):
+        raise InputError(f"{path} is not a feature store ({MANIFEST} is missing), so it is not overwritten")
+
+
+def _checked_modality(
+    path: Path, name: str, values: Array, present: Optional[Array], n_items: int
+) -> Tuple[Tensor, Tensor]:
+    """Return the vectors (n_items, dim) of a modality and the mask (n_items,) of the items that have it."""
+    if not name.isidentifier():
+        raise InputError(f"{path}: modality name {name!r} must be a plain word such as image, text or audio")
+    matrix = torch.as_tensor(values)
+    if present is None:
+        mask = torch.ones(len(matrix), dtype=torch.bool)
+    else:
+        mask = torch.as_tensor(present).bool().clone()  # safetensors refuses a mask that two modalities share
+    if matrix.dim() == 2 and mask.shape == matrix.shape[:1]:
+        zero = mask & (matrix == 0).all(dim=1)  # holds no information and has no direction
+        if zero.any() and not zero.equal(mask):
+            logger.warning(
+                "%s: %d vectors of modality %s are all zeros; these items count as missing", path, zero.sum(), name
+            )
+            mask = mask & ~zero
+    check_matrix(str(path), name, matrix, mask, n_items)
+    return matrix, mask
+
+
+@contextmanager
+def _atomic_directory(path: Path) -> Iterator[Path]:
+    """Yield a neighbouring directory that replaces ``path`` on success and is removed on an error."""
+    draft = path.parent / f".{path.name}.{uuid.uuid4().hex[:8]}"
+    draft.mkdir(parents=True)
+    try:
+        yield draft
+        if path.exists():
+            old = draft.with_name(draft.name + ".old")
+            os.rename(path, old)
+            os.rename(draft, path)
+            shutil.rmtree(old)
+        else:
+            os.rename(draft, path)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)

@@ -1,0 +1,105 @@
+"""Writing a feature store: what the files contain, what is refused, and what an error leaves behind."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from recbole_sda.errors import InputError
+from recbole_sda.features.manifest import FEATURES, ITEM_IDS, MANIFEST, sha256_of
+from recbole_sda.features.store import FeatureStore, write_store
+
+IDS = ["b", "a", "c", "d"]
+
+
+def test_the_manifest_records_the_origin_of_the_vectors(store):
+    manifest = json.loads((store.path / MANIFEST).read_text())
+    assert manifest["encoder"] == {"model": "m"} and manifest["prompt"] == "p"
+    assert manifest["modalities"]["image"] == {"dim": 3, "dtype": "float32", "present": 3, "missing": 1}
+    assert manifest["sha256"] == {name: sha256_of(store.path / name) for name in (FEATURES, ITEM_IDS)}
+    assert {"numpy", "torch", "python", "recbole-sda"} <= set(manifest["versions"])
+
+
+def test_same_content_gives_the_same_bytes(store, features, tmp_path):
+    other = write_store(tmp_path / "other", IDS, features, {"image": store.present("image").numpy()})
+    assert sha256_of(other / FEATURES) == store.features_sha256
+
+
+def test_one_mask_may_serve_two_modalities(tmp_path):
+    mask, x = torch.tensor([True, False]), np.ones((2, 3), np.float32)
+    store = FeatureStore(
+        write_store(tmp_path / "s", ["a", "b"], {"image": x, "text": x}, {"image": mask, "text": mask})
+    )
+    assert store.present("image").tolist() == store.present("text").tolist() == [True, False]
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (dict(item_ids=["a", "b", "a", "d"]), "item id 'a' occurs more than once"),
+        (dict(item_ids=["a", "b", "", "d"]), "item id '' is empty or contains a line break"),
+        (dict(item_ids=["a", "b", "c\n", "d"]), "contains a line break"),
+        (dict(item_ids=["a", "b", "c"]), "has 4 rows and a mask of 4 for 3 item ids"),
+        (dict(features={}), "at least one modality"),
+        (dict(features={"im age": np.ones((4, 2), np.float32)}), "'im age' must be a plain word"),
+        (dict(features={"image": np.ones((4, 2))}), "must be float16 or float32 .* got float64"),
+        (dict(features={"image": np.ones(4, np.float32)}), "must be float16 or float32"),
+        (dict(features={"image": np.full((4, 2), np.nan, np.float32)}), "NaN or infinite values in 4 rows, first 0"),
+        (dict(features={"image": np.full((4, 2), np.inf, np.float16)}), "NaN or infinite"),
+        (dict(present={"image": np.zeros(4, bool)}), "'image' is empty: no item has it"),
+        (dict(present={"image": np.ones(3, bool)}), "4 rows and a mask of 3"),
+    ],
+)
+def test_refused_content_leaves_nothing_behind(tmp_path, change, message):
+    given = {"item_ids": IDS, "features": {"image": np.ones((4, 2), np.float32)}, **change}
+    with pytest.raises(InputError, match=message):
+        write_store(tmp_path / "store", **given)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_vector_of_zeros_counts_as_missing(tmp_path, caplog):
+    matrix = np.ones((4, 2), np.float32)
+    matrix[2] = 0
+    store = FeatureStore(write_store(tmp_path / "store", IDS, {"text": matrix}))
+    assert (
+        store.present("text").tolist() == [True, True, False, True]
+        and store.manifest["modalities"]["text"]["missing"] == 1
+    )
+    assert "1 vectors of modality text are all zeros; these items count as missing" in caplog.text
+    alike = FeatureStore(
+        write_store(tmp_path / "alike", IDS, {"text": 0 * matrix})
+    )  # such as images that are all the same
+    assert alike.present("text").all()
+
+
+def test_an_existing_store_is_replaced_only_when_asked(store, features):
+    with pytest.raises(InputError, match="exists already.*--overwrite"):
+        write_store(store.path, IDS, features)
+    (store.path / "views").mkdir()
+    (store.path / "views" / "old").touch()
+    write_store(store.path, IDS, {"text": features["text"]}, overwrite=True)
+    assert FeatureStore(store.path).modalities == ["text"]
+    assert not (store.path / "views").exists()
+    assert [p.name for p in store.path.parent.iterdir()] == ["mine"]
+
+
+def test_only_a_store_is_overwritten(tmp_path, features):
+    (tmp_path / "Mine").mkdir()
+    write_store(tmp_path / "Mine", IDS, features, overwrite=True)  # an empty folder
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/data.inter").write_text("precious")
+    with pytest.raises(InputError, match="data is not a feature store .manifest.json is missing."):
+        write_store(tmp_path / "data", IDS, features, overwrite=True)
+    assert (tmp_path / "data/data.inter").read_text() == "precious"
+
+
+def test_a_write_that_fails_keeps_the_old_store(store, features, monkeypatch):
+    def full(*args, **kwargs):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr("recbole_sda.features.writer.save_file", full)
+    with pytest.raises(OSError):
+        write_store(store.path, IDS, features, overwrite=True)
+    assert FeatureStore(store.path).modalities == ["image", "text"]
+    assert [p.name for p in store.path.parent.iterdir()] == ["mine"]
