@@ -1,1 +1,1 @@
-"""The *_SDA models: RecBole's own models with an encoded item embedding."""
+"""The *_SDA models, the multimodal recommenders, and the registry that names both."""

@@ -1,18 +1,18 @@
-"""RecBole writes GELU as a formula of single operations; torch's own is the same function in one."""
+"""GELU of RecBole's feed-forward layers by one operation of torch instead of several."""
 
 from torch import nn
 from torch.nn import functional as F
 
 
 def use_fused_gelu(model: nn.Module) -> int:
-    """Replace RecBole's GELU by torch's in all feed-forward layers of ``model``; return how many were replaced.
+    """Replace RecBole's GELU by torch's in all feed-forward layers of ``model``; return the number of replaced layers.
 
-    Both are ``x Phi(x)`` with the exact normal distribution; values differ by rounding.
+    Both compute ``x Phi(x)`` with the exact normal distribution; their values differ by rounding.
     """
-    replaced = 0
+    n_replaced = 0
     for module in model.modules():
-        own = getattr(module, "gelu", None)
-        if own is not None and getattr(module, "intermediate_act_fn", None) == own:
-            module.intermediate_act_fn = F.gelu
-            replaced += 1
-    return replaced
+        recbole_gelu = getattr(module, "gelu", None)
+        if recbole_gelu is not None and getattr(module, "intermediate_act_fn", None) == recbole_gelu:
+            module.intermediate_act_fn = F.gelu  # type: ignore[assignment]  # a function; torch types attributes as modules
+            n_replaced += 1
+    return n_replaced

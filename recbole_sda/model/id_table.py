@@ -1,8 +1,8 @@
-"""The frozen item table of a base model trained on ids alone, for the alignment term."""
+"""The frozen item table of a base model that was trained on ids alone, for the alignment term."""
 
 import logging
 from pathlib import Path
-from typing import Tuple
+from typing import Any, Tuple, Union
 
 import torch
 from torch import Tensor
@@ -14,45 +14,53 @@ from recbole_sda.model.item_features import item_tokens
 logger = logging.getLogger(__name__)
 
 
-def load_item_table(run_dir, dataset, base: str, item_table: str, dim: int) -> Tuple[Tensor, Tensor]:
-    """Read the item table of a base model's run and bring it into the order of a data set's items.
+def load_item_table(
+    run_dir: Union[str, Path], dataset: Any, base: str, item_table: str, dim: int
+) -> Tuple[Tensor, Tensor]:
+    """Read the item table of a base model's run, with its rows in the order of a data set's items.
 
     Args:
         run_dir: run folder of the base model.
         dataset: RecBole's training part.
-        base: name of the base model, which the run must be of.
-        item_table: its attribute that holds the item table.
-        dim: the width that the table must have.
+        base: name of the base model that the run must have trained.
+        item_table: name of the base model's attribute that holds the item table.
+        dim: required width of the table.
 
     Returns:
-        The table (n_items, dim), float32, zeros where the run does not know the item; and the mask of those it knows.
+        The table, (n_items, dim), float32, with zeros for an item that the run does not have; and which items the run has,
+        (n_items,), bool. Row 0 is padding and counts as absent.
 
     Raises:
-        InputError: the run is of another model or width, shares no item with the data set, or was trained on another part
-            of the same data.
+        InputError: the run trained another model or a table of another width, has none of the data set's items, or was trained
+            on another part of the same data.
     """
-    where = Path(run_dir)
-    state = load_checkpoint(where / BEST)
-    if state["model"] != base:
+    run = Path(run_dir)
+    checkpoint = load_checkpoint(run / BEST)
+    if checkpoint["model"] != base:
         raise InputError(
-            f"alignment_run={run_dir}: a run of {state['model']}; expected one of {base}, trained on ids alone"
+            f"alignment_run={run_dir}: a run of {checkpoint['model']}; expected one of {base}, trained on ids alone"
         )
-    trained = state["state_dict"][f"{item_table}.weight"]
+    trained = checkpoint["state_dict"][f"{item_table}.weight"]
     if trained.shape[1] != dim:
         raise InputError(f"alignment_run={run_dir}: item embeddings are {trained.shape[1]}-d, this model's are {dim}-d")
-    theirs, ours, tokens = state.get("identity", {}), data_identity(dataset), item_tokens(dataset)
-    same = all(theirs.get(key) == ours[key] for key in ("users", "items"))
-    if same and theirs.get(TRAINING) != ours[TRAINING]:
+    _check_training_part(run_dir, checkpoint.get("identity", {}), data_identity(dataset))
+    row_of_token = {token: row for row, token in enumerate(read_item_tokens(run)) if row}
+    rows = torch.tensor([row_of_token.get(token, -1) for token in item_tokens(dataset)])
+    available = rows >= 0
+    if not available.any():
+        raise InputError(f"alignment_run={run_dir}: has none of the data set's items")
+    table = torch.zeros(len(rows), dim)
+    table[available] = trained[rows[available]].float()
+    return table, available
+
+
+def _check_training_part(run_dir: Union[str, Path], of_run: dict, of_dataset: dict) -> None:
+    """Refuse a run on another part of the same data; warn about a run on other data."""
+    if any(of_run.get(key) != of_dataset[key] for key in ("users", "items")):
+        logger.warning(
+            "alignment_run=%s: trained on other data; make sure that they do not hold this run's test part", run_dir
+        )
+    elif of_run.get(TRAINING) != of_dataset[TRAINING]:
         raise InputError(
             f"alignment_run={run_dir}: was trained on another part of the same data, which may hold this run's test part"
         )
-    if not same:
-        logger.warning("alignment_run=%s: of other data; see that it has not seen this run's test part", run_dir)
-    index = {token: row for row, token in enumerate(read_item_tokens(where)) if row}
-    rows = torch.tensor([index.get(token, -1) for token in tokens])
-    known = rows >= 0
-    if not known.any():
-        raise InputError(f"alignment_run={run_dir}: knows none of the data set's items")
-    table = torch.zeros(len(tokens), dim)
-    table[known] = trained[rows[known]].float()
-    return table, known

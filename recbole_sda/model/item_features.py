@@ -1,7 +1,7 @@
 """From a data set's feature store to the matrices that an item encoder takes."""
 
 import logging
-from typing import List
+from typing import Any, Dict, List, Tuple
 
 import torch
 
@@ -12,16 +12,24 @@ from recbole_sda.model.settings import FeatureSettings
 logger = logging.getLogger(__name__)
 
 
-def item_tokens(dataset) -> List[str]:
+def item_tokens(dataset: Any) -> List[str]:
     """Return the external token of each of RecBole's internal item ids; position 0 is the padding item."""
     return [str(token) for token in dataset.field2id_token[dataset.iid_field]]
 
 
-def load_item_features(config, dataset, settings: FeatureSettings) -> tuple:
-    """Read, derive and align the features of a data set's items; log what is missing.
+def load_item_features(config: Any, dataset: Any, settings: FeatureSettings) -> Tuple[AlignedFeatures, Dict[str, Any]]:
+    """Read, transform and align the features of a data set's items; log how many are missing.
+
+    Args:
+        config: RecBole's configuration: ``data_path`` and ``seed``.
+        dataset: RecBole's data set, or its training part.
+        settings: the store, its modalities, their transforms, and whether items exchange their features.
 
     Returns:
-        The :class:`AlignedFeatures`, and a plain dict that says in results where they come from.
+        The aligned features, one row per internal item id; and their provenance as plain data, which results record.
+
+    Raises:
+        InputError: there is no such store or modality, or the store has none of the data set's items.
     """
     store = find_store(config["data_path"], settings.features)
     names = store.check_modalities(settings.modalities)
@@ -48,7 +56,7 @@ def load_item_features(config, dataset, settings: FeatureSettings) -> tuple:
 
 
 def _shuffle_rows(aligned: AlignedFeatures, seed: int) -> None:
-    """Permute the items' features, all modalities alike; the padding item stays where it is."""
+    """Permute the items' features, all modalities alike; the padding item keeps row 0."""
     n = aligned.present.shape[1] - 1
     order = 1 + torch.randperm(n, generator=torch.Generator().manual_seed(seed))
     order = torch.cat([torch.zeros(1, dtype=torch.long), order])

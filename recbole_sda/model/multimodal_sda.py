@@ -1,48 +1,53 @@
-"""The SDA versions of the multimodal recommenders: their features pass MoDA before any use, and CMSA joins the loss."""
+"""The SDA versions of the multimodal recommenders: features pass an item encoder before any use, and CMSA joins the loss."""
+
+from typing import Any
 
 import torch
 
 from recbole_sda.errors import InputError
 from recbole_sda.io.yaml import properties_dir, read_yaml
-from recbole_sda.layers.item_encoder import MoDAItemEncoder
+from recbole_sda.layers.item_encoder import ItemEncoder, MoDAItemEncoder
 from recbole_sda.layers.modality_features import AdaptedFeatures, ModalityFeatures
+from recbole_sda.model.mixin_base import FeatureRecommender
 from recbole_sda.model.sda import build_encoder
 from recbole_sda.model.sda_loss import SDALoss
 from recbole_sda.model.settings import SDASettings
 
-# Keys of properties/sda.yaml that speak of an item table made of features, which these models do not have.
-NOT_HERE = ("id_embedding", "id_shrinkage", "id_dropout", "fusion", "modality_dropout", "alignment_weight")
+# Keys of properties/sda.yaml that concern an item table made of features, which these models do not have.
+ITEM_TABLE_KEYS = ("id_embedding", "id_shrinkage", "id_dropout", "fusion", "modality_dropout", "alignment_weight")
 
 
-def _refuse(config) -> None:
-    """Raise an InputError for a key without a use here that has another value than its default or the preset's."""
+def _check_unused_keys(config: Any) -> None:
+    """Raise an InputError for a key of an item table whose value is neither its default nor the preset's."""
     folder, preset = properties_dir(), config["preset"]
     files = [folder / "sda.yaml", *([folder / f"preset/{preset}.yaml"] if preset else [])]
-    usual = [read_yaml(path) for path in files]
-    for key in NOT_HERE:
-        if config[key] not in [values[key] for values in usual if key in values]:
+    defaults = [read_yaml(path) for path in files]
+    for key in ITEM_TABLE_KEYS:
+        if config[key] not in [values[key] for values in defaults if key in values]:
             raise InputError(
-                f"{key}={config[key]!r}: {config['model']} has no use for it; it adapts features, not an item table"
+                f"{key}={config[key]!r}: {config['model']} does not use this key; it adapts features, not an item table"
             )
 
 
-class MultimodalSDA(SDALoss):
-    """Mixin in front of a multimodal recommender ``Foo``: ``class Foo_SDA(MultimodalSDA, Foo)``.
+class MultimodalSDA(SDALoss, FeatureRecommender):
+    """Mixin that precedes a multimodal recommender ``Foo``: ``class Foo_SDA(MultimodalSDA, Foo)``.
 
-    Foo asks its module ``item_features`` for features; here that module is an :class:`AdaptedFeatures`: per modality
-    ``z_m = W x_m + b`` plus the gated experts, so that what Foo builds on features starts from z_m. As in a language model,
-    adaptation starts from nothing: W is the identity, on the widest modality's width (a narrower one is followed by zeros),
-    and the experts are zero. Features wider than ``adapted_size`` are mapped to it by orthonormal rows. Graphs of similar
-    items are built once, on the features as they came. Features start at ``encoder_scale`` times their mean length, and
-    drawing the encoder leaves Foo's random stream untouched: with ``item_encoder: identity`` and no CMSA, Foo_SDA is Foo bit
-    for bit.
+    Foo takes its features from its module ``item_features``, here an :class:`AdaptedFeatures`: per modality
+    ``z_m = W x_m + b`` plus the gated experts. What Foo builds on features starts from z_m.
+
+    Adaptation starts as no change, as in a language model. W is the identity on the width of the widest modality (a narrower one
+    is followed by zeros), and the experts are zero. Features wider than ``adapted_size`` are mapped to it by orthonormal rows.
+    Features start at ``encoder_scale`` times their mean length. Graphs of similar items are built once, on the frozen features.
+
+    Drawing the encoder leaves Foo's random stream unchanged: with ``item_encoder: identity`` and no CMSA, Foo_SDA equals Foo
+    bit for bit.
 
     Raises:
-        InputError: a key is given that these models have no use for.
+        InputError: a key of :data:`ITEM_TABLE_KEYS` has a value that is neither its default nor the preset's.
     """
 
-    def __init__(self, config, dataset):
-        _refuse(config)
+    def __init__(self, config: Any, dataset: Any):
+        _check_unused_keys(config)
         super().__init__(config, dataset)
         self._add_cmsa()
 
@@ -51,23 +56,31 @@ class MultimodalSDA(SDALoss):
         """The module that encodes features."""
         return self.item_features
 
-    def build_features(self, config, dataset) -> ModalityFeatures:
-        """Return the features of the base model behind the item encoder that the settings name."""
+    def build_features(self, config: Any, dataset: Any) -> ModalityFeatures:
+        """Return the base model's features, followed by the item encoder unless that is ``identity``."""
         source = super().build_features(config, dataset)
         self.settings = SDASettings.from_config(config)
         if self.settings.item_encoder == "identity":
             return source
         width = min(max(source.dims), self.settings.adapted_size)
         with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(int(config["seed"]))  # the CPU's alone; processes differ in their GPUs'
+            torch.default_generator.manual_seed(
+                int(config["seed"])
+            )  # of the CPU only: GPU seeds differ between processes
             encoder = build_encoder(self.settings, source.dims, width)
             if isinstance(encoder, MoDAItemEncoder):
                 encoder.start_as_identity()
-        with torch.no_grad():
-            encoder.eval()
-            mapped = encoder.project(source.frozen(), source.present)
-            length = torch.cat([x[has].norm(dim=1) for x, has in zip(source.frozen(), source.present)]).mean()
-            start = torch.cat([z[has].norm(dim=1) for z, has in zip(mapped, source.present)]).mean()
-            encoder.scale_(float(self.settings.encoder_scale * length / start.clamp(min=1e-12)))
-            encoder.train()
+        _scale_to_features(encoder, source, self.settings.encoder_scale)
         return AdaptedFeatures(source, encoder, width)
+
+
+@torch.no_grad()
+def _scale_to_features(encoder: ItemEncoder, source: ModalityFeatures, scale: float) -> None:
+    """Scale the encoder so that the mean length of its modality embeddings is ``scale`` times that of the features."""
+    encoder.eval()
+    features, present = source.frozen(), source.present
+    mapped = encoder.project(features, present)
+    feature_length = torch.cat([x[mask].norm(dim=1) for x, mask in zip(features, present)]).mean()
+    mapped_length = torch.cat([z[mask].norm(dim=1) for z, mask in zip(mapped, present)]).mean()
+    encoder.scale_(float(scale * feature_length / mapped_length.clamp(min=1e-12)))
+    encoder.train()

@@ -1,10 +1,10 @@
 """The SDA mixin: RecBole's own model with an encoded item embedding, CMSA and alignment in its loss."""
 
 from pathlib import Path
-from typing import Optional, Tuple
+from typing import Any, Dict, Optional, Sequence, Tuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from recbole_sda.io.checkpoint import LAST
 from recbole_sda.layers.item_embedding import EncodedItemEmbedding
@@ -16,8 +16,14 @@ from recbole_sda.model.sda_loss import SDALoss
 from recbole_sda.model.settings import SDASettings
 
 
-def build_encoder(settings: SDASettings, dims, out_dim: int) -> ItemEncoder:
-    """Return the item encoder that the settings name, for features of widths ``dims``."""
+def build_encoder(settings: SDASettings, dims: Sequence[int], out_dim: int) -> ItemEncoder:
+    """Return the item encoder that ``item_encoder`` names, ``moda`` or ``linear``.
+
+    Args:
+        settings: the encoder's name, sizes and dropout.
+        dims: width of each modality's features.
+        out_dim: width of the encoded items.
+    """
     if settings.item_encoder == "linear":
         return LinearItemEncoder(
             dims, out_dim, settings.encoder_hidden_size, settings.feature_dropout, settings.modality_dropout
@@ -36,29 +42,32 @@ def build_encoder(settings: SDASettings, dims, out_dim: int) -> ItemEncoder:
 
 
 class SDA(SDALoss):
-    """Mixin in front of a RecBole model ``Foo``: ``class Foo_SDA(SDA, Foo)``.
+    """Mixin that precedes a RecBole model ``Foo``: ``class Foo_SDA(SDA, Foo)``.
 
-    After Foo's own ``__init__`` its item table is replaced by an :class:`EncodedItemEmbedding`; nothing of Foo is
-    copied. The encoder starts at the scale of the table that it replaces or joins, and drawing its weights leaves
-    the random stream of the base model untouched, so that with ``item_encoder: identity`` and zero weights Foo_SDA is
-    Foo bit for bit.
+    After Foo's own ``__init__`` an :class:`EncodedItemEmbedding` replaces its item table; no code of Foo is copied. The encoder
+    starts at the scale of the table that it replaces or is added to. Drawing its weights leaves the random stream of the base
+    model unchanged: with ``item_encoder: identity`` and zero weights, Foo_SDA equals Foo bit for bit.
 
     Attributes:
-        item_table: name of Foo's attribute that holds the item table. Set by the model table.
-        step_items: attributes that name the fields of all items of a step, or nothing. Set by the model table.
+        item_table: name of Foo's attribute that holds the item table. Set by the registry.
+        step_items: attributes that name the fields of all items of a training step; empty where a step uses the whole table.
+            Set by the registry.
+        feature_record: provenance of the features, for results; None without features.
     """
 
     item_table = "item_embedding"
     step_items: Tuple[str, ...] = ()
 
-    def __init__(self, config, dataset):
+    def __init__(self, config: Any, dataset: Any):
         super().__init__(config, dataset)
         self.settings = SDASettings.from_config(config)
-        self.feature_record: Optional[dict] = None
+        self.feature_record: Optional[Dict[str, Any]] = None
         base = getattr(self, self.item_table)
         with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(int(config["seed"]))  # the CPU's alone; processes differ in their GPUs'
-            setattr(self, self.item_table, self._encoded(config, dataset, base))
+            torch.default_generator.manual_seed(
+                int(config["seed"])
+            )  # of the CPU only: GPU seeds differ between processes
+            setattr(self, self.item_table, self._encoded_table(config, dataset, base))
         self._add_cmsa()
         self._add_alignment(config, dataset)
 
@@ -67,7 +76,7 @@ class SDA(SDALoss):
         """The encoded item embedding."""
         return getattr(self, self.item_table)
 
-    def _encoded(self, config, dataset, base: nn.Embedding) -> EncodedItemEmbedding:
+    def _encoded_table(self, config: Any, dataset: Any, base: nn.Embedding) -> EncodedItemEmbedding:
         settings, n_items = self.settings, dataset.item_num
         if settings.item_encoder == "identity":
             return EncodedItemEmbedding(base, n_items)
@@ -75,10 +84,6 @@ class SDA(SDALoss):
         self.modality_names = tuple(aligned.modalities)
         matrices = [aligned.matrices[name] for name in aligned.modalities]
         encoder = build_encoder(settings, [matrix.shape[1] for matrix in matrices], base.embedding_dim)
-        id_weight = None
-        if settings.id_shrinkage > 0:
-            count = torch.from_numpy(dataset.training_counts.items).float()
-            id_weight = count / (count + settings.id_shrinkage)
         embedding = EncodedItemEmbedding(
             base,
             n_items,
@@ -86,28 +91,37 @@ class SDA(SDALoss):
             matrices,
             aligned.present,
             add_ids=settings.id_embedding == "add",
-            id_weight=id_weight,
+            id_weight=self._id_weight(dataset),
             id_dropout=settings.id_dropout,
         )
         with torch.no_grad():
             embedding.eval()
-            _, start = encoder(embedding.features, embedding.present)
-            wanted = settings.encoder_scale * base.weight[1:n_items].std()
-            encoder.scale_(float(wanted / start.std().clamp(min=1e-12)))
+            _, encoded = encoder(embedding.features, embedding.present)
+            target = settings.encoder_scale * base.weight[1:n_items].std()
+            encoder.scale_(float(target / encoded.std().clamp(min=1e-12)))
             embedding.train()
         return embedding
 
-    def _add_alignment(self, config, dataset) -> None:
-        settings, dim = self.settings, self.items.embedding_dim
-        if settings.alignment_weight > 0:
-            if (Path(config["checkpoint_dir"]) / LAST.name).is_file():  # of this run, which holds the table
-                table, known = torch.zeros(dataset.item_num, dim), torch.zeros(dataset.item_num, dtype=torch.bool)
-            else:
-                table, known = load_item_table(settings.alignment_run, dataset, self.base_name, self.item_table, dim)
-            self.alignment = CollaborativeAlignment(
-                table, known, settings.alignment_temperature, settings.alignment_normalize
-            )
+    def _id_weight(self, dataset: Any) -> Optional[Tensor]:
+        """Return ``n / (n + id_shrinkage)`` for an item with n training interactions, (n_items,), or None without shrinkage."""
+        if self.settings.id_shrinkage == 0:
+            return None
+        count = torch.from_numpy(dataset.training_counts.items).float()
+        return count / (count + self.settings.id_shrinkage)
 
-    def _begin_step(self, interaction):
+    def _add_alignment(self, config: Any, dataset: Any) -> None:
+        settings, dim = self.settings, self.items.embedding_dim
+        if settings.alignment_weight == 0:
+            return
+        assert settings.alignment_run is not None  # checked by the settings
+        if (Path(config["checkpoint_dir"]) / LAST.name).is_file():  # this run's checkpoint, which holds the table
+            table, known = torch.zeros(dataset.item_num, dim), torch.zeros(dataset.item_num, dtype=torch.bool)
+        else:
+            table, known = load_item_table(settings.alignment_run, dataset, self.base_name, self.item_table, dim)
+        self.alignment = CollaborativeAlignment(
+            table, known, settings.alignment_temperature, settings.alignment_normalize
+        )
+
+    def _begin_step(self, interaction: Any) -> None:
         if self.step_items and self.items.encoder is not None:
             self.items.encode_only(torch.cat([interaction[getattr(self, name)].flatten() for name in self.step_items]))

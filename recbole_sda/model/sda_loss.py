@@ -1,21 +1,24 @@
-"""CMSA and alignment as further terms of a recommender's loss: what all *_SDA models share."""
+"""CMSA and collaborative alignment as terms of a recommender's loss: what all *_SDA models share (arXiv 2512.06883)."""
 
 import logging
-from typing import Dict, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple, Union
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from recbole_sda.layers.item_embedding import EncodedItemEmbedding
+from recbole_sda.layers.modality_features import AdaptedFeatures, ModalityFeatures
 from recbole_sda.losses.alignment import CollaborativeAlignment
 from recbole_sda.losses.cmsa import CMSALoss, multimodal_cmsa
 from recbole_sda.losses.infonce import InfoNCELoss
+from recbole_sda.model.mixin_base import Loss, Recommender
 from recbole_sda.model.settings import SDASettings
 
 logger = logging.getLogger(__name__)
 
 
-def build_cmsa(settings: SDASettings) -> nn.Module:
-    """Return the loss between two modalities that the settings name."""
+def build_cmsa(settings: SDASettings) -> Union[CMSALoss, InfoNCELoss]:
+    """Return the loss between two modalities: InfoNCE where ``cmsa_teacher`` is ``identity``, else CMSA."""
     if settings.cmsa_teacher == "identity":
         return InfoNCELoss(settings.cmsa_temperature, settings.cmsa_learnable, settings.cmsa_normalize)
     return CMSALoss(
@@ -27,70 +30,83 @@ def build_cmsa(settings: SDASettings) -> nn.Module:
     )
 
 
-class SDALoss:
-    """Mixin in front of a recommender whose item features pass an encoder; it needs ``settings`` and ``items``.
-
-    ``items`` is the module that encodes: :class:`~recbole_sda.layers.item_embedding.EncodedItemEmbedding` or
-    :class:`~recbole_sda.layers.modality_features.ModalityFeatures`.
+class SDALoss(Recommender):
+    """Mixin that precedes a recommender whose item features pass an encoder; a subclass sets ``settings`` and ``items``.
 
     Attributes:
-        base_name: name of the model without SDA. Set by the model table.
+        base_name: name of the model without SDA. Set by the registry.
+        settings: the SDA keys of the configuration.
         loss_names: names of the terms of the last loss, in order.
+        modality_names: the modalities, in the store's order; empty without encoded features.
+        cmsa: the loss between two modalities; None where ``cmsa_weight`` is 0.
+        alignment: the loss against an item table trained on ids alone; None where ``alignment_weight`` is 0.
     """
 
     base_name = ""
     settings: SDASettings
     loss_names: Tuple[str, ...] = ("recommendation",)
     modality_names: Tuple[str, ...] = ()
+    cmsa: Optional[Union[CMSALoss, InfoNCELoss]]
+    alignment: Optional[CollaborativeAlignment]
+
+    @property
+    def items(self) -> Union[EncodedItemEmbedding, ModalityFeatures]:
+        """The module that encodes the items' features."""
+        raise NotImplementedError
 
     def _add_cmsa(self) -> None:
-        self.cmsa: Optional[nn.Module] = None
-        self.alignment: Optional[CollaborativeAlignment] = None
-        self._entropies: list = []
+        self.cmsa = None
+        self.alignment = None
+        self._entropies: List[Tensor] = []
         if self.settings.cmsa_weight > 0:
             if len(self.modality_names) < 2:
                 logger.warning("cmsa_weight is %g, but with one modality CMSA is zero", self.settings.cmsa_weight)
             self.cmsa = build_cmsa(self.settings)
 
-    def _begin_step(self, interaction) -> None:
-        """Do what precedes the loss of a batch, inside the step."""
+    def _begin_step(self, interaction: Any) -> None:
+        """Hook: called inside the training step, before the base model's loss."""
 
-    def calculate_loss(self, interaction):
-        """Return the model's loss and the weighted SDA terms as a tuple, as RecBole's trainer takes it.
+    def calculate_loss(self, interaction: Any) -> Loss:
+        """Return the base model's loss and the weighted SDA terms as a tuple, the form that RecBole's trainer accepts.
 
-        Without SDA terms the return value is the model's own. ``loss_names`` names the terms.
+        Without SDA terms the return value is the base model's own. ``loss_names`` names the terms.
         """
         with self.items.step():
             self._begin_step(interaction)
             base = super().calculate_loss(interaction)
             terms = dict(zip(_base_names(base), base if isinstance(base, tuple) else (base,)))
             if self.cmsa is not None:
-                terms["cmsa"] = self.settings.cmsa_weight * self._cmsa(self._batch_items(interaction))
+                items = _sample(self._batch_items(interaction), self.settings.cmsa_max_items)
+                terms["cmsa"] = self.settings.cmsa_weight * self._cmsa(self.cmsa, items)
             if self.alignment is not None:
-                chosen = _at_most(self._batch_items(interaction), self.settings.alignment_max_items)
-                terms["alignment"] = self.settings.alignment_weight * self.alignment(chosen, self.items(chosen))
+                items = _sample(self._batch_items(interaction), self.settings.alignment_max_items)
+                terms["alignment"] = self.settings.alignment_weight * self.alignment(items, self.items(items))
         self.loss_names = tuple(terms)
         return base if self.cmsa is None and self.alignment is None else tuple(terms.values())
 
-    def _batch_items(self, interaction) -> Tensor:
-        """Return the distinct target items of a batch; a batch of users alone (ENMF) stands for the whole catalogue."""
+    def _batch_items(self, interaction: Any) -> Tensor:
+        """Return the distinct target items of a batch; all items for a batch of users alone (ENMF)."""
         if self.ITEM_ID not in interaction.interaction:
             return torch.arange(1, self.items.n_items, device=self.items.present.device)
         items = interaction[self.ITEM_ID].unique()
         return items[items > 0]
 
-    def _cmsa(self, items: Tensor) -> Tensor:
-        chosen = _at_most(items, self.settings.cmsa_max_items)
-        teachers, present = self.items.frozen_rows(chosen)
-        if self.settings.cmsa_teacher != "features":
-            teachers = None
-        loss = multimodal_cmsa(self.cmsa, self.items.modalities(chosen), present, teachers)
-        if self.cmsa.target_entropy is not None:
-            self._entropies.append(self.cmsa.target_entropy)
-        return loss
+    def _cmsa(self, loss: Union[CMSALoss, InfoNCELoss], ids: Tensor) -> Tensor:
+        items = self.items
+        assert isinstance(items, (EncodedItemEmbedding, AdaptedFeatures))  # settings refuse CMSA without an encoder
+        features, present = items.frozen_features(ids)
+        teachers = features if self.settings.cmsa_teacher == "features" else None
+        value = multimodal_cmsa(loss, items.modalities(ids), present, teachers)
+        if loss.target_entropy is not None:
+            self._entropies.append(loss.target_entropy)
+        return value
 
     def diagnostics(self) -> Dict[str, float]:
-        """Return figures of the epoch that just ended: gates, CMSA temperature, mean target entropy (nats)."""
+        """Return figures of the epoch that just ended.
+
+        ``gate/<modality>/<expert>``: mixture weights of the experts; ``cmsa/temperature``; ``cmsa/target_entropy``: mean
+        entropy of CMSA's targets over the epoch's steps, in nats.
+        """
         figures = {}
         encoder = self.items.encoder
         gates = None if encoder is None else encoder.gates()
@@ -106,13 +122,13 @@ class SDALoss:
         return figures
 
 
-def _base_names(loss) -> Tuple[str, ...]:
+def _base_names(loss: Loss) -> Tuple[str, ...]:
     if isinstance(loss, tuple):
         return tuple(f"recommendation_{k}" for k in range(1, len(loss) + 1))
     return ("recommendation",)
 
 
-def _at_most(items: Tensor, limit: int) -> Tensor:
+def _sample(items: Tensor, limit: int) -> Tensor:
     """Return ``items``, or ``limit`` of them drawn at random without replacement."""
     if len(items) <= limit:
         return items

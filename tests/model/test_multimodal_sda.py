@@ -6,7 +6,7 @@ import torch
 from recbole_sda.errors import InputError
 from recbole_sda.layers.modality_features import AdaptedFeatures, ModalityFeatures
 from recbole_sda.losses.cmsa import CMSALoss, multimodal_cmsa
-from recbole_sda.model.multimodal_sda import NOT_HERE
+from recbole_sda.model.multimodal_sda import ITEM_TABLE_KEYS
 from recbole_sda.model.registry import model_class
 
 
@@ -54,7 +54,7 @@ def test_cmsa_is_taken_over_the_distinct_items_of_the_batch(build):
     built = build("BM3_SDA", cmsa_weight=0.5)
     model = built.model
     items = built.batch["item_id"].unique()
-    rows, present = model.items.frozen_rows(items)
+    rows, present = model.items.frozen_features(items)
     with torch.no_grad():
         expected = 0.5 * multimodal_cmsa(CMSALoss(0.1, True, 10.0), model.items.modalities(items), present, rows)
         torch.testing.assert_close(model.calculate_loss(built.batch)[1], expected)
@@ -67,9 +67,9 @@ def test_diagnostics_name_gates_and_entropy(build):
     assert {"gate/image/0", "gate/text/3", "cmsa/temperature", "cmsa/target_entropy"} <= set(figures)
 
 
-@pytest.mark.parametrize("key, value", [(key, 0.5) for key in NOT_HERE])
+@pytest.mark.parametrize("key, value", [(key, 0.5) for key in ITEM_TABLE_KEYS])
 def test_keys_without_a_meaning_here_are_refused(build, key, value):
-    with pytest.raises(InputError, match=f"{key}=0.5: VBPR_SDA has no use"):
+    with pytest.raises(InputError, match=f"{key}=0.5: VBPR_SDA does not use this key"):
         build("VBPR_SDA", **{key: value})
 
 

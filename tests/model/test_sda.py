@@ -42,9 +42,9 @@ def test_cmsa_is_taken_over_the_distinct_items_of_the_batch(build):
     built = build("SASRec_SDA", cmsa_weight=0.5, cmsa_teacher="embeddings")
     model = built.model
     items = sorted(set(built.batch["item_id"].flatten().tolist()) - {0})
-    catalogue = model.items.catalogue()
+    encoded = model.items.encoded()
     expected = 0.5 * multimodal_cmsa(
-        CMSALoss(0.1, True, 10.0), catalogue.modalities[:, items], model.items.present[:, [i - 1 for i in items]]
+        CMSALoss(0.1, True, 10.0), encoded.modalities[:, items], model.items.present[:, [i - 1 for i in items]]
     )
     torch.testing.assert_close(loss_of(built)[1], expected)
 

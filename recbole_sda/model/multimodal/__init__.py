@@ -1,0 +1,1 @@
+"""Multimodal recommenders on the feature store, one module per model."""

@@ -1,5 +1,7 @@
 """BM3: bootstrapped latent representations without negative items (Zhou et al., WWW 2023)."""
 
+from typing import Any, Tuple
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -8,29 +10,35 @@ from recbole_sda.graphs.user_item import light_gcn, symmetric_graph
 from recbole_sda.model.multimodal.base import MultimodalRecommender
 
 
-def distance(x: Tensor, target: Tensor) -> Tensor:
-    """Return the mean of ``1 - cos`` of rows; the target is a constant for the gradient."""
-    return (1 - F.cosine_similarity(x, target.detach(), dim=-1)).mean()
+def distance(online: Tensor, target: Tensor) -> Tensor:
+    """Return the mean of ``1 - cos`` of the rows of two matrices (n, dim); no gradient reaches the target.
+
+    Example:
+        >>> distance(torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 2.0]])).item()
+        1.0
+    """
+    return (1 - F.cosine_similarity(online, target.detach(), dim=-1)).mean()
 
 
 class BM3(MultimodalRecommender):
-    """Users and items are drawn towards each other's dropped-out copies; no item serves as negative.
+    """Bootstrap Latent Representations for Multi-modal Recommendation (Zhou et al., WWW 2023): no negative items.
 
-    h_u, h_i: LightGCN of the id embeddings, an item's own embedding added to its result. h_m = W_m f_m + b_m.
-    ~h = MLP(h) with one linear map for all, .h = dropout of h without gradient. The loss, with C = 1 - cos:
+    h_u, h_i are LightGCN's results for the id embeddings, an item's own embedding added to its result; h_m = W_m f_m + b_m.
+    Each has two views, as the paper names them. The online view is o(h) = W h + b, one linear map for all. The target view is
+    t(h) = dropout(h), a constant for the gradient. The loss, with C = 1 - cos:
 
-        C(~h_u, .h_i) + C(~h_i, .h_u) + cl_weight * sum_m ( C(~h_m, .h_i) + C(~h_m, .h_m) ) + reg_weight * |h|
+        C(o(h_u), t(h_i)) + C(o(h_i), t(h_u)) + cl_weight * sum_m ( C(o(h_m), t(h_i)) + C(o(h_m), t(h_m)) ) + reg_weight * |h|
 
-    in the paper's section on the multi-modal contrastive loss: reconstruction of the graph, alignment between modalities and
-    inside each. An item that lacks a modality is left out of its terms. Scores are products of ~h_u and ~h_i.
+    These are the paper's terms for the reconstruction of the graph, the alignment between modalities and the alignment inside
+    each. A modality's terms leave out the items that lack it. Scores are products of o(h_u) and o(h_i).
 
     Note:
-        As in the authors' code, the last term is the norm of all users' and all items' embeddings over the number of items,
-        ``cl_weight`` stands before the terms of the modalities, and C is 1 - cos (-cos in the paper, the same gradient). That code
-        trains the features along; here they are frozen.
+        As in the authors' code, the last term is the norm of all users' plus that of all items' embeddings, divided by the number
+        of items; ``cl_weight`` multiplies the modalities' terms; and C is 1 - cos (-cos in the paper, with the same gradient).
+        That code also trains the features f_m; here they are frozen.
     """
 
-    def __init__(self, config, dataset):
+    def __init__(self, config: Any, dataset: Any):
         super().__init__(config, dataset)
         self.n_layers = self.number("n_layers", 0, whole=True)
         self.reg_weight, self.cl_weight = self.number("reg_weight", 0), self.number("cl_weight", 0)
@@ -41,27 +49,28 @@ class BM3(MultimodalRecommender):
         for linear in (self.predictor, *self.maps):
             nn.init.xavier_normal_(linear.weight)
 
-    def propagate(self):
+    def propagate(self) -> Tuple[Tensor, Tensor]:
         """Return h_u (n_users, dim) and h_i (n_items, dim)."""
-        user, item = self.parts(light_gcn(self.graph, self.nodes(), self.n_layers))
+        user, item = self.split_nodes(light_gcn(self.graph, self.nodes(), self.n_layers))
         return user, item + self.item_embedding.weight
 
-    def embeddings(self):
+    def embeddings(self) -> Tuple[Tensor, Tensor]:
+        """Return the online views of all users and items."""
         user, item = self.propagate()
         return self.predictor(user), self.predictor(item)
 
-    def calculate_loss(self, interaction):
+    def calculate_loss(self, interaction: Any) -> Tensor:
+        """Return the loss of a batch of (user, item) pairs."""
         users, items = interaction[self.USER_ID], interaction[self.ITEM_ID]
         all_users, all_items = self.propagate()
         user, item = all_users[users], all_items[items]
-        far_user, far_item = (F.dropout(x.detach(), self.dropout) for x in (user, item))
-        loss = distance(self.predictor(user), far_item) + distance(self.predictor(item), far_user)
+        target_user, target_item = (F.dropout(h.detach(), self.dropout) for h in (user, item))
+        loss = distance(self.predictor(user), target_item) + distance(self.predictor(item), target_user)
         for m, (x, linear) in enumerate(zip(self.item_features(items), self.maps)):
-            there = self.item_features.present[m, items]
-            if self.cl_weight and there.any():
-                h = linear(x[there])
-                near = self.predictor(h)
-                far = F.dropout(h.detach(), self.dropout)
-                loss = loss + self.cl_weight * (distance(near, far_item[there]) + distance(near, far))
+            present = self.item_features.present[m, items]
+            if self.cl_weight and present.any():
+                h = linear(x[present])
+                online, target = self.predictor(h), F.dropout(h.detach(), self.dropout)
+                loss = loss + self.cl_weight * (distance(online, target_item[present]) + distance(online, target))
         norms = torch.linalg.vector_norm(all_users) + torch.linalg.vector_norm(all_items)
         return loss + self.reg_weight * norms / self.n_items

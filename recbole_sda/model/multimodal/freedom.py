@@ -1,7 +1,9 @@
 """FREEDOM: a frozen item graph and a user-item graph that is pruned in each epoch (Zhou and Shen, ACM MM 2023)."""
 
+from typing import Any, List, Tuple
+
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from recbole_sda.errors import InputError
 from recbole_sda.graphs.knn import weighted_sum
@@ -12,22 +14,27 @@ from recbole_sda.validation import NOT_NEGATIVE
 
 
 class FREEDOM(MultimodalRecommender):
-    """LightGCN on the pruned graph of users and items plus propagation over a graph of similar items.
+    """A Tale of Two Graphs: Freezing and Denoising Graph Structures for Multimodal Recommendation (Zhou and Shen, ACM MM 2023).
+
+    A user's embedding is LightGCN's on the user-item graph; an item's is LightGCN's plus its propagation over a graph of similar
+    items.
 
     Item graph (the paper's section on freezing it): each item's ``knn_k`` nearest by cosine similarity with weight 1,
-    ``D^-1/2 S D^-1/2``, the modalities' graphs summed with weights. User-item graph (the section on denoising it): in each epoch
-    a share ``1 - dropout`` of the edges is kept, drawn without replacement with probability in proportion to
-    ``1 / sqrt(d_u d_i)``, and normalised anew; evaluation takes all. An item is the sum of both sides, a user LightGCN's. Loss:
+    normalised as ``D^-1/2 S D^-1/2``; the graphs of the modalities are summed with ``modality_weights``. User-item graph (the
+    section on denoising it): each epoch keeps a share ``1 - dropout`` of the edges, drawn without replacement with probability in
+    proportion to ``1 / sqrt(d_u d_i)``, and normalises the graph anew; evaluation uses all edges. The loss:
 
         BPR(u, i, j) + reg_weight * sum_m BPR(u, W_m f_m(i) + b_m, W_m f_m(j) + b_m)
 
-    where pairs of which an item lacks the modality are left out of its term.
+    A modality's term leaves out triples in which an item lacks it.
 
     Note:
-        The authors' code trains the features f_m along; here they are frozen.
+        The authors' code also trains the features f_m; here they are frozen.
     """
 
-    def __init__(self, config, dataset):
+    edge_weights: Tensor
+
+    def __init__(self, config: Any, dataset: Any):
         super().__init__(config, dataset)
         self.n_ui_layers, self.n_mm_layers = (self.number(f"n_{kind}_layers", 0, whole=True) for kind in ("ui", "mm"))
         self.reg_weight, self.dropout = self.number("reg_weight", 0), self.number("dropout", 0, 1)
@@ -35,14 +42,15 @@ class FREEDOM(MultimodalRecommender):
         self.item_graph = SparseMatrix(weighted_sum(self.item_graphs(weighted=False), weights))
         self.graph = symmetric_graph(self.edges)
         self.pruned = self.graph
-        self.register_buffer("keep", torch.from_numpy(symmetric_weights(self.edges)), persistent=False)
+        self.register_buffer("edge_weights", torch.from_numpy(symmetric_weights(self.edges)), persistent=False)
         self.maps = nn.ModuleList(nn.Linear(dim, self.embedding_size) for dim in self.item_features.dims)
 
-    def _weights(self, given):
+    def _weights(self, given: Any) -> List[float]:
+        """Return ``modality_weights`` with the sum 1; by default 0.1 for ``image`` and the rest shared by the others."""
         names = self.modality_names
         if given is None:
-            others = len(names) - 1
-            given = {name: 0.1 if name == "image" and others else 0.9 / max(others, 1) for name in names}
+            n_others = len(names) - 1
+            given = {name: 0.1 if name == "image" and n_others else 0.9 / max(n_others, 1) for name in names}
         elif not isinstance(given, dict) or set(given) != set(names):
             raise InputError(f"modality_weights={given!r}: expected a number for each of {', '.join(names)}")
         weights = [NOT_NEGATIVE.check(f"modality_weights: {name}", given[name]) for name in names]
@@ -50,24 +58,26 @@ class FREEDOM(MultimodalRecommender):
             raise InputError(f"modality_weights={given!r}: expected numbers of at least 0, not all 0")
         return [weight / sum(weights) for weight in weights]
 
-    def before_epoch(self):
-        """Draw the edges of the epoch."""
+    def before_epoch(self) -> None:
+        """Draw the edges that the epoch keeps."""
         if self.dropout:
-            chosen = self.edges.subset(draw_edges(self.keep, 1 - self.dropout).cpu().numpy())
-            self.pruned = symmetric_graph(chosen).to(self.device)
+            kept = self.edges.subset(draw_edges(self.edge_weights, 1 - self.dropout).cpu().numpy())
+            self.pruned = symmetric_graph(kept).to(self.device)
 
-    def propagate(self, graph):
-        """Return the users (n_users, dim) and items (n_items, dim) on a user-item graph."""
-        user, item = self.parts(light_gcn(graph, self.nodes(), self.n_ui_layers))
+    def propagate(self, graph: SparseMatrix) -> Tuple[Tensor, Tensor]:
+        """Return the embeddings of users (n_users, dim) and items (n_items, dim) on a user-item graph."""
+        user, item = self.split_nodes(light_gcn(graph, self.nodes(), self.n_ui_layers))
         similar = self.item_embedding.weight
         for _ in range(self.n_mm_layers):
             similar = self.item_graph(similar)
         return user, item + similar
 
-    def embeddings(self):
+    def embeddings(self) -> Tuple[Tensor, Tensor]:
+        """Return the embeddings on the whole user-item graph."""
         return self.propagate(self.graph)
 
-    def calculate_loss(self, interaction):
+    def calculate_loss(self, interaction: Any) -> Tensor:
+        """Return the loss of a batch of (user, item, negative item) triples, on the epoch's user-item graph."""
         users, positive, negative = self.bpr_triple(interaction)
         user, item = self.propagate(self.pruned)
         user = user[users]
@@ -78,7 +88,7 @@ class FREEDOM(MultimodalRecommender):
         for x, linear, present in zip(features, self.maps, self.item_features.present):
             both = present[positive] & present[negative]
             if both.any():
-                near, far = linear(x).chunk(2)
-                term = self.bpr(score(user, near)[both], score(user, far)[both])
+                mapped_positive, mapped_negative = linear(x).chunk(2)
+                term = self.bpr(score(user, mapped_positive)[both], score(user, mapped_negative)[both])
                 loss = loss + self.reg_weight * term
         return loss

@@ -1,35 +1,38 @@
 """SLMRec: self-supervision between the modalities of an item (Tao et al., IEEE Transactions on Multimedia 2022)."""
 
-from typing import List
+from typing import Any, List, Tuple
 
 import torch
 from torch import Tensor, nn
 
 from recbole_sda.graphs.user_item import light_gcn, symmetric_graph
 from recbole_sda.layers.normalize import normalize_rows
-from recbole_sda.losses.contrast import contrast
+from recbole_sda.losses.infonce import infonce_loss
 from recbole_sda.model.multimodal.base import MultimodalRecommender
 
 
 class SLMRec(MultimodalRecommender):
-    """LightGCN in one channel of ids and one per modality, concatenated and mapped; trained by InfoNCE in the batch.
+    """Self-supervised Learning for Multimedia Recommendation (Tao et al., IEEE Transactions on Multimedia 2022).
 
-    A channel starts from the user embeddings and the id embeddings or ``W_m unit(x_m) + b_m`` of items (zero where an item
-    lacks the modality). Users and items have a linear map each after the concatenation. The main loss tells a user's item
-    from the batch's other items by cosine similarity over ``temperature``. Self-supervision is the paper's task "fine and
-    coarse": along the chain ids, first modality, second, ... an item's vector so far is to find its next modality among
-    those of the batch, in spaces of its own, with several modalities the last one of half the width:
+    LightGCN runs in one channel of ids and one per modality. A channel starts from the user embeddings and the items' id
+    embeddings or ``W_m unit(x_m) + b_m`` (zero where an item lacks the modality). The channels are concatenated and mapped, by one
+    linear map for users and one for items. The main loss is InfoNCE in the batch: each user finds its item among the batch's
+    items by cosine similarity over ``temperature``.
 
-        z_0 = G_0 e_id      contrast(z_m, G'_m e_m) for each m      z_(m+1) = G_(m+1) z_m
+    Self-supervision is the paper's task "fine and coarse". Along the chain ids, first modality, second modality, ..., the vector of
+    an item at one step finds the item's next modality among those of the batch. Each step has its own space; with several
+    modalities the last one has half the width:
 
-    Items that lack the modality are left out of its step.
+        z_0 = G_0 e_id      InfoNCE(z_m, G'_m e_m) for each m      z_(m+1) = G_(m+1) z_m
+
+    A step leaves out the items that lack its modality.
 
     Note:
-        The paper's other tasks (dropout and masking of features) are not here. The vectors of self-supervision are not
+        The paper's other tasks (dropout and masking of features) are not implemented. The vectors of self-supervision are not
         normalised, as in the authors' code.
     """
 
-    def __init__(self, config, dataset):
+    def __init__(self, config: Any, dataset: Any):
         super().__init__(config, dataset)
         dim, n = self.embedding_size, len(self.modality_names)
         self.n_layers = self.number("n_layers", 0, whole=True)
@@ -49,26 +52,28 @@ class SLMRec(MultimodalRecommender):
     def channels(self) -> List[Tensor]:
         """Return the channels after propagation, ids first, each (n_nodes, dim)."""
         present = self.item_features.present.unsqueeze(-1)
-        items = [linear(normalize_rows(x)) * has for linear, x, has in zip(self.maps, self.item_features(), present)]
+        items = [linear(normalize_rows(x)) * mask for linear, x, mask in zip(self.maps, self.item_features(), present)]
         users = self.user_embedding.weight
         starts = [torch.cat([users, of_items]) for of_items in (self.item_embedding.weight, *items)]
         return [light_gcn(self.graph, start, self.n_layers) for start in starts]
 
-    def embeddings(self):
-        users, items = zip(*(self.parts(channel) for channel in self.channels()))
+    def embeddings(self) -> Tuple[Tensor, Tensor]:
+        """Return the merged channels of all users and items."""
+        users, items = zip(*(self.split_nodes(channel) for channel in self.channels()))
         return self.merge_users(torch.cat(users, dim=1)), self.merge_items(torch.cat(items, dim=1))
 
-    def calculate_loss(self, interaction):
+    def calculate_loss(self, interaction: Any) -> Tensor:
+        """Return the loss of a batch of (user, item) pairs."""
         users, items = interaction[self.USER_ID], interaction[self.ITEM_ID]
         channels = self.channels()
         of_users, of_items = ([channel[nodes] for channel in channels] for nodes in (users, items + self.n_users))
         user, item = self.merge_users(torch.cat(of_users, dim=1)), self.merge_items(torch.cat(of_items, dim=1))
-        loss = contrast(user, item, self.temperature)
+        loss = infonce_loss(user, item, self.temperature)
         z, *modalities = of_items
-        for m, (x, along, side) in enumerate(zip(modalities, self.chain, self.sides)):
-            z = along(z)
-            there = self.item_features.present[m, items]
-            if self.ssl_weight and there.sum() > 1:
-                term = contrast(z[there], side(x[there]), self.ssl_temperature, normalize=False)
+        for m, (x, step, side) in enumerate(zip(modalities, self.chain, self.sides)):
+            z = step(z)
+            present = self.item_features.present[m, items]
+            if self.ssl_weight and present.sum() > 1:
+                term = infonce_loss(z[present], side(x[present]), self.ssl_temperature, normalize=False)
                 loss = loss + self.ssl_weight * term
         return loss

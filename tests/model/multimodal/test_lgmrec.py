@@ -62,8 +62,8 @@ def test_embeddings_and_loss(toy, layers):
 def test_memberships_are_distributions_and_random_in_training_alone(toy):
     model = toy("LGMRec", dropout=0.0).model
     logits = torch.randn(5, 4)
-    torch.testing.assert_close(model._members(logits).sum(dim=1), torch.ones(5))
-    assert torch.equal(model._members(logits), model._members(logits))
+    torch.testing.assert_close(model._memberships(logits).sum(dim=1), torch.ones(5))
+    assert torch.equal(model._memberships(logits), model._memberships(logits))
     model.train()
-    torch.testing.assert_close(model._members(logits).sum(dim=1), torch.ones(5))
-    assert not torch.equal(model._members(logits), model._members(logits))
+    torch.testing.assert_close(model._memberships(logits).sum(dim=1), torch.ones(5))
+    assert not torch.equal(model._memberships(logits), model._memberships(logits))

@@ -33,7 +33,7 @@ def test_embeddings_and_loss(toy):
     made = toy("MGCN", knn_k=4, cl_weight=0.3, reg_weight=0.2, temperature=0.4)
     behaviour, side = slow(made)
     n_users = len(made.users)
-    found = made.model.both()
+    found = made.model.behaviour_and_side()
     np.testing.assert_allclose(array(found[0]), behaviour, atol=1e-5)
     np.testing.assert_allclose(array(found[1]), side, atol=1e-5)
     u, i, j = made.triple

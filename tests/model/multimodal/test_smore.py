@@ -70,7 +70,7 @@ def test_embeddings(toy):
         attention = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
         side += sigmoid(linear(model.preferences[m][0], behaviour)) * attention * views[m] * there[:, None]
         count += there
-    found = model.both()
+    found = model.behaviour_and_side()
     np.testing.assert_allclose(array(found[0]), behaviour, atol=1e-5)
     np.testing.assert_allclose(array(found[1]), side / count[:, None], atol=1e-5)
 
