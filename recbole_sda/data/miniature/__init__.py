@@ -1,1 +1,1 @@
-"""The built-in miniature of invented products."""
+"""The built-in miniature data sets of invented products."""

@@ -1,18 +1,18 @@
-"""A built-in miniature of an Amazon data set: invented products with pictures and texts, and users who look at both.
+"""Generator of the built-in miniature of an Amazon data set: invented products with images and texts, and their users.
 
-It exists so that every part of the pipeline can be run and seen without a download. It says nothing about real data.
+With it every part of the pipeline runs without a download. Figures on it do not carry over to real data.
 
-Each product has a colour and a silhouette, which only its picture shows, and a purpose, which only its text tells.
-A user's next product mostly keeps the colour of the last one and moves on to the purpose that follows in a fixed order;
-among the products that fit, popular ones are likelier. So picture and text together say what comes next, and for a
-rare product, which ids alone cannot learn from a handful of interactions, they are all there is.
+Each product has a colour and a silhouette, which only its image shows, and a purpose, which only its text states. The
+next product of a user mostly has the colour of the last one and the purpose that follows in a fixed order; among the
+products that fit, popular ones are likelier. Image and text together thus predict the next product. They are the only
+information about rare products, which a model of ids alone cannot learn from a handful of interactions.
 """
 
 import json
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import List, Tuple
+from typing import Any, Dict, Iterator, List, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -23,9 +23,9 @@ from recbole_sda.io.atomic_write import write_lines
 
 N_ITEMS, N_USERS = 1500, 1000
 MIN_LENGTH, MEAN_LENGTH = 5, 8
-GUIDED = 0.85  # share of choices that follow colour and purpose; the rest follow popularity alone
+GUIDED = 0.85  # share of choices that follow colour and purpose; the others follow popularity alone
 POPULARITY_EXPONENT = 0.6
-WITHOUT_PICTURE = 0.03
+MISSING_IMAGES = 0.03  # share of products
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Product:
     brand: str
     title: str
     description: str
-    has_picture: bool
+    has_image: bool
 
 
 def _products(category: str, rng: np.random.Generator) -> List[Product]:
@@ -58,7 +58,7 @@ def _products(category: str, rng: np.random.Generator) -> List[Product]:
                 brand=brand,
                 title=f"{brand} {pick[0]} {kind}",
                 description=f"A {kind} by {brand}, made for {pick[1]} and {pick[2]}.",
-                has_picture=bool(rng.random() >= WITHOUT_PICTURE),
+                has_image=bool(rng.random() >= MISSING_IMAGES),
             )
         )
     return products
@@ -88,12 +88,12 @@ def _sequences(products: List[Product], rng: np.random.Generator) -> List[List[i
     return sequences
 
 
-def generate(name: str, data_path) -> Tuple[Path, Path]:
+def generate(name: str, data_path: Union[str, Path]) -> Tuple[Path, Path]:
     """Write the miniature of a data set: atomic files, ``items.jsonl`` and ``images/``.
 
     Args:
-        name: the full data set's name, as ``Amazon_Sports``; the miniature is ``<name>-sample``. It seeds everything:
-            the same name gives the same files.
+        name: the full data set's name, such as ``Amazon_Sports``; the miniature is ``<name>-sample``. It seeds all
+            random choices: the same name gives the same files.
         data_path: folder of data sets.
 
     Returns:
@@ -106,28 +106,41 @@ def generate(name: str, data_path) -> Tuple[Path, Path]:
     sequences = _sequences(products, rng)
     folder = Path(data_path) / dataset
     (folder / "images").mkdir(parents=True, exist_ok=True)
-    records = []
-    for product in products:
-        image = f"images/{product.item_id}.png" if product.has_picture else None
-        # Drawn for all products, so that the random stream does not depend on who has a picture.
-        picture = render(product.silhouette, product.colour, rng)
-        if image:
-            picture.save(folder / image)
-        record = {"item_id": product.item_id, "title": product.title, "brand": product.brand}
-        record |= {"categories": [category.replace("_", " ")], "description": product.description, "image": image}
-        records.append(record)
+    records = [_write_product(folder, product, category, rng) for product in products]
     used = sorted({item for sequence in sequences for item in sequence})
     records = [records[item] for item in used]
     items_file = folder / "items.jsonl"
-    items_file.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
-    _write_atomic(folder / f"{dataset}.item", "item_id:token\ttitle:token_seq\tbrand:token", records)
-    lines = ["user_id:token\titem_id:token\ttimestamp:float\n"]
-    for user, sequence in enumerate(sequences):
-        lines += (f"U{user:05d}\t{products[i].item_id}\t{t}\n" for t, i in enumerate(sequence))
-    write_lines(folder / f"{dataset}.inter", lines)  # last: its presence says the set is whole
+    write_lines(items_file, (json.dumps(record) + "\n" for record in records))
+    write_lines(folder / f"{dataset}.item", _item_lines(records))
+    write_lines(folder / f"{dataset}.inter", _inter_lines(products, sequences))  # last: a sign that the set is complete
     return folder, items_file
 
 
-def _write_atomic(path: Path, header: str, records: List[dict]) -> None:
-    rows = (f"{record['item_id']}\t{record['title']}\t{record['brand']}\n" for record in records)
-    path.write_text(header + "\n" + "".join(rows), encoding="utf-8")
+def _write_product(folder: Path, product: Product, category: str, rng: np.random.Generator) -> Dict[str, Any]:
+    """Write a product's image and return its line of ``items.jsonl``."""
+    # Drawn for all products, so that the random stream does not depend on which of them have an image.
+    image = render(product.silhouette, product.colour, rng)
+    path = f"images/{product.item_id}.png" if product.has_image else None
+    if path:
+        image.save(folder / path)
+    return {
+        "item_id": product.item_id,
+        "title": product.title,
+        "brand": product.brand,
+        "categories": [category.replace("_", " ")],
+        "description": product.description,
+        "image": path,
+    }
+
+
+def _item_lines(records: Sequence[Dict[str, Any]]) -> Iterator[str]:
+    yield "item_id:token\ttitle:token_seq\tbrand:token\n"
+    for record in records:
+        yield f"{record['item_id']}\t{record['title']}\t{record['brand']}\n"
+
+
+def _inter_lines(products: Sequence[Product], sequences: Sequence[Sequence[int]]) -> Iterator[str]:
+    yield "user_id:token\titem_id:token\ttimestamp:float\n"
+    for user, sequence in enumerate(sequences):
+        for time, item in enumerate(sequence):
+            yield f"U{user:05d}\t{products[item].item_id}\t{time}\n"

@@ -1,4 +1,4 @@
-"""Pictures of invented products: a silhouette in one colour on a pale ground, each placed and lit a little differently."""
+"""Images of invented products: a silhouette in one colour on a pale background, with small random variations."""
 
 import colorsys
 import math
@@ -34,14 +34,20 @@ def _polygon(name: str, x: float, y: float, r: float) -> List[Tuple[float, float
 
 
 def render(silhouette: int, colour: int, rng: np.random.Generator) -> Image.Image:
-    """Draw a product of silhouette and colour (indices into SILHOUETTES and COLOURS); ``rng`` places and shades it."""
+    """Return the image of a product, RGB, SIZE x SIZE pixels.
+
+    Args:
+        silhouette: index into SILHOUETTES.
+        colour: index into COLOURS.
+        rng: draws the exact place, size and shade, and the noise.
+    """
     name = SILHOUETTES[silhouette]
     hue = COLOURS[colour] + rng.normal(0, 0.012)
     fill = tuple(int(255 * v) for v in colorsys.hsv_to_rgb(hue % 1, rng.uniform(0.65, 0.95), rng.uniform(0.6, 0.95)))
-    ground = tuple(int(v) for v in rng.uniform(225, 250, size=3))
+    background = tuple(int(v) for v in rng.uniform(225, 250, size=3))
     x, y = (SIZE / 2 + rng.uniform(-8, 8) for _ in range(2))
     r = rng.uniform(0.28, 0.4) * SIZE
-    image = Image.new("RGB", (SIZE, SIZE), ground)
+    image = Image.new("RGB", (SIZE, SIZE), background)
     draw = ImageDraw.Draw(image)
     box = (x - r, y - r, x + r, y + r)
     if name == "disc":

@@ -1,4 +1,4 @@
-"""Words of the built-in miniatures: invented brands, products by category, purposes with their synonyms."""
+"""Words of the built-in miniatures: invented brands, product names by category, purposes with their synonyms."""
 
 BRANDS = (
     "Alderby", "Bristane", "Corvelle", "Dunmarr", "Eastlow", "Fennick", "Garrowby", "Holmere",
@@ -16,7 +16,7 @@ PRODUCTS = {
     "default": ("globe", "box", "cone", "ring", "cross", "star", "rod", "tile"),
 }
 
-# Five words for each purpose; a product's text uses three of them. The order is the order in which users move on.
+# Five words for each purpose; a product's text uses three of them. Users go from one purpose to the next in this order.
 PURPOSES = (
     ("beginner", "starter", "learner", "first-timer", "novice"),
     ("training", "practice", "exercise", "drill", "workout"),
