@@ -1,1 +1,1 @@
-"""Losses that take tensors, not models."""
+"""Losses on tensors; none of them knows a model."""

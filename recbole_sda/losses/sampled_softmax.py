@@ -1,6 +1,6 @@
-"""Cross entropy against a sample of the catalogue, corrected for how the sample was drawn."""
+"""Cross entropy against sampled items, with log-Q correction for the probability of being sampled."""
 
-from typing import Optional
+from typing import Optional, Union
 
 import torch
 from torch import Tensor
@@ -8,13 +8,13 @@ from torch.nn import functional as F
 
 
 class ItemSampler:
-    """Draws items with replacement, each with a known probability, at a cost that does not grow with the catalogue.
+    """Samples items with replacement from a fixed distribution. A draw costs O(k log n_items).
 
     Args:
-        n_items: number of items with the padding item 0, which is never drawn.
-        k: items of a draw.
-        counts: (n_items,), training targets of each item, for draws in proportion to ``counts + 1``; None draws all
-            items alike.
+        n_items: number of items including the padding item 0, which is never sampled.
+        k: number of items in a sample.
+        counts: (n_items,), number of training targets of each item; probabilities are proportional to ``counts + 1``. None:
+            uniform.
     """
 
     def __init__(self, n_items: int, k: int, counts: Optional[Tensor] = None):
@@ -24,37 +24,40 @@ class ItemSampler:
         self.cumulative = weights.cumsum(0) / weights.sum()
         self._log_q = (weights / weights.sum()).log().float()
 
-    def draw(self, device) -> Tensor:
-        """Return ``k`` item ids, (k,), int64, from torch's random stream of the device."""
+    def draw(self, device: Union[str, torch.device]) -> Tensor:
+        """Return ``k`` item ids, (k,), int64, drawn with torch's global generator of the device."""
         self.cumulative, self._log_q = self.cumulative.to(device), self._log_q.to(device)
         points = torch.rand(self.k, dtype=torch.float64, device=device)
         return torch.searchsorted(self.cumulative, points, right=True).clamp_(max=self.n_items - 1)
 
     def log_expected(self, items: Tensor) -> Tensor:
-        """Return the logarithm of how often each of ``items`` is expected in a draw, ``log(k q)``, float32."""
+        """Return the logarithm of the expected number of each of ``items`` in a sample, ``log(k q)``, float32."""
         return self._log_q[items] + torch.log(torch.tensor(float(self.k)))
 
 
 def sampled_cross_entropy(
-    hidden: Tensor, wanted: Tensor, drawn: Tensor, targets: Tensor, items: Tensor, log_expected: Tensor
+    hidden: Tensor, positive: Tensor, sampled: Tensor, targets: Tensor, items: Tensor, log_expected: Tensor
 ) -> Tensor:
     """Return the mean over rows of ``-log(exp(s_t) / (exp(s_t) + sum_j exp(s_j - log(k q_j))))``, a float32 scalar.
 
-    The sum goes over the drawn items but the row's target; each counts as often as it stands for others, so that the
-    sum's expectation is the sum over the whole catalogue (Bengio and Senecal 2008). All rows share one draw.
+    The sum is over the sampled items except the target of the row. With the correction ``log(k q_j)``, its expectation is the sum
+    over all other items of the catalogue (Bengio and Senecal 2008). All rows share one sample.
 
     Args:
         hidden: (n_rows, dim).
-        wanted: embeddings of the rows' targets, (n_rows, dim).
-        drawn: embeddings of the drawn items, (k, dim).
-        targets: item ids, (n_rows,).
-        items: item ids that were drawn, (k,).
-        log_expected: ``log(k q)`` of the drawn items, (k,).
+        positive: embeddings of the targets, (n_rows, dim).
+        sampled: embeddings of the sampled items, (k, dim).
+        targets: item ids of the targets, (n_rows,).
+        items: item ids of the sampled items, (k,).
+        log_expected: ``log(k q)`` of the sampled items, (k,), see :meth:`ItemSampler.log_expected`.
+
+    Returns:
+        The loss; zero for no rows.
     """
     with torch.autocast(device_type=hidden.device.type, enabled=False):
-        hidden, wanted, drawn = hidden.float(), wanted.float(), drawn.float()
-        right = (hidden * wanted).sum(dim=1, keepdim=True)
-        others = hidden @ drawn.T - log_expected
-        others = others.masked_fill(targets.unsqueeze(1) == items, -torch.inf)
-        nothing = targets.new_zeros(len(targets))
-        return F.cross_entropy(torch.cat([right, others], dim=1), nothing, reduction="sum") / max(len(hidden), 1)
+        hidden, positive, sampled = hidden.float(), positive.float(), sampled.float()
+        target_score = (hidden * positive).sum(dim=1, keepdim=True)
+        scores = hidden @ sampled.T - log_expected
+        scores = scores.masked_fill(targets.unsqueeze(1) == items, -torch.inf)
+        first = targets.new_zeros(len(targets))
+        return F.cross_entropy(torch.cat([target_score, scores], dim=1), first, reduction="sum") / max(len(hidden), 1)

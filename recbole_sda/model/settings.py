@@ -6,7 +6,7 @@ from typing import Any, Optional, Tuple
 from recbole_sda.errors import InputError
 from recbole_sda.features.transforms import parse_steps
 from recbole_sda.layers.fusion import FUSIONS
-from recbole_sda.losses.cmsa import MIN_TEMPERATURE
+from recbole_sda.losses.pair_loss import MIN_TEMPERATURE
 from recbole_sda.validation import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, SHARE, Range, check_settings
 
 CHOICES = {

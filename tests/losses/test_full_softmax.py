@@ -1,4 +1,4 @@
-"""Blocked cross entropy against torch's own."""
+"""Blocked cross entropy equals that of torch."""
 
 import pytest
 import torch
@@ -39,7 +39,7 @@ def test_a_uniform_table_gives_log_n():
     )
 
 
-def test_only_what_is_asked_for_gets_a_gradient():
+def test_gradients_are_computed_for_inputs_that_require_them():
     hidden, table, targets = tensors()
     loss = full_softmax_cross_entropy(hidden, table.detach(), targets)
     (gradient,) = torch.autograd.grad(loss, [hidden])

@@ -1,4 +1,4 @@
-"""Sampled cross entropy: the proposal's probabilities, the correction, the limit of many samples."""
+"""Sampled cross entropy: sampling probabilities, log-Q correction, the limit of many samples."""
 
 from itertools import product
 
@@ -23,7 +23,7 @@ def test_items_are_drawn_with_the_stated_probability(counts):
 
 
 def test_by_hand():
-    """One row with scores 2 (target), 1, 0; the target's own draw does not count; k q is 2 and 1/2."""
+    """One row with scores 2 (target), 1, 0; the target is excluded from the sample; k q is 2 and 1/2."""
     hidden = torch.tensor([[1.0]])
     loss = sampled_cross_entropy(
         hidden,
@@ -39,7 +39,7 @@ def test_by_hand():
 
 @pytest.mark.parametrize("counts", [None, COUNTS[:4]])
 def test_expected_normaliser_is_that_of_the_catalogue(counts):
-    """Over all draws of two from three items, each with its probability."""
+    """Expectation over all samples of two of three items."""
     scores = torch.tensor([0.0, 0.3, -1.2, 0.8])
     sampler = ItemSampler(4, 2, counts)
     q = sampler.log_expected(torch.arange(4)).exp() / 2

@@ -1,4 +1,4 @@
-"""The bought-together term against a slow loop."""
+"""The contrastive loss with weighted positives equals a slow loop."""
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ def test_slow_loop():
     z = torch.randn(5, 4, dtype=torch.float64)
     w = torch.tensor([[9, 2, 0, 1, 0], [2, 0, 0, 0, 0], [0, 0, 5, 0, 0], [1, 0, 0, 0, 3], [0, 0, 0, 3, 0.0]])
     unit, losses = F.normalize(z, dim=1), []
-    for i in (0, 1, 3, 4):  # item 2 belongs with none but itself
+    for i in (0, 1, 3, 4):  # item 2 has no positive
         others = [j for j in range(5) if j != i]
         scores = torch.stack([unit[i] @ unit[j] / 0.5 for j in others])
         p = w[i, others] / w[i, others].sum()
@@ -20,14 +20,14 @@ def test_slow_loop():
     assert weighted_contrastive_loss(z, w, 0.5).item() == pytest.approx(torch.stack(losses).mean().item(), rel=1e-5)
 
 
-def test_nothing_together_is_zero_with_a_gradient():
+def test_no_positives_give_zero_with_a_gradient():
     z = torch.randn(3, 2, requires_grad=True)
     loss = weighted_contrastive_loss(z, torch.eye(3))
     loss.backward()
     assert loss.item() == 0.0 and not z.grad.any()
 
 
-def test_gradient_pulls_what_belongs_together():
+def test_a_gradient_step_makes_positives_more_similar():
     z = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.1]], requires_grad=True)
     w = torch.zeros(3, 3)
     w[0, 1] = w[1, 0] = 1
