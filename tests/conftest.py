@@ -10,17 +10,14 @@ import pytest
 import torch
 from PIL import Image
 
-from recbole_sda.recbole_patches import compat
-
-compat.apply()
 torch.set_num_threads(1)
 
-from recbole_sda.config.run_config import RunConfig  # noqa: E402
-from recbole_sda.data.datasets import load_data  # noqa: E402
-from recbole_sda.features.store import FeatureStore, write_store  # noqa: E402
-from recbole_sda.model.registry import model_class  # noqa: E402
+from recbole.utils import init_seed
 
-from recbole.utils import init_seed  # noqa: E402  isort: skip
+from recbole_sda.config.run_config import RunConfig
+from recbole_sda.data.datasets import load_data
+from recbole_sda.features.store import FeatureStore, write_store
+from recbole_sda.model.registry import model_class
 
 N_USERS, N_ITEMS = 43, 37  # with padding 44 and 38, sizes that no layer of a model has
 SMALL = {

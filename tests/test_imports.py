@@ -18,7 +18,7 @@ LEVELS = [
     {"data"},
     {"engine"},
     {"comparison", "tune", "recommend", "report"},
-    {"models"},
+    {"models", "recbole_plugin"},
     {"cli"},
     {"__main__"},
 ]

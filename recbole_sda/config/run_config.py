@@ -1,23 +1,19 @@
-"""The configuration of one run: RecBole's Config with YAML values, our defaults, and no silent typos.
+"""The configuration of one run: RecBole's Config with YAML values, the package's defaults, and no silent typos.
 
-Order, later wins: RecBole's overall.yaml, its file of the base model, its files of the data set and model type;
-properties/run.yaml; for models that read item features properties/features.yaml; for *_SDA models properties/sda.yaml and the
-preset; properties/model/<Base>.yaml; properties/dataset/<dataset>.yaml; what properties/model/<Base>.yaml has as published for
-the data set; the files of --config_files, in their order; --key=value.
+Order, later wins: RecBole's overall.yaml, its file of the base model, its files of the data set and model type; the package's
+defaults (:func:`~recbole_sda.config.defaults.package_defaults`); the files of --config_files, in their order; --key=value.
 """
 
 import copy
-import inspect
 import logging
 import os
-import re
-from functools import lru_cache
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Set
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
-import yaml
+from recbole.config import Config
 
-from recbole_sda.config.dataset_files import dataset_defaults
+from recbole_sda.config.defaults import RUN, package_defaults
+from recbole_sda.config.known_keys import check_keys
 from recbole_sda.config.run_checks import (
     check_evaluation,
     check_learner,
@@ -27,110 +23,16 @@ from recbole_sda.config.run_checks import (
     check_numbers,
     check_types,
 )
-from recbole_sda.errors import InputError, nearest
+from recbole_sda.errors import InputError
 from recbole_sda.io.yaml import YamlLoader, properties_dir, read_yaml
 from recbole_sda.machine import torchrun
 from recbole_sda.machine.devices import choose_device
-from recbole_sda.model.registry import (
-    BASE_MODELS,
-    MULTIMODAL,
-    SUFFIX,
-    base_name,
-    model_class,
-    plain_model,
-    reads_features,
-)
-from recbole_sda.recbole_patches import compat
-from recbole_sda.validation import properties_file
-
-compat.apply()
-
-import recbole  # noqa: E402
-from recbole.config import Config  # noqa: E402
-from recbole.utils import argument_list  # noqa: E402
+from recbole_sda.model.registry import BASE_MODELS, base_name, base_spec, class_name, model_class
 
 logger = logging.getLogger(__name__)
 
-# What this command reads itself, beside the files of properties/.
-COMMAND_KEYS = {"model", "dataset", "config_files"}
-OWN_FILES = ("run.yaml", "features.yaml", "sda.yaml")
 # What a machine needs and a result does not depend on.
 MACHINE_KEYS = {"gpu_id", "use_gpu", "threads", "show_progress", "state"}
-PUBLISHED = "published"  # in a model's file: its authors' settings by data set
-
-
-@lru_cache(maxsize=None)
-def _recbole_keys(base: str) -> Set[str]:
-    """Keys that RecBole itself or the base model reads: those in its YAML files, and ``config["..."]`` in its code."""
-    root = Path(recbole.__file__).parent
-    keys = set(COMMAND_KEYS)
-    files = [root / "properties/overall.yaml", root / "properties/dataset/sample.yaml"]
-    files += [
-        root / f"properties/model/{base}.yaml",
-        _own_file(base),
-        *(root / "properties/quick_start_config").glob("*.yaml"),
-    ]
-    for path in files:
-        if path.is_file():
-            keys |= set(yaml.load(path.read_text(encoding="utf-8"), YamlLoader) or {})
-    for name in ("general", "training", "evaluation", "dataset"):
-        keys |= set(getattr(argument_list, f"{name}_arguments"))
-    folders = ("config", "data", "evaluator", "sampler", "trainer", "utils")
-    sources = [path.read_text(encoding="utf-8") for name in folders for path in (root / name).rglob("*.py")]
-    sources.append((root / "model/abstract_recommender.py").read_text(encoding="utf-8"))
-    sources.append(Path(inspect.getfile(plain_model(base))).read_text(encoding="utf-8"))
-    for text in sources:
-        keys |= set(re.findall(r"config\[\s*[\"'](\w+)[\"']\s*\]", text))
-    return keys - {PUBLISHED}
-
-
-def _own_file(base: str) -> Path:
-    return properties_dir() / f"model/{base}.yaml"
-
-
-def model_defaults(base: str) -> str:
-    """Return the text of a model's YAML file, RecBole's or ours, empty where there is none."""
-    paths = [Path(recbole.__file__).parent / f"properties/model/{base}.yaml", _own_file(base)]
-    return "\n".join(path.read_text(encoding="utf-8") for path in paths if path.is_file())
-
-
-@lru_cache(maxsize=None)
-def _keys_of_any_model() -> Set[str]:
-    folders = (Path(recbole.__file__).parent / "properties/model", properties_dir() / "model")
-    return {key for folder in folders for path in folder.glob("*.yaml") for key in read_yaml(path)} - {PUBLISHED}
-
-
-def own_keys() -> Set[str]:
-    """Return the keys of properties/run.yaml, features.yaml and sda.yaml."""
-    return {key for name in OWN_FILES for key in read_yaml(properties_dir() / name)}
-
-
-def _unread_keys(model: str) -> Set[str]:
-    """Return those of :func:`own_keys` that a model does not read."""
-    if model.endswith(SUFFIX):
-        return set()
-    files = ["sda.yaml"] if model in MULTIMODAL else ["features.yaml", "sda.yaml"]
-    return {key for name in files for key in read_yaml(properties_dir() / name)}
-
-
-def check_keys(keys: Sequence[str], model: str, source: str, strict: bool) -> List[str]:
-    """Refuse keys that nothing reads; return those that only other models read.
-
-    Args:
-        keys: keys that were given.
-        model: the model of the run.
-        source: where they were given, for the message.
-        strict: whether keys of other models are refused too.
-    """
-    base = base_name(model)
-    known = _recbole_keys(base) | own_keys()
-    foreign = [key for key in keys if key not in known]
-    for key in foreign:
-        elsewhere = key in _keys_of_any_model()
-        if strict or not elsewhere:
-            reason = f"is a key of other models, not of {model}" if elsewhere else "is not a key that anything reads"
-            raise InputError(f"{source}: {key!r} {reason}.{nearest(key, known)}")
-    return foreign + sorted(set(keys) & _unread_keys(model))
 
 
 class RunConfig(Config):
@@ -160,7 +62,7 @@ class RunConfig(Config):
     ):
         self.resolved: Dict[str, Any] = {}
         self.ignored_keys: List[str] = []
-        self._class = model_class(model)
+        self._name, self._class = model, model_class(model)
         self._files = list(config_files)
         for path in config_files:
             self.ignored_keys += check_keys(list(read_yaml(path)), model, str(path), strict=False)
@@ -173,42 +75,28 @@ class RunConfig(Config):
             raise InputError(f"configuration of {model} on {dataset}: {error}") from error
 
     # RecBole evaluates strings as Python, reads sys.argv and adds a resolver to yaml.FullLoader; here, values are YAML.
-    def _build_yaml_loader(self):
+    def _build_yaml_loader(self) -> Any:
         return YamlLoader
 
-    def _convert_config_dict(self, config_dict):
+    def _convert_config_dict(self, config_dict: Dict[str, Any]) -> Dict[str, Any]:
         return config_dict
 
-    def _load_config_files(self, file_list):
+    def _load_config_files(self, file_list: Sequence[str]) -> Dict[str, Any]:
         return {key: value for path in file_list for key, value in read_yaml(path).items()}
 
-    def _load_cmd_line(self):
+    def _load_cmd_line(self) -> Dict[str, Any]:
         return {}
 
-    def _load_internal_config_dict(self, model, model_class, dataset):
-        base = base_name(model)
-        super()._load_internal_config_dict(base, model_class, dataset)
-        properties = properties_dir()
+    def _get_model_and_dataset(self, model: Any, dataset: Any) -> Tuple[str, Any, str]:
+        return self._name, self._class, dataset  # RecBole takes the name of the class, which of a user's model is not enough
+
+    def _load_internal_config_dict(self, model: str, model_class: Any, dataset: str) -> None:
+        super()._load_internal_config_dict(class_name(base_name(model)), model_class, dataset)
         values = self.internal_config_dict
-        values.update(read_yaml(properties / "run.yaml"))
-        self._run_defaults = dict(values)  # models check the types of the others
-        if reads_features(model):
-            values.update(read_yaml(properties / "features.yaml"))
-        if model.endswith(SUFFIX):
-            values.update(read_yaml(properties / "sda.yaml"))
-            preset = self.external_config_dict.get("preset")
-            if preset:
-                values.update(self._preset(str(preset)))
-        own = read_yaml(_own_file(base)) if _own_file(base).is_file() else {}
-        published = own.pop(PUBLISHED, None) or {}
-        values.update(own)
-        values.update(dataset_defaults(dataset))
-        values.update(published.get(dataset, {}))
+        self._run_defaults = {**values, **read_yaml(properties_dir() / RUN)}  # models check the types of the others
+        values.update(package_defaults(model, dataset, self.external_config_dict.get("preset")))
 
-    def _preset(self, name: str) -> Dict[str, Any]:
-        return {**read_yaml(properties_file("preset", name, "preset")), "preset": name}
-
-    def _get_final_config_dict(self):
+    def _get_final_config_dict(self) -> Dict[str, Any]:
         values = super()._get_final_config_dict()
         if values.get("gpu_id") is None:
             values["gpu_id"] = ""
@@ -224,7 +112,7 @@ class RunConfig(Config):
         check_loss(self._class.type, values)
         check_mask(values)
         check_metrics(values)
-        row = BASE_MODELS.get(base_name(self.model))
+        row = base_spec(self.model)
         for key in ("softmax_negatives", "popularity_adjustment"):
             if values[key] and (row is None or row.loss == "own"):
                 able = ", ".join(name for name, other in BASE_MODELS.items() if other.loss != "own")
@@ -233,7 +121,7 @@ class RunConfig(Config):
         self.resolved.update(model=self.model, dataset=self.dataset)
         return values
 
-    def _init_device(self):
+    def _init_device(self) -> None:
         # RecBole would set CUDA_VISIBLE_DEVICES for all that comes after, Ray among it, and not read use_gpu.
         values = self.final_config_dict
         if torchrun.world_size() == 1:

@@ -1,33 +1,30 @@
-"""RecBole's prefixes of each user's sequence, each looked up when it is asked for: no copy of every one in memory."""
+"""RecBole's samples of sequential data, one per prefix of a sequence, with histories that are computed when they are read."""
 
 from contextlib import contextmanager
-from typing import Dict, Iterator
+from typing import Any, Dict, Iterator, List, Sequence, Union
 
 import numpy as np
 import torch
+from recbole.data.dataset import SequentialDataset
+from recbole.data.interaction import Interaction
 from torch import Tensor
 
-from recbole_sda.recbole_patches import compat
-
-compat.apply()
-
-from recbole.data.dataset import SequentialDataset  # noqa: E402
-from recbole.data.interaction import Interaction  # noqa: E402
+from recbole_sda.recbole_patches.replace import replaced
 
 
 class PrefixSamples(Interaction):
-    """RecBole's samples of a sequential data set, of which the histories are made when they are asked for.
+    """Samples of a sequential data set whose padded histories are computed when they are read.
 
-    Holds the columns with one value per sample; a history is a place in the source and a length. A selection of samples
-    is of this kind again. Whatever needs a history column, or all columns as a dict, makes it once for the samples at
-    hand: those of a batch, as a rule.
+    It stores the columns with one value per sample, and for each history its position in the interactions and its length. A
+    selection of samples is a PrefixSamples too. Reading a history column, or all columns as a dict, computes the histories of
+    the present samples, usually those of a batch, and stores them.
 
     Args:
         columns: name -> values of each sample, (n_samples, ...).
-        source: all interactions, each user's together and in time order.
-        histories: name of each history column -> the column of ``source`` that it is made of.
-        start: place in ``source`` of the first item of each sample's history, (n_samples,), int64.
-        length: items of each history, (n_samples,), int64.
+        source: all interactions, user by user and in time order.
+        histories: name of each history column -> the column of ``source`` with its values.
+        start: position in ``source`` of the first item of each sample's history, (n_samples,), int64.
+        length: number of items of each history, (n_samples,), int64.
         longest: width to which histories are padded with zeros.
     """
 
@@ -45,7 +42,7 @@ class PrefixSamples(Interaction):
         self._start, self._length = start, length
         self.length = len(start)
 
-    def _made(self, name: str) -> Tensor:
+    def _history_column(self, name: str) -> Tensor:
         position = torch.arange(self._longest)
         inside = position < self._length.unsqueeze(1)
         place = (self._start.unsqueeze(1) + position).clamp(max=len(self._source) - 1)
@@ -55,7 +52,7 @@ class PrefixSamples(Interaction):
 
     @property
     def interaction(self) -> Dict[str, Tensor]:
-        """All columns; makes the histories of all samples at hand."""
+        """All columns, with the histories of all present samples."""
         for name in list(self._histories):
             self[name]
         return self._columns
@@ -65,49 +62,48 @@ class PrefixSamples(Interaction):
         self._columns, self._histories = columns, {}
 
     @property
-    def columns(self) -> list:
+    def columns(self) -> List[str]:
+        """Names of all columns."""
         return [*self._columns, *self._histories]
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[str]:
         return iter(self.columns)
 
-    def __contains__(self, name) -> bool:
+    def __contains__(self, name: object) -> bool:
         return name in self._columns or name in self._histories
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: Any) -> Any:
         if isinstance(index, str):
             if index in self._histories:
-                made = self._made(index)
-                self._columns = {**self._columns, index: made}
-                self._histories = {name: own for name, own in self._histories.items() if name != index}
+                self.update(Interaction({index: self._history_column(index)}))
             return self._columns[index]
         if not isinstance(index, slice):
             index = torch.as_tensor(index)
-            index = index if index.numel() else index.long()  # of an empty part, RecBole gives an empty list
+            index = index if index.numel() else index.long()  # RecBole indexes an empty part by an empty list
         columns = {name: values[index] for name, values in self._columns.items()}
         start, length = self._start[index], self._length[index]
-        if start.dim() == 0:  # a single sample, without the dimension of samples, as RecBole gives it
+        if start.dim() == 0:  # a single sample has no dimension of samples in RecBole
             index = index.unsqueeze(0)
             one = self[index]
             return Interaction({name: values[0] for name, values in one.interaction.items()})
         return PrefixSamples(columns, self._source, self._histories, start, length, self._longest)
 
-    def __setitem__(self, name, values):
+    def __setitem__(self, name: str, values: Tensor) -> None:
         self.update(Interaction({name: values}))
 
-    def update(self, new_inter):
+    def update(self, new_inter: Interaction) -> None:
         """Add or replace columns."""
         self._columns = {**self._columns, **new_inter.interaction}
-        self._histories = {name: own for name, own in self._histories.items() if name not in self._columns}
+        self._histories = {name: column for name, column in self._histories.items() if name not in self._columns}
 
-    def _reindex(self, index):
+    def _reindex(self, index: Tensor) -> None:
         chosen = self[index]
         self._columns, self._start, self._length = chosen._columns, chosen._start, chosen._length
 
-    def sort(self, by, ascending=True):
+    def sort(self, by: Union[str, Sequence[str]], ascending: Union[bool, Sequence[bool]] = True) -> None:
         """Sort the samples in place by columns with one value each; see RecBole's Interaction."""
         by = [by] if isinstance(by, str) else by
         order = Interaction({**{name: self[name] for name in by}, "order": torch.arange(self.length)})
@@ -115,8 +111,8 @@ class PrefixSamples(Interaction):
         self._reindex(order["order"])
 
 
-def augment(dataset) -> None:
-    """Do what RecBole's ``SequentialDataset.data_augmentation`` does: one sample per prefix, padded to the maximum."""
+def augment(dataset: Any) -> None:
+    """Replace a sequential data set's interactions by one sample per prefix, as RecBole's ``data_augmentation`` does."""
     dataset._aug_presets()
     dataset._check_field("uid_field", "time_field")
     longest = dataset.config["MAX_ITEM_LIST_LENGTH"]
@@ -135,10 +131,6 @@ def augment(dataset) -> None:
 
 @contextmanager
 def fast_augmentation() -> Iterator[None]:
-    """Inside, RecBole's sequential data sets are built by :func:`augment`."""
-    own = SequentialDataset.data_augmentation
-    SequentialDataset.data_augmentation = augment
-    try:
+    """Context manager in which RecBole builds sequential data sets by :func:`augment`."""
+    with replaced(SequentialDataset, "data_augmentation", augment):
         yield
-    finally:
-        SequentialDataset.data_augmentation = own

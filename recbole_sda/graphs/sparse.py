@@ -1,7 +1,8 @@
 """A fixed sparse matrix that dense matrices are multiplied with, forward and backward in the layout that is fast."""
 
+import copy
 import warnings
-from typing import Tuple
+from typing import Any, Dict, Tuple
 
 import numpy as np
 import scipy.sparse as sp
@@ -59,6 +60,13 @@ class SparseMatrix(nn.Module):
         self.values = fn(self.values)
         self.transposed = None if self.transposed is None else fn(self.transposed)
         return super()._apply(fn, recurse)
+
+    def __deepcopy__(self, memo: Dict[int, Any]) -> "SparseMatrix":
+        """Return a module that shares the constant matrices, which torch cannot deep-copy in this layout."""
+        twin = self.__class__.__new__(self.__class__)
+        memo[id(self)] = twin
+        twin.__dict__.update({k: v if isinstance(v, Tensor) else copy.deepcopy(v, memo) for k, v in vars(self).items()})
+        return twin
 
     @property
     def back(self) -> Tensor:

@@ -1,11 +1,12 @@
-"""The keys of the LVLM stage, checked: properties/lvlm.yaml, a preset, configuration files, the command line."""
+"""The settings of the LVLM stage, from properties/lvlm.yaml, a preset, configuration files and arguments."""
 
 from dataclasses import asdict, dataclass
-from typing import Any, Dict, Optional, Sequence
+from pathlib import Path
+from typing import Any, Dict, Optional, Sequence, Union
 
 from recbole_sda.errors import InputError, nearest
 from recbole_sda.io.yaml import properties_dir, read_yaml
-from recbole_sda.losses.cmsa import MIN_TEMPERATURE
+from recbole_sda.losses.pair_loss import MIN_TEMPERATURE
 from recbole_sda.validation import (
     AT_LEAST_ONE,
     NOT_NEGATIVE,
@@ -56,7 +57,7 @@ RANGES = {
 
 @dataclass(frozen=True)
 class LVLMSettings:
-    """What ``properties/lvlm.yaml`` explains, with types and ranges checked."""
+    """The keys of ``properties/lvlm.yaml``, with types and ranges checked; that file explains each of them."""
 
     backbone: Optional[str]
     revision: Optional[str]
@@ -114,21 +115,25 @@ class LVLMSettings:
 
 
 def read_settings(
-    config_files: Sequence[str] = (), overrides: Optional[Dict[str, Any]] = None, base: Optional[Dict[str, Any]] = None
+    config_files: Sequence[Union[str, Path]] = (),
+    overrides: Optional[Dict[str, Any]] = None,
+    base: Optional[Dict[str, Any]] = None,
 ) -> LVLMSettings:
-    """Return the settings; later wins: properties/lvlm.yaml, ``base``, the preset, the files, the overrides.
+    """Return the settings from layers; a later layer wins.
+
+    The layers are properties/lvlm.yaml, ``base``, the preset, ``config_files`` and ``overrides``.
 
     Args:
         config_files: YAML files.
         overrides: further keys; ``preset`` names a file of properties/lvlm/.
-        base: values of an earlier stage, from :meth:`LVLMSettings.plain`.
+        base: settings of an earlier stage, from :meth:`LVLMSettings.plain`.
 
     Raises:
-        InputError: an unknown key, a wrong type, a value out of range, or values that do not go together.
+        InputError: a key is unknown, a value has the wrong type or is out of range, or two values contradict each other.
     """
     values = read_yaml(properties_dir() / "lvlm.yaml")
-    known = set(values)
-    layers = [(str(path), read_yaml(path)) for path in config_files] + [("command line", dict(overrides or {}))]
+    keys = set(values)
+    layers = [(str(path), read_yaml(path)) for path in config_files] + [("arguments", dict(overrides or {}))]
     preset = None
     for _, layer in layers:
         preset = layer.pop("preset", preset)
@@ -137,8 +142,8 @@ def read_settings(
     layers.insert(0, ("earlier stage", base or {}))
     for source, layer in layers:
         for key in layer:
-            if key not in known:
-                raise InputError(f"{source}: {key!r} is not a key of the LVLM stage.{nearest(key, known)}")
+            if key not in keys:
+                raise InputError(f"{source}: {key!r} is not a key of the LVLM stage.{nearest(key, keys)}")
         values.update(layer)
     settings = check_settings(LVLMSettings, values, RANGES, CHOICES)
     _check_together(settings)
@@ -151,4 +156,6 @@ def _check_together(settings: LVLMSettings) -> None:
     if settings.method == "moda" and settings.rank % settings.experts:
         raise InputError(f"rank={settings.rank} must be a multiple of experts={settings.experts}")
     if settings.bought_together_weight > 0 and not settings.interactions:
-        raise InputError("bought_together_weight above 0 needs interactions, a RecBole .inter file")
+        raise InputError(
+            f"bought_together_weight={settings.bought_together_weight:g} needs interactions, a RecBole .inter file"
+        )

@@ -4,12 +4,17 @@ A model enters with one line once it passes the contract suite (``tests/model/te
 """
 
 import importlib
+import os
+import sys
 from dataclasses import dataclass
-from typing import Dict, List, Tuple
+from functools import lru_cache
+from types import ModuleType
+from typing import Any, Dict, List, Optional, Tuple, Type
 
 from recbole_sda.errors import InputError, nearest
 
 SUFFIX = "_SDA"
+CLASSES = "recbole_sda.models"  # where pickle finds the classes that are made here
 
 
 @dataclass(frozen=True)
@@ -123,79 +128,178 @@ WITHOUT_SDA: Dict[str, str] = {
 
 
 def sda_models() -> List[str]:
-    """Return the names of all *_SDA models."""
+    """Return the names of all *_SDA models of the package."""
     return [name + SUFFIX for name in [*BASE_MODELS, *MULTIMODAL]]
 
 
+def list_models() -> List[str]:
+    """Return the names of all models of the package: every *_SDA model and the multimodal models without the suffix.
+
+    Example:
+        >>> from recbole_sda import list_models
+        >>> "SASRec_SDA" in list_models(), "FREEDOM" in list_models()
+        (True, True)
+    """
+    return [*sda_models(), *MULTIMODAL]
+
+
 def base_name(model: str) -> str:
-    """Return the RecBole model that ``model`` is or builds on: ``SASRec`` for ``SASRec_SDA`` and for ``SASRec``."""
+    """Return the model that ``model`` is or builds on: ``SASRec`` for ``SASRec_SDA`` and for ``SASRec``."""
     return model.removesuffix(SUFFIX)
 
 
-def multimodal_model(name: str) -> type:
-    """Return a multimodal recommender of this package by name."""
-    return getattr(importlib.import_module(f"recbole_sda.model.multimodal.{MULTIMODAL[name]}"), name)
+def class_name(model: str) -> str:
+    """Return the name of a model's class: ``MyModel`` for ``mypackage.module:MyModel``, else the name itself."""
+    return model.rpartition(":")[2]
 
 
-def plain_model(name: str) -> type:
-    """Return a multimodal recommender or a RecBole model by name; an unknown name is an InputError."""
+def is_user_model(model: str) -> bool:
+    """Return whether a name stands for a class in a user's own module, as in ``mypackage.module:MyModel``."""
+    return ":" in model
+
+
+def base_spec(model: str) -> Optional[BaseModelSpec]:
+    """Return what SDA needs to know of a model's base; None for a model that has no SDA version.
+
+    A user's own model class gives it as its attribute ``sda_spec``; without one, the item table is ``item_embedding`` and the model
+    is trained on RecBole's own batches.
+    """
+    base = base_name(model)
+    if not is_user_model(base):
+        return BASE_MODELS.get(base)
+    kind = user_model(base)
+    family = "sequential" if kind.type.name == "SEQUENTIAL" else "general"
+    return getattr(kind, "sda_spec", BaseModelSpec(family))
+
+
+def reads_features(model: str) -> bool:
+    """Return whether a model of this name reads item features from a feature store."""
+    return model.endswith(SUFFIX) or is_multimodal(model)
+
+
+def is_multimodal(model: str) -> bool:
+    """Return whether a model is a multimodal recommender, of the package or of a user, or the SDA version of one."""
+    base = base_name(model)
+    if is_user_model(base):
+        return issubclass(user_model(base), _module("multimodal.base").MultimodalRecommender)
+    return base in MULTIMODAL
+
+
+def _module(name: str) -> ModuleType:
+    return importlib.import_module(f"recbole_sda.model.{name}")
+
+
+def multimodal_model(name: str) -> Type[Any]:
+    """Return a multimodal recommender of the package by name."""
+    kind: Type[Any] = getattr(_module(f"multimodal.{MULTIMODAL[name]}"), name)
+    return kind
+
+
+def plain_model(name: str) -> Type[Any]:
+    """Return a model without an SDA part: a user's, a multimodal one of the package, or RecBole's own.
+
+    Raises:
+        InputError: there is no such model.
+    """
+    if is_user_model(name):
+        return user_model(name)
     return multimodal_model(name) if name in MULTIMODAL else recbole_model(name)
 
 
-def recbole_model(name: str) -> type:
-    """Return a RecBole model class by name; an unknown name is an InputError."""
+def recbole_model(name: str) -> Type[Any]:
+    """Return a RecBole model class by name.
+
+    Raises:
+        InputError: there is no such model, or it needs a package that is not installed.
+    """
     from recbole.utils import get_model
 
-    from recbole_sda.recbole_patches import compat
-
     try:
-        kind = get_model(name)
-        compat.stop_anomaly_detection()
+        kind: Type[Any] = get_model(name)
         return kind
     except (ValueError, AttributeError, ImportError) as error:
         # RecBole looks for an unknown name among the models of xgboost and lightgbm last.
         if isinstance(error, ImportError) and name.lower() == error.name:
             raise InputError(f"model {name} needs the package {error.name}, which is not installed") from None
-        known = [*sda_models(), *BASE_MODELS, *MULTIMODAL, *WITHOUT_SDA]
+        known = [*list_models(), *BASE_MODELS, *WITHOUT_SDA]
         raise InputError(f"no model named {name!r}; --help lists them.{nearest(name, known)}") from None
 
 
-def reads_features(name: str) -> bool:
-    """Return whether a model of this name takes item features from a store."""
-    return name.endswith(SUFFIX) or name in MULTIMODAL
+@lru_cache(maxsize=None)
+def user_model(name: str) -> Type[Any]:
+    """Return a user's own model class, named as ``mypackage.module:MyModel``. The working directory is searched too.
+
+    Raises:
+        InputError: the module cannot be imported, or it has no RecBole model of that name.
+    """
+    from recbole.model.abstract_recommender import AbstractRecommender
+
+    module_name, _, kind_name = name.rpartition(":")
+    if os.getcwd() not in sys.path and "" not in sys.path:
+        sys.path.append(os.getcwd())
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        raise InputError(f"model {name}: module {module_name!r} cannot be imported ({error})") from error
+    kind = getattr(module, kind_name, None)
+    if not (isinstance(kind, type) and issubclass(kind, AbstractRecommender)):
+        kinds = [key for key, value in vars(module).items() if isinstance(value, type) and value.__module__ == module_name]
+        there = f"it has {', '.join(kinds)}" if kinds else "it defines no class"
+        raise InputError(f"model {name}: {module_name} has no RecBole model {kind_name!r}; {there}")
+    return kind
 
 
-def model_class(name: str) -> type:
-    """Return the class of a model: RecBole's own, a multimodal one, or the *_SDA class made from the table.
+@lru_cache(maxsize=None)
+def model_class(name: str) -> Type[Any]:
+    """Return the class of a model; the same name gives the same class for the life of the process.
 
-    A model whose row names a ``loss`` gets a mixin of :mod:`recbole_sda.model.softmax_loss` in front.
+    A model whose spec names a ``loss`` is RecBole's class with a mixin of :mod:`recbole_sda.model.softmax_loss` in front.
+
+    Args:
+        name: a *_SDA model, a multimodal model, one of RecBole's own, or a user's class as ``mypackage.module:MyModel``, to which
+            ``_SDA`` can be appended.
 
     Raises:
         InputError: there is no such model, with the nearest name, or it has no SDA version, with the reason.
+
+    Example:
+        >>> from recbole_sda import get_model
+        >>> get_model("SASRec_SDA").__name__, get_model("SASRec_SDA") is get_model("SASRec_SDA")
+        ('SASRec_SDA', True)
     """
-    base = base_name(name)
-    row = BASE_MODELS.get(base)
+    base, spec = base_name(name), base_spec(name)
     if not name.endswith(SUFFIX):
-        return plain_model(name) if row is None or row.loss == "own" else _with_loss(plain_model(name), row)
+        kind = plain_model(name)
+        return kind if spec is None or spec.loss == "own" else _with_loss(name, kind, spec)
     if base in WITHOUT_SDA:
         raise InputError(f"{name}: there is no SDA version of {base}, which {WITHOUT_SDA[base]}")
-    if base in MULTIMODAL:
-        mixin = importlib.import_module("recbole_sda.model.multimodal_sda").MultimodalSDA
-        return _sda_class(name, mixin, multimodal_model(base), f"{base} on adapted features")
-    if base not in BASE_MODELS:
+    if is_multimodal(name):
+        mixin = _module("multimodal_sda").MultimodalSDA
+        return _sda_class(name, mixin, plain_model(base), f"{class_name(base)} on adapted features")
+    if spec is None:
         raise InputError(f"no model named {name!r}; --help lists them.{nearest(name, sda_models())}")
-    mixin = importlib.import_module("recbole_sda.model.sda").SDA
-    about = f"RecBole's {base} with an encoded item embedding"
-    return _sda_class(name, mixin, model_class(base), about, item_table=row.item_table, step_items=row.step_items)
+    about = f"{class_name(base)} with an encoded item embedding"
+    attributes = {"item_table": spec.item_table, "step_items": spec.step_items}
+    return _sda_class(name, _module("sda").SDA, model_class(base), about, **attributes)
 
 
-def _sda_class(name: str, mixin: type, kind: type, about: str, **attributes) -> type:
+def attribute_name(model: str) -> str:
+    """Return the attribute of :mod:`recbole_sda.models` that is a model's class. pickle splits names at dots, so it has none."""
+    return model.replace(".", "/")
+
+
+def model_of_attribute(attribute: str) -> str:
+    """Return the model that :func:`attribute_name` gives this name to."""
+    return attribute.replace("/", ".")
+
+
+def _sda_class(name: str, mixin: type, kind: type, about: str, **attributes: Any) -> Type[Any]:
     doc = f"{about} (see :class:`{mixin.__module__}.{mixin.__name__}`)."
-    attributes.update(__module__=__name__, __doc__=doc, base_name=base_name(name))
-    return type(name, (mixin, kind), attributes)
+    attributes.update(__module__=CLASSES, __qualname__=attribute_name(name), __doc__=doc, base_name=base_name(name))
+    return type(class_name(name), (mixin, kind), attributes)
 
 
-def _with_loss(kind: type, row: BaseModelSpec) -> type:
-    mixins = importlib.import_module("recbole_sda.model.softmax_loss").MIXINS
-    mixin = mixins["packed" if row.sequences == "packed" else row.loss]
-    return type(kind.__name__, (mixin, kind), {"__module__": __name__, "__doc__": kind.__doc__})
+def _with_loss(name: str, kind: type, spec: BaseModelSpec) -> Type[Any]:
+    mixin = _module("softmax_loss").MIXINS["packed" if spec.sequences == "packed" else spec.loss]
+    attributes = {"__module__": CLASSES, "__qualname__": attribute_name(name), "__doc__": kind.__doc__}
+    return type(kind.__name__, (mixin, kind), attributes)

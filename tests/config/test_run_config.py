@@ -3,7 +3,8 @@
 import pytest
 
 from recbole_sda.config.dataset_files import supported_datasets
-from recbole_sda.config.run_config import RunConfig, own_keys
+from recbole_sda.config.defaults import own_keys
+from recbole_sda.config.run_config import RunConfig
 from recbole_sda.errors import InputError
 from recbole_sda.io.text import read_lines
 from recbole_sda.io.yaml import parse_value, properties_dir, read_yaml

@@ -1,5 +1,7 @@
 """Sparse products against dense ones."""
 
+import copy
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -34,3 +36,9 @@ def test_moves_with_its_module():
     matrix = SparseMatrix(sp.eye(3, 4)).to(torch.float64)
     assert matrix.values.dtype == matrix.transposed.dtype == torch.float64
     assert torch.equal(matrix(torch.eye(4, dtype=torch.float64)), torch.eye(3, 4, dtype=torch.float64))
+
+
+def test_a_deep_copy_gives_the_same_products():
+    matrix = SparseMatrix(sp.random(6, 4, density=0.5, random_state=0))
+    x = torch.randn(4, 3)
+    assert torch.equal(copy.deepcopy(matrix)(x), matrix(x))

@@ -1,0 +1,56 @@
+"""The package's own defaults of a run, from the files in properties/."""
+
+from pathlib import Path
+from typing import Any, Dict, Optional, Set
+
+from recbole_sda.config.dataset_files import dataset_defaults
+from recbole_sda.io.yaml import properties_dir, read_yaml
+from recbole_sda.model.registry import SUFFIX, base_name, class_name, is_multimodal, reads_features
+from recbole_sda.validation import properties_file
+
+RUN, FEATURES, SDA = "run.yaml", "features.yaml", "sda.yaml"
+OWN_FILES = (RUN, FEATURES, SDA)
+PUBLISHED = "published"  # in a model's file: its authors' settings by data set
+
+
+def model_file(base: str) -> Path:
+    """Return the package's file of a base model, which need not exist."""
+    return properties_dir() / f"model/{class_name(base)}.yaml"
+
+
+def package_defaults(model: str, dataset: str, preset: Optional[str] = None) -> Dict[str, Any]:
+    """Return the defaults that the package adds to RecBole's, for a run of a model on a data set.
+
+    Order, later wins: run.yaml; features.yaml for models that read item features; sda.yaml and the preset for *_SDA models; the
+    file of the base model; the file of the data set; what the model's file has as published for the data set.
+
+    Raises:
+        InputError: there is no such preset.
+    """
+    values = read_yaml(properties_dir() / RUN)
+    if reads_features(model):
+        values.update(read_yaml(properties_dir() / FEATURES))
+    if model.endswith(SUFFIX):
+        values.update(read_yaml(properties_dir() / SDA))
+        if preset:
+            values.update(read_yaml(properties_file("preset", str(preset), "preset")), preset=str(preset))
+    path = model_file(base_name(model))
+    own = read_yaml(path) if path.is_file() else {}
+    published = own.pop(PUBLISHED, None) or {}
+    values.update(own)
+    values.update(dataset_defaults(dataset))
+    values.update(published.get(dataset, {}))
+    return values
+
+
+def own_keys() -> Set[str]:
+    """Return the keys of properties/run.yaml, features.yaml and sda.yaml."""
+    return {key for name in OWN_FILES for key in read_yaml(properties_dir() / name)}
+
+
+def keys_not_read(model: str) -> Set[str]:
+    """Return those of :func:`own_keys` that a model does not read."""
+    if model.endswith(SUFFIX):
+        return set()
+    files = [SDA] if is_multimodal(model) else [FEATURES, SDA]
+    return {key for name in files for key in read_yaml(properties_dir() / name)}
