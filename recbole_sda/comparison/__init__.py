@@ -1,1 +1,1 @@
-"""Many runs from one file, and the table that compares them."""
+"""Comparisons: many runs from one plan, and tables with gains and paired tests."""

@@ -1,9 +1,9 @@
-"""Metrics of each user of a run, read from its file of ranks: what paired tests compare."""
+"""Metrics of each user of a run, computed from its file of ranks: the samples of the paired tests."""
 
 import hashlib
 import re
 from pathlib import Path
-from typing import Sequence
+from typing import List, Sequence, Union
 
 import numpy as np
 import pandas as pd
@@ -15,51 +15,55 @@ from recbole_sda.metrics.ranks import Cases, per_case, per_row
 SCOPES = ("all", "tail")
 
 
-def cutoffs(metrics: Sequence[str]) -> list:
-    """Return the k of names like ``ndcg@10``; another form is an InputError."""
+def cutoffs(metrics: Sequence[str]) -> List[int]:
+    """Return the distinct k of names such as ``ndcg@10``, ascending; a name of another form is an InputError."""
     for name in metrics:
         if not re.fullmatch(r"(hit|recall|ndcg|mrr)@[1-9]\d*", name):
-            raise InputError(f"metrics: {name!r}: expected a name like hit@10, recall@10, ndcg@10 or mrr@10")
+            raise InputError(f"metrics: {name!r}: expected a name such as hit@10, recall@10, ndcg@10 or mrr@10")
     return sorted({int(name.partition("@")[2]) for name in metrics})
 
 
-def _ranks(run_dir, phase: str) -> pd.DataFrame:
+def _ranks(run_dir: Union[str, Path], phase: str) -> pd.DataFrame:
     path = Path(run_dir) / RANKS.format(phase=phase)
     if not path.is_file():
-        raise InputError(f"{path} is missing: the run did not end, or was made by an older version")
+        raise InputError(f"{path} is missing: the run did not finish, or an older version made it")
     try:
         return pd.read_parquet(path)
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read ({error}); repeat the run") from error
 
 
-def case_hash(run_dir) -> str:
-    """Return a hash of the users and right items that a run was tested on; their order does not matter."""
+def case_hash(run_dir: Union[str, Path]) -> str:
+    """Return a SHA-256 over the pairs of user and right item that a run was tested on; their order does not matter."""
     pairs = pd.util.hash_pandas_object(_ranks(run_dir, "test")[["user_id", "item_id"]], index=False)
     return hashlib.sha256(np.sort(pairs.to_numpy()).tobytes()).hexdigest()
 
 
-def user_metrics(run_dir, metrics: Sequence[str], scope: str = "all", phase: str = "test") -> pd.DataFrame:
-    """Return metrics by user, a column each, indexed by external user id.
+def user_metrics(
+    run_dir: Union[str, Path], metrics: Sequence[str], scope: str = "all", phase: str = "test"
+) -> pd.DataFrame:
+    """Return the metrics of each user: one row per user (index: external user id), one column per metric.
+
+    A user with several evaluated lists has the mean of them.
 
     Args:
         run_dir: the run folder.
-        metrics: names like ``hit@10``.
-        scope: ``all``: a user's list as RecBole judges it; ``tail``: of right items that are tail items, each judged as if it
-            were the only one.
+        metrics: names such as ``hit@10``.
+        scope: ``all``: a list is judged as RecBole judges it. ``tail``: only right items that are tail items count, and each
+            is judged as if it were the only right item of its list.
         phase: ``valid`` or ``test``.
+
+    Raises:
+        InputError: a metric has another name, or the file of ranks is missing or damaged.
     """
     table = _ranks(run_dir, phase)
     if scope == "tail":
         table = table[table["tail"]].reset_index(drop=True)
-    cases = Cases(
-        table["row"].to_numpy(np.int64), *(np.zeros(len(table), np.int64),) * 2, table["rank"].to_numpy(np.int64)
-    )
+    no_ids = np.zeros(len(table), np.int64)  # ranks alone decide
+    cases = Cases(table["row"].to_numpy(np.int64), no_ids, no_ids, table["rank"].to_numpy(np.int64))
     if scope == "tail":
         values, users = per_case(cases, cutoffs(metrics)), table["user_id"].to_numpy()
-        values |= {
-            name.replace("hit@", "recall@"): column for name, column in values.items() if name.startswith("hit@")
-        }
+        values |= {name.replace("hit@", "recall@"): hits for name, hits in values.items() if name.startswith("hit@")}
     else:
         values = per_row(cases, cutoffs(metrics))
         users = table["user_id"].to_numpy()[np.unique(cases.row, return_index=True)[1]]

@@ -1,0 +1,177 @@
+"""Reading and checking plans of comparisons: YAML files, files of properties/experiments/, or dicts of the same keys."""
+
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
+
+from recbole_sda.comparison.plan import FOLDER_KEYS, ModelEntry, Plan, is_row_reference, slug
+from recbole_sda.comparison.user_metrics import cutoffs
+from recbole_sda.errors import InputError, nearest
+from recbole_sda.io.yaml import read_yaml
+from recbole_sda.metrics.significance import CORRECTIONS
+from recbole_sda.validation import check_choice, file_or_properties_file
+
+FOLDER = "experiments"  # in properties/
+OUT = Path("runs/compare")
+KEYS = ("title", "about", "datasets", "seeds", "keys", "dataset_keys", "models", "metrics", "correction")
+ENTRY_KEYS = ("model", "base", "keys")
+# Configuration keys that the plan sets for each run -> the key of the plan to use instead.
+SET_BY_PLAN = {"seed": "seeds", "dataset": "datasets", "model": "models"}
+
+PlanSource = Union[str, Path, Mapping[str, Any]]
+
+
+def read_plan(
+    plan: PlanSource, out: Union[str, Path, None] = None, overrides: Optional[Mapping[str, Any]] = None
+) -> Plan:
+    """Read a plan and check it.
+
+    Args:
+        plan: a YAML file, the name of a file in properties/experiments/, or a dict of the same keys.
+        out: folder of the runs and the tables; None: ``runs/compare/<name of the file, or title of the dict>``.
+        overrides: ``datasets``, ``seeds`` or ``metrics`` replace those of the plan. ``models`` names the rows to run; their
+            bases and the rows that they need are added. Any other key is a configuration key of all runs; it overrides the
+            plan's ``keys`` and ``dataset_keys``, but not a row's own keys.
+
+    Raises:
+        InputError: a key is missing or unknown, or has a value that is not allowed.
+    """
+    if isinstance(plan, Mapping):
+        source, values = "plan", dict(plan)
+        name = slug(str(values.get("title") or "")) or "plan"
+    else:
+        path = file_or_properties_file("plan", str(plan), FOLDER)
+        source, values, name = str(path), read_yaml(path), path.stem
+    return _plan(source, values, name, OUT / name if out is None else Path(out), dict(overrides or {}))
+
+
+def _plan(source: str, values: Dict[str, Any], name: str, out: Path, overrides: Dict[str, Any]) -> Plan:
+    dataset_keys_may_go_unused = "datasets" in overrides
+    for key in ("datasets", "seeds", "metrics"):
+        if key in overrides:
+            values[key] = overrides.pop(key)
+    chosen = overrides.pop("models", None)
+    _check_plan_keys(source, values)
+    keys = _mapping(source, "keys", values.get("keys"))
+    dataset_keys = {
+        dataset: _mapping(source, f"dataset_keys: {dataset}", keys_of)
+        for dataset, keys_of in _mapping(source, "dataset_keys", values.get("dataset_keys")).items()
+    }
+    for given in (overrides, keys, *dataset_keys.values()):
+        _refuse_keys_set_by_plan(source, given)
+    datasets = _names(source, "datasets", values["datasets"])
+    metrics = _names(source, "metrics", values.get("metrics", ["hit@10", "ndcg@10"]))
+    cutoffs(metrics)  # reports a wrong name before the first run
+    for dataset in dataset_keys:
+        if dataset not in datasets and not dataset_keys_may_go_unused:
+            raise InputError(f"{source}: dataset_keys: {dataset!r} is not in datasets.{nearest(dataset, datasets)}")
+    entries = _model_entries(source, values["models"])
+    return Plan(
+        title=str(values.get("title") or name),
+        about=" ".join(str(values.get("about") or "").split()),
+        models=entries,
+        chosen=None if chosen is None else _chosen(entries, _names(source, "models", chosen)),
+        datasets=datasets,
+        seeds=_seeds(source, values["seeds"]),
+        keys={**keys, **overrides},
+        dataset_keys={
+            dataset: {key: value for key, value in keys_of.items() if key not in overrides}
+            for dataset, keys_of in dataset_keys.items()
+        },
+        metrics=metrics,
+        correction=check_choice(f"{source}: correction", values.get("correction", "holm"), list(CORRECTIONS)),
+        out=out,
+    )
+
+
+def _check_plan_keys(source: str, values: Dict[str, Any]) -> None:
+    for key in values:
+        if key not in KEYS:
+            raise InputError(f"{source}: unknown key {key!r}; allowed are {', '.join(KEYS)}.{nearest(key, KEYS)}")
+    for key in ("datasets", "seeds", "models"):
+        if values.get(key) in (None, [], {}, ""):
+            raise InputError(f"{source}: {key} is missing or empty")
+
+
+def _mapping(source: str, key: str, value: Any) -> Dict[str, Any]:
+    if not isinstance(value or {}, dict):
+        raise InputError(f"{source}: {key}: expected `key: value`, found {value!r}")
+    return value or {}
+
+
+def _refuse_keys_set_by_plan(source: str, keys: Mapping[str, Any]) -> None:
+    for key in keys:
+        if key in SET_BY_PLAN or key in FOLDER_KEYS:
+            instead = SET_BY_PLAN.get(key, "--out")
+            raise InputError(f"{source}: {key} is set by the plan for each run; give {instead} instead")
+
+
+def _names(source: str, key: str, value: Any) -> Tuple[str, ...]:
+    value = [value] if isinstance(value, str) else value
+    if not isinstance(value, (list, tuple)) or not value or not all(isinstance(name, str) for name in value):
+        raise InputError(f"{source}: {key}={value!r}: expected a list of names")
+    return tuple(dict.fromkeys(value))
+
+
+def _seeds(source: str, value: Any) -> Tuple[int, ...]:
+    value = [value] if isinstance(value, int) else value
+    if not isinstance(value, (list, tuple)) or not all(isinstance(seed, int) and seed >= 0 for seed in value):
+        raise InputError(f"{source}: seeds={value!r}: expected a list of whole numbers of at least 0")
+    return tuple(dict.fromkeys(value))
+
+
+def _model_entries(source: str, models: Any) -> Tuple[ModelEntry, ...]:
+    if not isinstance(models, dict):
+        raise InputError(f"{source}: models: expected `name: {{model: ..., base: ..., keys: {{...}}}}`")
+    entries = {
+        str(name): _model_entry(source, str(name), {} if given is None else given) for name, given in models.items()
+    }
+    for entry in entries.values():
+        for other in [*entry.needs, *([entry.base] if entry.base else [])]:
+            if other == entry.name:
+                raise InputError(
+                    f"{source}: models: {entry.name}: a row can neither be its own base nor need its own run"
+                )
+            if other not in entries:
+                raise InputError(f"{source}: models: {entry.name}: there is no row {other!r}.{nearest(other, entries)}")
+    _refuse_shared_folders(source, list(entries))
+    return tuple(entries.values())
+
+
+def _model_entry(source: str, name: str, given: Any) -> ModelEntry:
+    if not isinstance(given, dict) or set(given) - set(ENTRY_KEYS):
+        unknown = ", ".join(sorted(set(given) - set(ENTRY_KEYS))) if isinstance(given, dict) else repr(given)
+        raise InputError(
+            f"{source}: models: {name}: {unknown} is not allowed here; allowed are {', '.join(ENTRY_KEYS)}"
+        )
+    keys = _mapping(source, f"models: {name}: keys", given.get("keys"))
+    _refuse_keys_set_by_plan(source, keys)
+    model, base = given.get("model", name), given.get("base")
+    names = {"model": model, **({} if base is None else {"base": base})}
+    names |= {f"keys: {key}": value["row"] for key, value in keys.items() if is_row_reference(value)}
+    for key, value in names.items():
+        if not isinstance(value, str):
+            raise InputError(f"{source}: models: {name}: {key}: expected a name, found {value!r}")
+    return ModelEntry(name, model, base, dict(keys))
+
+
+def _chosen(entries: Sequence[ModelEntry], names: Sequence[str]) -> Tuple[str, ...]:
+    """Return these names and those of their bases and of the rows that they need, in the order of the plan."""
+    by_name = {entry.name: entry for entry in entries}
+    wanted: List[str] = list(names)
+    for name in wanted:
+        if name not in by_name:
+            several = all(part in by_name for part in name.split(","))
+            hint = f" Several are written --models=[{name}]." if several else nearest(name, by_name)
+            raise InputError(f"--models: there is no row {name!r}; there are {', '.join(map(repr, by_name))}.{hint}")
+        entry = by_name[name]
+        wanted += [other for other in (entry.base, *entry.needs) if other and other not in wanted]
+    return tuple(entry.name for entry in entries if entry.name in wanted)
+
+
+def _refuse_shared_folders(source: str, names: Sequence[str]) -> None:
+    taken: Dict[str, str] = {}
+    for name in names:
+        folder = slug(name).lower()  # some file systems ignore case
+        if folder in taken:
+            raise InputError(f"{source}: models: {name!r} and {taken[folder]!r} would share a folder")
+        taken[folder] = name
