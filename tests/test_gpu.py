@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from recbole_sda.engine import experiment
-from recbole_sda.engine.trainer import RunTrainer, read_history
+from recbole_sda.engine.train_log import read_history
+from recbole_sda.engine.trainer import RunTrainer
 from recbole_sda.recommend.recommender import Recommender
 
 pytestmark = pytest.mark.gpu

@@ -1,10 +1,17 @@
 """Evaluation dataloaders: blocks of bounded size, histories and sampled candidates without loops over users."""
 
+from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple, Optional, Sequence, Tuple
+from typing import Any, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
+from recbole.data.dataloader import FullSortEvalDataLoader
+from recbole.data.dataloader.abstract_dataloader import AbstractDataLoader
+from recbole.data.interaction import Interaction
+from recbole.data.utils import get_dataloader
+from recbole.model.abstract_recommender import AbstractRecommender
+from recbole.utils import ModelType
 from torch import Tensor
 
 from recbole_sda.data.eval_negatives import fixed_negatives
@@ -12,28 +19,20 @@ from recbole_sda.errors import InputError
 from recbole_sda.machine import torchrun
 from recbole_sda.model.item_features import item_tokens
 from recbole_sda.model.registry import model_class
-from recbole_sda.recbole_patches import compat
 
-compat.apply()
-
-from recbole.data.dataloader import FullSortEvalDataLoader  # noqa: E402
-from recbole.data.dataloader.abstract_dataloader import AbstractDataLoader  # noqa: E402
-from recbole.data.interaction import Interaction  # noqa: E402
-from recbole.data.utils import get_dataloader  # noqa: E402
-from recbole.model.abstract_recommender import AbstractRecommender  # noqa: E402
-from recbole.utils import ModelType  # noqa: E402
-
-BLOCK_SCORES = 2**24  # scores of users by items held at a time, 64 MB of float32
+BLOCK_SCORES = 2**24  # scores of a block of users and all items that are in memory at once: 64 MB of float32
 PHASES = ("train", "valid", "test")
-Pairs = Optional[Tuple[Tensor, Tensor]]
+Pairs = Tuple[Tensor, Tensor]  # rows of a batch, item ids
+# What both loaders yield: users or samples, history or None, rows and items of the positives, candidates or None for all items.
+EvalBatch = Tuple[Interaction, Optional[Pairs], Tensor, Tensor, Optional[Pairs]]
 
 
 class Ragged(NamedTuple):
-    """Lists of item ids of different lengths, one after the other.
+    """Lists of item ids of different lengths, stored one after the other.
 
     Attributes:
         values: (total,), int64.
-        start, length: of each list, (n_lists,).
+        start, length: first position and number of values of each list, (n_lists,).
     """
 
     values: np.ndarray
@@ -42,11 +41,17 @@ class Ragged(NamedTuple):
 
     @classmethod
     def of(cls, groups: np.ndarray, values: np.ndarray, n_groups: int) -> "Ragged":
-        """Return a list per group, of ``values`` whose ``groups`` (total,) ascend."""
+        """Return a list per group.
+
+        Args:
+            groups: group of each value, (total,), ascending.
+            values: (total,).
+            n_groups: number of groups; one without values gets an empty list.
+        """
         length = np.bincount(groups, minlength=n_groups)
         return cls(values, np.cumsum(length) - length, length)
 
-    def take(self, lists: np.ndarray) -> Tuple[Tensor, Tensor]:
+    def take(self, lists: np.ndarray) -> Pairs:
         """Return (position in ``lists``, value) of all values of the chosen lists."""
         length = self.length[lists]
         row = np.repeat(np.arange(len(lists)), length)
@@ -54,88 +59,106 @@ class Ragged(NamedTuple):
         return torch.from_numpy(row), torch.from_numpy(self.values[self.start[lists][row] + inside])
 
 
-def pair_keys(dataset) -> np.ndarray:
-    """Return ``user * n_items + item`` of a data set's interactions, ascending and distinct."""
+def pair_keys(dataset: Any) -> np.ndarray:
+    """Return ``user * n_items + item`` of a data set's interactions, ascending and distinct, int64."""
     users, items = dataset.inter_feat[dataset.uid_field].numpy(), dataset.inter_feat[dataset.iid_field].numpy()
     return np.unique(users.astype(np.int64) * dataset.item_num + items)
 
 
 class UserLoader(FullSortEvalDataLoader):
-    """Users with what they are to be recommended, for general models.
+    """Users of an evaluation phase with their positive items, for general models.
 
-    Yields RecBole's (users, history, positive rows, positive items), and the candidates to rank among as (rows, items),
-    or None for all items.
+    Yields what RecBole's loader yields (users, history, positive rows, positive items), and as a fifth element the candidates
+    (rows, items), or None if all items are candidates.
 
     Args:
         config: the run's configuration.
         dataset: RecBole's data set of the phase.
-        seen: ``user * n_items + item`` of what is not recommended again.
-        negatives: how many negatives to draw for each positive, with the random stream's name; None for full sort.
+        seen: ``user * n_items + item`` of what is not recommended again, ascending and distinct. Positives of the phase are
+            always candidates, also if they are in it.
+        negatives: number of negatives per positive, and the phase, which names the random stream; None for full sort.
     """
 
-    def __init__(self, config, dataset, seen: np.ndarray, negatives: Optional[Tuple[int, str]]):
+    step: int  # users of a batch
+
+    def __init__(self, config: Any, dataset: Any, seen: np.ndarray, negatives: Optional[Tuple[int, str]]):
         n_items = dataset.item_num
         self.uid_field, self.iid_field, self.is_sequential = dataset.uid_field, dataset.iid_field, False
         positives = pair_keys(dataset)
         users, group = np.unique(positives // n_items, return_inverse=True)
         history = np.setdiff1d(seen, positives, assume_unique=True)
-        history = history[np.isin(history // n_items, users)]
+        self._users = users
         self._positives = Ragged.of(group, positives % n_items, len(users))
-        self._history = Ragged.of(np.searchsorted(users, history // n_items), history % n_items, len(users))
-        self._negatives = None
+        self._history = Ragged.of(history // n_items, history % n_items, dataset.user_num)
+        self._negatives: Optional[Ragged] = None
         if negatives:
-            taken = np.union1d(history, positives)
+            taken = np.union1d(history[np.isin(history // n_items, users)], positives)
             drawn = stored_negatives(config, dataset, positives // n_items, taken, *negatives)
             self._negatives = Ragged.of(np.repeat(group, drawn.shape[1]), drawn.ravel(), len(users))
         self.user_df = dataset.join(Interaction({dataset.uid_field: torch.from_numpy(users)}))
         self.sample_size = len(users)
         AbstractDataLoader.__init__(self, config, dataset, None, shuffle=False)
 
-    def _init_batch_size_and_step(self):
+    @cached_property
+    def uid2history_item(self) -> np.ndarray:
+        """History of each user as an int64 tensor of item ids, (n_users,), in RecBole's form.
+
+        :mod:`recbole.utils.case_study` reads it.
+        """
+        by_user = np.empty(len(self._history.length), dtype=object)
+        for user, items in enumerate(torch.from_numpy(self._history.values).split(self._history.length.tolist())):
+            by_user[user] = items
+        return by_user
+
+    def _init_batch_size_and_step(self) -> None:
         scores = self.config["eval_batch_size"]
-        if model_class(self.config["model"]).full_sort_predict is not AbstractRecommender.full_sort_predict:
+        model: Any = model_class(self.config["model"])
+        if model.full_sort_predict is not AbstractRecommender.full_sort_predict:
             scores = max(scores, BLOCK_SCORES)
         self.step = max(1, scores // self._dataset.item_num)
         self.set_batch_size(self.step * self._dataset.item_num)
 
-    def collate_fn(self, index):
-        index = np.array(index)
-        positives, candidates = self._positives.take(index), None
+    def collate_fn(self, index: Sequence[int]) -> EvalBatch:
+        """Return the batch of the users at some positions."""
+        lists = np.array(index)
+        positives, candidates = self._positives.take(lists), None
         if self._negatives is not None:
-            candidates = tuple(torch.cat(pair) for pair in zip(positives, self._negatives.take(index)))
-        return self.user_df[index], self._history.take(index), *positives, candidates
+            rows, items = zip(positives, self._negatives.take(lists))
+            candidates = torch.cat(rows), torch.cat(items)
+        return self.user_df[lists], self._history.take(self._users[lists]), *positives, candidates
 
 
 class SampleLoader(FullSortEvalDataLoader):
     """Samples of a sequential model in the order of their length; yields what :class:`UserLoader` yields.
 
-    Items of the history may be recommended again, and may be negatives: RecBole's sequential models know no other rule.
+    Items of the history may be recommended again and may be negatives, as for RecBole's sequential models.
 
     Args:
         config, dataset, negatives: see :class:`UserLoader`.
     """
 
-    def __init__(self, config, dataset, negatives: Optional[Tuple[int, str]]):
+    step: int  # samples of a batch
+
+    def __init__(self, config: Any, dataset: Any, negatives: Optional[Tuple[int, str]]):
         feat = dataset.inter_feat
-        self._candidates = None
+        drawn: Optional[Tensor] = None
         if negatives:
-            order = np.argsort(feat[dataset.uid_field].numpy(), kind="stable")
-            feat = feat[order]
-            samples = np.arange(len(order))  # each has taken its own item alone
+            feat = feat[np.argsort(feat[dataset.uid_field].numpy(), kind="stable")]
+            samples = np.arange(len(feat))  # each is a group, which has taken its own item alone
             taken = samples * dataset.item_num + feat[dataset.iid_field].numpy()
-            self._candidates = torch.from_numpy(stored_negatives(config, dataset, samples, taken, *negatives))
+            drawn = torch.from_numpy(stored_negatives(config, dataset, samples, taken, *negatives))
         by_length = torch.argsort(feat[dataset.item_list_length_field], stable=True)
         dataset.inter_feat = feat[by_length]
-        if negatives:
-            self._candidates = self._candidates[by_length]
+        self._candidates = None if drawn is None else drawn[by_length]
         super().__init__(config, dataset, None, shuffle=False)
 
-    def _init_batch_size_and_step(self):
+    def _init_batch_size_and_step(self) -> None:
         super()._init_batch_size_and_step()
         self.step = max(1, min(self.step, BLOCK_SCORES // self._dataset.item_num))
         self.set_batch_size(self.step)
 
-    def collate_fn(self, index):
+    def collate_fn(self, index: Sequence[int]) -> EvalBatch:
+        """Return the batch of the samples at some positions."""
         interaction, history, rows, items = super().collate_fn(index)
         if self._candidates is None:
             return interaction, history, rows, items, None
@@ -144,7 +167,9 @@ class SampleLoader(FullSortEvalDataLoader):
         return interaction, history, rows, items, candidates
 
 
-def stored_negatives(config, dataset, groups: np.ndarray, taken: np.ndarray, k: int, phase: str) -> np.ndarray:
+def stored_negatives(
+    config: Any, dataset: Any, groups: np.ndarray, taken: np.ndarray, k: int, phase: str
+) -> np.ndarray:
     """Return the negatives of a phase, (n_cases, k); see :func:`recbole_sda.data.eval_negatives.fixed_negatives`."""
     folder = Path(config.resolved["data_path"]) / config["dataset"] / "negatives"
     try:
@@ -156,15 +181,15 @@ def stored_negatives(config, dataset, groups: np.ndarray, taken: np.ndarray, k: 
 
 
 def among_candidates(scores: Tensor, candidates: Pairs) -> Tensor:
-    """Return scores (n_rows, n_items) with everything but the candidates (rows, items) at minus infinity."""
+    """Return a copy of scores (n_rows, n_items) with minus infinity for all but the candidates (rows, items)."""
     rows, items = (part.to(scores.device) for part in candidates)
-    kept = torch.full_like(scores, -torch.inf)
-    kept[rows, items] = scores[rows, items]
-    return kept
+    masked = torch.full_like(scores, -torch.inf)
+    masked[rows, items] = scores[rows, items]
+    return masked
 
 
-def eval_loader(config, parts: Sequence, phase: str, sampler):
-    """Return the dataloader of an evaluation phase: RecBole's own where ours has nothing to offer.
+def eval_loader(config: Any, parts: Sequence[Any], phase: str, sampler: Any) -> Any:
+    """Return the dataloader of an evaluation phase: RecBole's own for modes other than ``full`` and ``uniN``.
 
     Args:
         config: the run's configuration.

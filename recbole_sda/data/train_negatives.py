@@ -1,22 +1,18 @@
-"""RecBole's sampler of negative items for training, with the same draws and without its loop over samples."""
+"""RecBole's sampler of negative training items without its loop over samples; it draws the same items."""
 
 import copy
+from typing import Any, Sequence, Union
 
 import numpy as np
 import torch
-
-from recbole_sda.recbole_patches import compat
-
-compat.apply()
-
-from recbole.sampler import Sampler  # noqa: E402
+from recbole.sampler import Sampler
 
 
 class VectorSampler(Sampler):
-    """RecBole's :class:`Sampler` of one phase, which looks up all drawn items at once.
+    """RecBole's :class:`Sampler` of one phase, with one look-up for all drawn items.
 
-    RecBole asks a Python set for each drawn item whether the user has it. Here the users' items are one sorted array. What
-    is drawn, and from which random stream, is the same.
+    RecBole looks up each drawn item in a Python set of the user's items. Here the items of all users are one sorted array. The
+    drawn items and the random stream are the same.
 
     Args:
         sampler: RecBole's sampler of one phase.
@@ -30,21 +26,22 @@ class VectorSampler(Sampler):
         self._pairs = np.sort(users * self.item_num + items)
 
     def _used(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
-        """Return whether each pair is one that must not be drawn, (n,), bool."""
+        """Return which pairs must not be drawn, (n,), bool."""
         pairs = users * self.item_num + items
         place = np.searchsorted(self._pairs, pairs)
         return self._pairs[np.minimum(place, len(self._pairs) - 1)] == pairs
 
-    def sample_by_key_ids(self, key_ids, num):
+    def sample_by_key_ids(self, key_ids: Union[np.ndarray, Sequence[int]], num: int) -> torch.Tensor:
+        """Return ``num`` negative items for each user, (num * n_users,): one for every user, then the second ones, and so on."""
         users = np.tile(np.asarray(key_ids, dtype=np.int64), num)
-        found = np.zeros(len(users), dtype=np.int64)
+        negatives = np.zeros(len(users), dtype=np.int64)
         open_places = np.arange(len(users))
         while len(open_places):
-            found[open_places] = drawn = self.sampling(len(open_places))
+            negatives[open_places] = drawn = self.sampling(len(open_places))
             open_places = open_places[self._used(users[open_places], drawn)]
-        return torch.from_numpy(found)
+        return torch.from_numpy(negatives)
 
 
-def vectorised(sampler):
-    """Return a :class:`VectorSampler` in place of RecBole's sampler of general models; anything else as it is."""
+def vectorised(sampler: Any) -> Any:
+    """Return a :class:`VectorSampler` for RecBole's sampler of general models; any other sampler unchanged."""
     return VectorSampler(sampler) if type(sampler) is Sampler else sampler

@@ -1,13 +1,13 @@
-"""All that users did, before any split, and how a model is asked about it: for recommending, not for measuring."""
+"""Histories of users from all interactions, before any split, and model inputs made of them: not for evaluation."""
 
-from typing import NamedTuple
+from typing import Dict, NamedTuple
 
 import numpy as np
 import torch
 
 from recbole_sda.config.run_config import RunConfig
-from recbole_sda.model.registry import base_name
-from recbole_sda.recbole_patches import compat
+from recbole_sda.model.registry import base_name, class_name
+from recbole_sda.recbole_patches.scoped import base_model_name, ids_as_written
 
 from recbole.data import create_dataset  # isort: skip  (after recbole_sda.config.run_config, which makes RecBole importable)
 from recbole.data.interaction import Interaction  # isort: skip
@@ -15,11 +15,11 @@ from recbole.utils import ModelType  # isort: skip
 
 
 class Histories(NamedTuple):
-    """What each user has: internal item ids in time order.
+    """Items of each user: internal ids in time order.
 
     Attributes:
-        items: all users' items, each user's together, (n_interactions,), int64.
-        start: place of each user's first item, (n_users + 1,); row 0 is padding.
+        items: items of all users, user by user, (n_interactions,), int64.
+        start: position of each user's first item, (n_users + 1,); user 0 is padding.
     """
 
     items: np.ndarray
@@ -31,8 +31,8 @@ class Histories(NamedTuple):
 
 
 def histories(config: RunConfig) -> Histories:
-    """Return the histories of all users, with the internal ids that a run of this configuration has."""
-    with compat.base_model_name(config, base_name(config["model"])), compat.ids_as_written():
+    """Return the histories of all users, with the internal ids of a run of this configuration."""
+    with base_model_name(config, class_name(base_name(config["model"]))), ids_as_written():
         dataset = create_dataset(config)
     table = dataset.inter_feat
     users, items = (np.asarray(table[field]).astype(np.int64) for field in (dataset.uid_field, dataset.iid_field))
@@ -42,12 +42,12 @@ def histories(config: RunConfig) -> Histories:
     return Histories(items[order], np.concatenate([[0], counts.cumsum()]))
 
 
-def inference_batch(config: RunConfig, users: np.ndarray, known: Histories) -> Interaction:
-    """Return what a model's ``full_sort_predict`` takes for users (n,): their ids and, for sequential models, histories."""
-    columns = {config["USER_ID_FIELD"]: torch.from_numpy(users)}
+def inference_batch(config: RunConfig, users: np.ndarray, user_histories: Histories) -> Interaction:
+    """Return the input of a model's ``full_sort_predict`` for users (n,): their ids and, for sequential models, histories."""
+    columns: Dict[str, torch.Tensor] = {config["USER_ID_FIELD"]: torch.from_numpy(users)}
     if config["MODEL_TYPE"] == ModelType.SEQUENTIAL:
         longest = config["MAX_ITEM_LIST_LENGTH"]
-        lists = [known.of(user)[-longest:] for user in users]
+        lists = [user_histories.of(user)[-longest:] for user in users]
         padded = torch.zeros(len(users), longest, dtype=torch.long)
         for row, items in enumerate(lists):
             padded[row, : len(items)] = torch.from_numpy(items)

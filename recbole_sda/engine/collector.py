@@ -1,21 +1,23 @@
-"""RecBole's collector of evaluation results, without a matrix of users by items beside the scores."""
+"""RecBole's collector of evaluation results, without a second (n_users, n_items) matrix next to the scores."""
 
 import copy
-from typing import Dict, List, NamedTuple
+from typing import Any, Dict, List, NamedTuple, Optional
 
 import numpy as np
 import torch
 from recbole.evaluator.collector import Collector
+from torch import Tensor
 
 from recbole_sda.metrics.ranks import Cases, break_ties, ranks_of
 
 
 class Ranking(NamedTuple):
-    """What one evaluation ranked, beside its metrics.
+    """Ranks and recommendations of one evaluation.
 
     Attributes:
         cases: ranks of the right items.
-        recommended: k -> how often each item stands in a top-k list, (n_items,); empty where nothing counted it.
+        recommended: k -> how often each item is in a top-k list, (n_items,), int64; empty if the evaluation did not rank
+            all items together.
     """
 
     cases: Cases
@@ -23,66 +25,77 @@ class Ranking(NamedTuple):
 
 
 class TopKCollector(Collector):
-    """Collects which of the top k are hits from the k items alone; whatever else metrics need is RecBole's to collect.
+    """Collector that computes the hits among the top k from the top-k items alone. RecBole's code collects everything else.
 
     Attributes:
-        ranking: of the last evaluation.
+        ranking: ranking of the last evaluation.
     """
 
-    def __init__(self, config):
+    register: Any  # RecBole's: what the metrics of the run need
+
+    def __init__(self, config: Any):
         super().__init__(config)
         self.ranking = Ranking(Cases.join([]), {})
-        self._register, self._other_needs = self.register, copy.copy(self.register)
+        self._all_needs = self.register
+        self._other_needs = copy.copy(self._all_needs)
         vars(self._other_needs).update({"rec.topk": False, "rec.items": False})
         self._begin()
 
     def _begin(self) -> None:
         self._parts: List[Cases] = []
-        self._counts: Dict[int, torch.Tensor] = {}
-        self._rows = 0
+        self._counts: Dict[int, Tensor] = {}
+        self._n_rows = 0
 
-    def _keep(self, scores, interaction, row, item, rank) -> None:
-        users = interaction[self.config["USER_ID_FIELD"]] if self.config["USER_ID_FIELD"] in interaction else ()
-        if len(users) > len(scores):  # a sample per candidate, those of a list together
+    def _add_cases(self, scores: Tensor, interaction: Any, row: Tensor, item: Tensor, rank: Tensor) -> None:
+        if self.config["USER_ID_FIELD"] not in interaction:
+            return
+        users: Tensor = interaction[self.config["USER_ID_FIELD"]]
+        if len(users) > len(scores):  # a sample per candidate; the samples of a list are consecutive
             users = torch.unique_consecutive(users)
         if len(users) != len(scores):
             return
-        columns = (row + self._rows, users.to(row.device)[row], item, rank)
+        columns = (row + self._n_rows, users.to(row.device)[row], item, rank)
         self._parts.append(Cases(*(column.cpu().numpy() for column in columns)))
-        self._rows += len(scores)
+        self._n_rows += len(scores)
 
-    def _count(self, top: torch.Tensor, n_items: int) -> None:
+    def _add_counts(self, top: Tensor, n_items: int) -> None:
         for k in self.topk:
             counts = torch.bincount(top[:, :k].flatten(), minlength=n_items)
             self._counts[k] = self._counts[k] + counts if k in self._counts else counts
 
-    def get_data_struct(self):
+    def get_data_struct(self) -> Any:
+        """Return what RecBole's metrics need, and set ``ranking``."""
         recommended = {k: counts.cpu().numpy() for k, counts in self._counts.items()}
         self.ranking = Ranking(Cases.join(self._parts), recommended)
         self._begin()
         return super().get_data_struct()
 
-    def eval_batch_collect(self, scores_tensor, interaction, positive_u, positive_i):
-        ranked = scores_tensor.dim() == 2 and positive_u is not None
+    def eval_batch_collect(
+        self, scores_tensor: Tensor, interaction: Any, positive_u: Optional[Tensor], positive_i: Optional[Tensor]
+    ) -> None:
+        """Collect a batch; see RecBole's ``Collector.eval_batch_collect``."""
+        ranked = scores_tensor.dim() == 2 and positive_u is not None and positive_i is not None
         if ranked:
             self._rank(scores_tensor, interaction, positive_u, positive_i)
-        self.register = self._other_needs if ranked else self._register
+        self.register = self._other_needs if ranked else self._all_needs
         try:
             super().eval_batch_collect(scores_tensor, interaction, positive_u, positive_i)
         finally:
-            self.register = self._register
+            self.register = self._all_needs
 
-    def _rank(self, scores_tensor, interaction, positive_u, positive_i) -> None:
-        """Keep the ranks of the right items, and what metrics need of the top k."""
-        row, item = positive_u.to(scores_tensor.device), positive_i.to(scores_tensor.device)
-        rank = break_ties(row, ranks_of(scores_tensor, row, item))
-        self._keep(scores_tensor, interaction, row, item, rank)
-        n_users, n_items = scores_tensor.shape
-        top = scores_tensor.topk(max(self.topk), dim=-1).indices
-        self._count(top, n_items)
+    def _rank(self, scores: Tensor, interaction: Any, positive_u: Any, positive_i: Any) -> None:
+        """Collect the ranks of the right items, and what metrics need of the top k."""
+        row, item = positive_u.to(scores.device), positive_i.to(scores.device)
+        rank = break_ties(row, ranks_of(scores, row, item))
+        self._add_cases(scores, interaction, row, item, rank)
+        n_users, n_items = scores.shape
+        top = scores.topk(max(self.topk), dim=-1).indices
+        self._add_counts(top, n_items)
         hits = torch.zeros_like(top, dtype=torch.int32)
         inside = rank <= hits.shape[1]
-        hits[row[inside], rank[inside] - 1] = 1  # not where `top` has the item: among equal scores that is chance
+        hits[row[inside], rank[inside] - 1] = (
+            1  # by rank: the place of an item in `top` is arbitrary among equal scores
+        )
         n_positives = torch.bincount(row, minlength=n_users).unsqueeze(1)
         if self.register.need("rec.topk"):
             self.data_struct.update_tensor("rec.topk", torch.cat([hits, n_positives.int()], dim=1))

@@ -1,22 +1,40 @@
-"""Adam in one pass over its state on the CPU, and an optimiser for models of which one table gets sparse gradients."""
+"""Fused Adam on the CPU, and an optimizer for models with a table of sparse gradients."""
 
-from typing import List
+from typing import Any, Dict, List, Sequence, cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from recbole_sda.errors import InputError
 
 
-def sparse_tables(model: nn.Module) -> List[nn.Parameter]:
+def sparse_tables(model: nn.Module) -> List[Tensor]:
     """Return the embedding tables of ``model`` whose gradients are sparse."""
     return [m.weight for m in model.modules() if isinstance(m, nn.Embedding) and m.sparse]
 
 
-def fuse(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
-    """Return ``optimizer``; torch's Adam steps in one fused pass from now on, on the CPU about six times as fast.
+def parameter_groups(model: nn.Module, learning_rate: float, without: Sequence[Tensor] = ()) -> List[Any]:
+    """Return the parameters of ``model`` for an optimizer; with ``encoder_lr_factor`` in two groups.
 
-    The formula is the same; values differ by rounding. On GPUs torch fuses by itself what it can.
+    Args:
+        model: the model. With ``settings.encoder_lr_factor`` other than 1, the matrices of its item encoder are the second
+            group, whose learning rate is the factor times ``learning_rate``.
+        learning_rate: learning rate of the optimizer.
+        without: parameters to leave out.
+    """
+    parameters = [p for p in model.parameters() if all(p is not other for other in without)]
+    factor = getattr(getattr(model, "settings", None), "encoder_lr_factor", 1.0)
+    encoder = [] if factor == 1.0 else list(cast(Any, model).items.encoder_weights())
+    if not encoder:
+        return parameters
+    others = [p for p in parameters if all(p is not weight for weight in encoder)]
+    return [{"params": others}, {"params": encoder, "lr": factor * learning_rate}]
+
+
+def fuse(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
+    """Return ``optimizer``, changed in place: torch's Adam on the CPU updates in one fused pass, about six times as fast.
+
+    The formula is the same; values differ by rounding. On GPUs torch chooses a fast implementation by itself.
     """
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     if type(optimizer) is torch.optim.Adam and all(p.device.type == "cpu" for p in parameters):
@@ -26,18 +44,23 @@ def fuse(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
 
 
 class DenseAndSparse:
-    """Two optimisers that step together, one for dense and one for sparse gradients, behind the interface of one."""
+    """An optimizer for dense and one for sparse gradients, used as one.
+
+    Args:
+        dense: optimizer of the parameters with dense gradients.
+        sparse: optimizer of the parameters with sparse gradients, such as ``torch.optim.SparseAdam``.
+    """
 
     def __init__(self, dense: torch.optim.Optimizer, sparse: torch.optim.Optimizer):
         self.parts = [dense, sparse]
 
     @property
-    def param_groups(self) -> list:
-        """The parameter groups of both."""
+    def param_groups(self) -> List[Dict[str, Any]]:
+        """The parameter groups of both optimizers."""
         return [group for part in self.parts for group in part.param_groups]
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forget the gradients."""
+        """Reset the gradients of all parameters."""
         for part in self.parts:
             part.zero_grad(set_to_none)
 
@@ -46,18 +69,22 @@ class DenseAndSparse:
         for part in self.parts:
             part.step()
 
-    def state_dict(self) -> dict:
-        """Return both states."""
+    def state_dict(self) -> Dict[str, Any]:
+        """Return the states of both optimizers."""
         return {"dense": self.parts[0].state_dict(), "sparse": self.parts[1].state_dict()}
 
-    def load_state_dict(self, state: dict) -> None:
-        """Take up states from :meth:`state_dict`."""
+    def load_state_dict(self, state: Dict[str, Any]) -> None:
+        """Restore the states from :meth:`state_dict`."""
         self.parts[0].load_state_dict(state["dense"])
         self.parts[1].load_state_dict(state["sparse"])
 
 
-def check_sparse(config) -> None:
-    """Raise an InputError where a key asks for what sparse gradients cannot do."""
+def check_sparse(config: Any) -> None:
+    """Check that the keys of the optimizer are possible with sparse gradients.
+
+    Raises:
+        InputError: another optimizer than Adam, weight decay or clipping.
+    """
     allowed = {"learner": config["learner"].lower() == "adam", "weight_decay": not config["weight_decay"]}
     allowed["clip_grad_norm"] = not config["clip_grad_norm"]
     for key, is_allowed in allowed.items():

@@ -1,16 +1,18 @@
-"""A run: configuration, data, model and trainer, made new or opened from its folder."""
+"""A run as an object: its configuration, data, model and trainer, new or opened from a run folder."""
 
 import logging
 from pathlib import Path
-from typing import Any, Dict, NamedTuple, Optional, Sequence
+from typing import Any, Dict, NamedTuple, Optional, Sequence, Union
 
 import torch
 
 from recbole_sda.config.dataset_files import SAMPLE_SUFFIX
 from recbole_sda.config.run_config import RunConfig
-from recbole_sda.data.datasets import Data, choose_dataset, ensure_sample, load_data
+from recbole_sda.data.dataset_choice import choose_dataset, ensure_sample
+from recbole_sda.data.datasets import Data, load_data
 from recbole_sda.engine.run_folder import CONFIG
-from recbole_sda.engine.trainer import RunTrainer, identity_of, make_trainer
+from recbole_sda.engine.trainer import RunTrainer, make_trainer
+from recbole_sda.engine.trainer_checkpoints import identity_of
 from recbole_sda.errors import InputError
 from recbole_sda.features.store import store_path
 from recbole_sda.io.checkpoint import BEST
@@ -27,7 +29,39 @@ logger = logging.getLogger(__name__)
 
 
 class Run(NamedTuple):
-    """A run that can go on: its configuration, data, model and trainer."""
+    """A run in memory, from :func:`load` or :func:`build`.
+
+    Attributes:
+        config: the configuration; ``config["learning_rate"]`` is the value of a key.
+        data: RecBole's data set and the dataloaders ``data.train``, ``data.valid`` and ``data.test``.
+        model: the model, on the device of the run.
+        trainer: RecBole's trainer, for example for ``trainer.evaluate(data.test, load_best_model=False)``.
+        run_dir: the run folder.
+
+    Example:
+        Rank all items for user ``u2`` of a trained model; the item ids of RecBole are internal numbers.
+
+        >>> import os, tempfile
+        >>> import torch
+        >>> from recbole.data.interaction import Interaction
+        >>> from recbole_sda.engine.experiment import run
+        >>> folder = tempfile.TemporaryDirectory()
+        >>> os.makedirs(f"{folder.name}/toy")
+        >>> with open(f"{folder.name}/toy/toy.inter", "w") as file:
+        ...     rows = [f"u{u}\\ti{(3 * u + t) % 9}\\t{t}" for u in range(9) for t in range(5)]
+        ...     print("user_id:token\\titem_id:token\\ttimestamp:float", *rows, sep="\\n", file=file)
+        >>> keys = {"data_path": folder.name, "runs_path": f"{folder.name}/runs", "epochs": 1, "use_gpu": False}
+        >>> keys |= {"topk": [5], "valid_metric": "NDCG@5"}
+        >>> trained = load(run("BPR", "toy", overrides=keys)["run_dir"])
+        >>> type(trained.model).__name__, trained.data.dataset.item_num - 1, trained.config["epochs"]
+        ('BPR', 9, 1)
+        >>> user = trained.data.dataset.token2id("user_id", "u2")
+        >>> with torch.no_grad():
+        ...     scores = trained.model.full_sort_predict(Interaction({"user_id": torch.tensor([user])}))
+        >>> scores.shape  # one score per item; item 0 is padding
+        torch.Size([10])
+        >>> folder.cleanup()
+    """
 
     config: RunConfig
     data: Data
@@ -43,8 +77,18 @@ def configure(
     overrides: Optional[Dict[str, Any]] = None,
     source: str = "command line",
 ) -> RunConfig:
-    """Return the configuration of a run; a supported data set that is not prepared gives way to its miniature."""
-    model_class(model)  # a wrong name is reported before anything is made
+    """Return the configuration of a run.
+
+    A supported data set that is not prepared is replaced by its built-in miniature, which is generated if necessary.
+
+    Args:
+        model, dataset, config_files, overrides: see :func:`recbole_sda.engine.experiment.run`.
+        source: where ``overrides`` were given, for messages.
+
+    Raises:
+        InputError: a name, file, key or value cannot be used.
+    """
+    model_class(model)  # a wrong name is reported before anything is generated
     config = RunConfig(model, dataset, config_files, overrides, source)
     data_path = config.resolved["data_path"]
     chosen = choose_dataset(dataset, data_path)
@@ -52,15 +96,20 @@ def configure(
         torchrun.run_on_main_process(lambda: ensure_sample(chosen, data_path))
     # Read again: a data set's own file, and the columns of its interaction file, take part in the configuration.
     config = RunConfig(model, chosen, config_files, overrides, source)
-    if (
-        reads_features(model) and config["features"] is None
-    ):  # by name, so that another store changes nothing of this run
+    if reads_features(model) and config["features"] is None:
+        # By name, so that a store which is added later changes nothing of this run.
         config["features"] = config.resolved["features"] = store_path(config["data_path"]).name
     return config
 
 
 def build(config: RunConfig, run_dir: Path, with_test: bool = True) -> Run:
-    """Load data, model and trainer of a configuration; ``with_test`` False leaves the test part out of what is kept."""
+    """Load the data of a configuration and create its model and trainer.
+
+    Args:
+        config: configuration from :func:`configure`.
+        run_dir: the run folder.
+        with_test: False leaves the test part out, see :func:`recbole_sda.data.datasets.load_data`.
+    """
     if config["threads"]:
         torch.set_num_threads(int(config["threads"]))
     if config.ignored_keys:
@@ -69,7 +118,9 @@ def build(config: RunConfig, run_dir: Path, with_test: bool = True) -> Run:
         torch.cuda.set_device(config["device"])  # for what RecBole's models put on "cuda" without a number
     reset_peak(config["device"])
     init_seed(config["seed"], config["reproducibility"])
-    (run_dir / BEST).parent.mkdir(parents=True, exist_ok=True)  # RecBole's way fails when two processes are at it
+    (run_dir / BEST).parent.mkdir(
+        parents=True, exist_ok=True
+    )  # RecBole's own way fails if two processes create it at once
     config["checkpoint_dir"] = str(run_dir / BEST.parent)
     data = load_data(config, with_test)
     init_seed(config["seed"] + torchrun.rank(), config["reproducibility"])
@@ -87,7 +138,7 @@ def build(config: RunConfig, run_dir: Path, with_test: bool = True) -> Run:
 
 
 def _model(config: RunConfig, data: Data) -> torch.nn.Module:
-    """Make the model; what a key's value makes impossible is an InputError."""
+    """Create the model. Errors of its constructor become InputErrors: they come from values of keys."""
     try:
         return model_class(config["model"])(config, data.train._dataset)
     except InputError:
@@ -98,18 +149,25 @@ def _model(config: RunConfig, data: Data) -> torch.nn.Module:
 
 
 def settings_of(run_dir: Path) -> Dict[str, Any]:
-    """Return the configuration that a run folder was made with."""
+    """Return the configuration in a run folder.
+
+    Raises:
+        InputError: the folder has none.
+    """
     if not (run_dir / CONFIG).is_file():
         raise InputError(f"{run_dir} is not a run folder: {CONFIG} is missing")
     return read_yaml(run_dir / CONFIG)
 
 
-def open_run(run_dir, overrides: Optional[Dict[str, Any]] = None) -> Run:
-    """Open a run folder: its configuration, data, model and trainer, before any weights are loaded.
+def open_run(run_dir: Union[str, Path], overrides: Optional[Dict[str, Any]] = None) -> Run:
+    """Open a run folder without loading any weights.
 
     Args:
         run_dir: the run folder.
-        overrides: keys that win over the run's configuration.
+        overrides: keys that replace those of the run's configuration.
+
+    Raises:
+        InputError: the folder is no run folder, its data set is missing, or a key or value cannot be used.
     """
     run_dir = Path(run_dir)
     values = settings_of(run_dir)
@@ -122,8 +180,35 @@ def open_run(run_dir, overrides: Optional[Dict[str, Any]] = None) -> Run:
     return build(config, run_dir)
 
 
-def load(run_dir, overrides: Optional[Dict[str, Any]] = None) -> Run:
-    """Open a run folder with the weights of its best epoch, ready for ``run.trainer.evaluate`` or ``run.model``."""
+def load(run_dir: Union[str, Path], overrides: Optional[Dict[str, Any]] = None) -> Run:
+    """Open a run folder and load the weights of its best epoch.
+
+    Args:
+        run_dir: the run folder.
+        overrides: keys that replace those of the run's configuration, such as ``{"use_gpu": False}``.
+
+    Returns:
+        The run; its model is in evaluation mode.
+
+    Raises:
+        InputError: the folder is no run folder, or its weights do not belong to the present data, features or keys.
+
+    Example:
+        >>> import os, tempfile
+        >>> from recbole_sda.engine.experiment import run
+        >>> folder = tempfile.TemporaryDirectory()
+        >>> os.makedirs(f"{folder.name}/toy")
+        >>> with open(f"{folder.name}/toy/toy.inter", "w") as file:
+        ...     rows = [f"u{u}\\ti{(3 * u + t) % 9}\\t{t}" for u in range(9) for t in range(5)]
+        ...     print("user_id:token\\titem_id:token\\ttimestamp:float", *rows, sep="\\n", file=file)
+        >>> keys = {"data_path": folder.name, "runs_path": f"{folder.name}/runs", "epochs": 1, "use_gpu": False}
+        >>> result = run("BPR", "toy", overrides={**keys, "topk": [5], "valid_metric": "NDCG@5"})
+        >>> trained = load(result["run_dir"])
+        >>> metrics = trained.trainer.evaluate(trained.data.test, load_best_model=False)
+        >>> float(metrics["hit@5"]) == result["test"]["hit@5"]
+        True
+        >>> folder.cleanup()
+    """
     run = open_run(run_dir, overrides)
     state = run.trainer.load_weights(run.run_dir / BEST)
     run.trainer.best_epoch = state["epoch"]

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 from recbole_sda.engine.run import build, configure
-from recbole_sda.engine.run_folder import log_to, write_config
-from recbole_sda.engine.trainer import HISTORY, read_history
+from recbole_sda.engine.run_folder import LOG, write_config
+from recbole_sda.engine.train_log import HISTORY, read_history
 from recbole_sda.io.checkpoint import LAST, write_item_tokens
+from recbole_sda.io.logs import log_to
 from recbole_sda.model.item_features import item_tokens
 
 Report = Callable[[int, float, float], None]
@@ -61,7 +62,7 @@ def train_trial(trial: Trial, report: Report, machine: Optional[Dict[str, Any]] 
     """
     config = configure(trial.model, trial.dataset, trial.config_files, {**trial.keys, **(machine or {})})
     trial.folder.mkdir(parents=True, exist_ok=True)
-    with log_to(trial.folder):
+    with log_to(trial.folder / LOG):
         run = build(config, trial.folder, with_test=False)
         if (trial.folder / LAST).is_file():
             run.trainer.resume(run.data.train)

@@ -8,7 +8,7 @@ from recbole_sda.data import eval_loaders
 from recbole_sda.data.eval_loaders import SampleLoader, UserLoader
 from recbole_sda.engine import experiment
 from recbole_sda.errors import InputError
-from recbole_sda.recbole_patches import compat
+from recbole_sda.recbole_patches.scoped import base_model_name, tensorboard_folder
 
 from recbole.data import create_dataset, data_preparation  # isort: skip
 from recbole.data.interaction import Interaction  # isort: skip
@@ -41,10 +41,10 @@ def test_full_sort_equals_recboles(build, name, keys, phase, block, tmp_path, mo
     config = build.config(name, **keys)
     run = experiment.build(config, tmp_path)
     ours = evaluated(run, phase)
-    with compat.tensorboard_folder(tmp_path / "plain"):
+    with tensorboard_folder(tmp_path / "plain"):
         plain = Trainer(config, run.model)
     plain.eval_collector = Collector(config)
-    with compat.base_model_name(config, name.removesuffix("_SDA")):
+    with base_model_name(config, name.removesuffix("_SDA")):
         parts = data_preparation(config, create_dataset(config))
     plain.eval_collector.data_collect(parts[0])
     theirs = plain.evaluate(parts[1 if phase == "valid" else 2], load_best_model=False)
@@ -146,7 +146,7 @@ def test_negatives_are_the_same_for_every_model_and_seed_and_differ_by_phase(bui
     assert not torch.equal(first, drawn("SASRec", "valid"))
     assert not torch.equal(first, drawn("SASRec", "test", eval_negatives_seed=1))
     assert any((build.data_path / "tiny" / "negatives").glob("uni10-test-*.npz"))
-    with pytest.raises(InputError, match="uni100: 100 negatives are asked for, and a case has 36 items"):
+    with pytest.raises(InputError, match="uni100: 100 negatives are required, but a case has only 36 items"):
         build("SASRec", eval_args={"mode": "uni100"})
     with pytest.raises(InputError, match="save_dataloaders=True"):
         build("SASRec", save_dataloaders=True)

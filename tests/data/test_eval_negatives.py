@@ -38,7 +38,7 @@ def test_groups_differ_in_what_they_have_taken():
     drawn = draw_negatives(groups, taken, 51, 5, 0)
     assert drawn[1].tolist() == drawn[3].tolist() == [46, 47, 48, 49, 50]
     assert 7 not in drawn[[0, 2]] and drawn[0].tolist() != drawn[2].tolist()
-    with pytest.raises(ValueError, match="6 negatives are asked for, and a case has 5 items"):
+    with pytest.raises(ValueError, match="6 negatives are required, but a case has only 5 items"):
         draw_negatives(groups, taken, 51, 6, 0)
 
 
@@ -52,7 +52,7 @@ def test_drawn_once_and_kept(tmp_path, caplog):
     assert np.array_equal(fixed_negatives(tmp_path, "test", groups, taken, tokens, 4, 1), marked)
     path.write_bytes(b"broken")
     assert np.array_equal(fixed_negatives(tmp_path, "test", groups, taken, tokens, 4, 1), first)
-    assert "is broken" in caplog.text and list(tmp_path.iterdir()) == [path]
+    assert "is damaged" in caplog.text and list(tmp_path.iterdir()) == [path]
     others = [
         ("valid", groups, taken, tokens, 4, 1),
         ("test", groups, taken[1:], tokens, 4, 1),
@@ -69,4 +69,4 @@ def test_a_folder_that_cannot_be_written_costs_nothing_but_the_file(tmp_path, ca
     blocked.write_text("")
     args = ("test", np.arange(3), np.empty(0, dtype=int), ["a", "b", "c", "d"], 2, 0)
     assert np.array_equal(fixed_negatives(blocked, *args), fixed_negatives(tmp_path / "open", *args))
-    assert "could not be stored" in caplog.text
+    assert "cannot be stored" in caplog.text

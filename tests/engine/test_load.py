@@ -30,7 +30,8 @@ def test_evaluate_again_under_another_protocol(finished, comparable):
 @pytest.mark.parametrize("key, value", [("seed", 3), ("loss_type", "BPR"), ("softmax_negatives", 5), ("k", 3)])
 def test_what_was_trained_is_not_changed_by_evaluation(finished, key, value):
     with pytest.raises(
-        InputError, match=f"--load=.*: {key} is .* there and stays so, not .*; what may change is data_path, "
+        InputError,
+        match=f"--load=.*: {key} is .* in this run and cannot become .*; keys that may change are data_path, ",
     ):
         experiment.evaluate(finished[1], {key: value})
 

@@ -4,7 +4,7 @@ import pytest
 
 from recbole_sda.engine import experiment
 from recbole_sda.engine.rank_files import RANKS
-from recbole_sda.metrics.ranks import per_row
+from recbole_sda.metrics.ranks import list_metrics
 
 RATIO = {"split": {"RS": [0.6, 0.2, 0.2]}, "group_by": "user", "order": "TO", "mode": "full"}
 METRICS = ["Hit", "Recall", "NDCG", "MRR"]
@@ -27,7 +27,7 @@ def test_ranks_give_the_metrics_of_recboles_evaluator(tiny_keys, tmp_path, model
     result = experiment.run(model, "tiny", (), keys)
     run = experiment.load(result["run_dir"])
     run.trainer.evaluate(run.data.test, load_best_model=False)
-    values = per_row(run.trainer.eval_collector.ranking.cases, run.config["topk"])
+    values = list_metrics(run.trainer.eval_collector.ranking.cases, run.config["topk"])
     for name, value in result["test"].items():
         assert abs(values[name].mean() - value) < 1e-6, name
     groups = result["groups"]["test"]

@@ -61,7 +61,7 @@ def test_a_resumed_run_keeps_its_settings(finished, key, value, keys):
     """A refused key leaves the folder as it was."""
     _, folder = finished
     before = {path: path.read_bytes() for path in (folder / "config.yaml", folder / "metrics.json")}
-    with pytest.raises(InputError, match=f"--resume=.*: {key} is .* there and stays so, not {value}"):
+    with pytest.raises(InputError, match=f"--resume=.*: {key} is .* in this run and cannot become {value}"):
         experiment.resume(folder, {"epochs": keys["epochs"] + 1, key: value})
     assert {path: path.read_bytes() for path in before} == before
     experiment.load(folder)
@@ -78,7 +78,7 @@ def test_epochs_without_an_evaluation_are_kept(keys, tmp_path, monkeypatch, comp
             raise KeyboardInterrupt
         return train_epoch(self, train_data, epoch, *args, **kwargs)
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt, match="go on with --resume="):
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt, match="continue with --resume="):
         patch.setattr(RunTrainer, "_train_epoch", interrupted)
         experiment.run("SASRec_SDA", "tiny", (), {**given, "run_dir": str(tmp_path / "cut")})
     assert len(history(tmp_path / "cut")) == 2
@@ -88,7 +88,10 @@ def test_epochs_without_an_evaluation_are_kept(keys, tmp_path, monkeypatch, comp
 
 def test_one_process_is_at_a_run(finished, keys):
     _, folder = finished
-    with exclusive_lock(folder / ".lock", ""), pytest.raises(InputError, match="whole: another process is at this run"):
+    with (
+        exclusive_lock(folder / ".lock", ""),
+        pytest.raises(InputError, match="whole: another process is using this run folder"),
+    ):
         experiment.resume(folder, {"epochs": keys["epochs"] + 1})
     experiment.resume(folder, {"epochs": keys["epochs"] + 1})
 

@@ -1,26 +1,11 @@
-"""What a run says about itself."""
+"""Files of a run folder."""
+
+import json
 
 import pytest
 
-from recbole_sda.engine.run_folder import describe_mode, describe_split, make_run_dir, result_table
-
-
-@pytest.mark.parametrize(
-    "split, words",
-    [
-        ({"LS": "valid_and_test"}, "leave-one-out for validation and test, per user, in time order"),
-        ({"RS": [0.8, 0.1, 0.1]}, "ratio 0.8:0.1:0.1, per user, in time order"),
-    ],
-)
-def test_split(split, words):
-    assert describe_split({"split": split, "group_by": "user", "order": "TO"}) == words
-    assert describe_split({"split": split, "group_by": "none", "order": "RO"}).endswith("in random order")
-
-
-def test_mode():
-    assert [describe_mode(m) for m in ("full", "uni100", "pop50", "labeled")] == [
-        "full sort", "100 uniform negatives", "50 popularity-drawn negatives", "labeled"
-    ]  # fmt: skip
+from recbole_sda.engine.run_folder import make_run_dir, read_metrics, with_current_names
+from recbole_sda.errors import InputError
 
 
 def test_run_folders_of_one_second_differ(tmp_path):
@@ -28,21 +13,29 @@ def test_run_folders_of_one_second_differ(tmp_path):
     assert len({make_run_dir(config) for _ in range(3)}) == 3
 
 
-def test_the_table_names_control_miniature_and_differing_protocols():
-    rules = {
-        "loss": "CE", "split": "s", "evaluation": {"valid": "full sort", "test": "100 uniform negatives"},
-        "items": 5, "selection": "NDCG@10 on validation data", "seed": 1,
-    }  # fmt: skip
-    result = {
-        "model": "A_SDA", "dataset": "d-sample", "miniature": True, "protocol": rules, "features": {"shuffled": True},
-        "valid": None, "test": {"hit@10": 0.25}, "best_epoch": 2, "epochs_run": 3,
-    }  # fmt: skip
-    text = result_table(result)
-    for part in (
-        "(built-in miniature)",
-        "control: shuffled features",
-        "valid: full sort; test: 100 uniform",
-        "epoch 2 of 3",
-    ):
-        assert part in text
-    assert text.splitlines()[-1].split() == ["hit@10", "-", "0.2500"]
+@pytest.mark.parametrize("config, message", [
+    ({"run_dir": "{file}"}, "run_dir=.*file is a file; expected a folder"),
+    ({"run_dir": None, "runs_path": ""}, "runs_path='': expected a folder"),
+])  # fmt: skip
+def test_what_cannot_be_a_run_folder(tmp_path, config, message):
+    (tmp_path / "file").touch()
+    config = {key: value and value.format(file=tmp_path / "file") for key, value in config.items()}
+    with pytest.raises(InputError, match=message):
+        make_run_dir(config)
+
+
+def test_groups_of_earlier_versions_are_renamed(tmp_path):
+    groups = {"test": {"items": {"fifth 1": {"hit@5": 0.5}, "tail": {}}, "users": {"fifth 5": {}}, "limits": {}}}
+    expected = {
+        "test": {"items": {"quintile 1": {"hit@5": 0.5}, "tail": {}}, "users": {"quintile 5": {}}, "limits": {}}
+    }
+    (tmp_path / "metrics.json").write_text(json.dumps({"groups": groups}))
+    assert read_metrics(tmp_path) == {"groups": expected}
+    assert with_current_names({"test": {}}) == {"test": {}}
+
+
+@pytest.mark.parametrize("text", ["{", "3"])
+def test_damaged_metrics(tmp_path, text):
+    (tmp_path / "metrics.json").write_text(text)
+    with pytest.raises(InputError, match="metrics.json is damaged .*; remove it, and --resume="):
+        read_metrics(tmp_path)

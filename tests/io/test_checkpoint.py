@@ -1,14 +1,12 @@
 """Checkpoints hold plain data only."""
 
 import pickle
-import random
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
 
-from recbole_sda.engine.trainer import restore_rng, rng_state
 from recbole_sda.errors import InputError
 from recbole_sda.io.checkpoint import from_plain, load_checkpoint, save_checkpoint, to_plain
 
@@ -73,18 +71,3 @@ def test_missing_and_damaged(tmp_path):
     (tmp_path / "c.pt").write_bytes(whole[:1500])
     with pytest.raises(InputError, match="c.pt is damaged"):
         load_checkpoint(tmp_path / "c.pt")
-
-
-def test_random_streams_go_through_a_checkpoint(tmp_path):
-    save_checkpoint(tmp_path / "c.pt", rng_state())
-    expected = random.random(), np.random.rand(), torch.rand(()).item()
-    restore_rng(from_plain(load_checkpoint(tmp_path / "c.pt")))
-    assert (random.random(), np.random.rand(), torch.rand(()).item()) == expected
-
-
-def test_streams_of_more_gpus_than_there_are(monkeypatch):
-    restored = []
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    monkeypatch.setattr(torch.cuda, "set_rng_state", lambda state, device: restored.append((state.item(), device)))
-    restore_rng({**rng_state(), "cuda": [torch.tensor(7), torch.tensor(8)]})
-    assert restored == [(7, 0)]

@@ -1,0 +1,130 @@
+"""A run's result in words: the protocol behind its figures, and the table that the command prints."""
+
+from typing import Any, Dict, List
+
+from recbole.utils import ModelType
+from texttable import Texttable
+
+NO_SELECTION = "no validation, the last is kept"  # in place of the metric that selected the epoch
+SHOWN_GROUPS = (("items", "tail"), ("items", "head"), ("items", "cold"), ("users", "short"), ("users", "long"))
+
+
+def describe_split(eval_args: Dict[str, Any]) -> str:
+    """Return the description of a split, from RecBole's ``eval_args``.
+
+    Example:
+        >>> describe_split({"split": {"RS": [0.8, 0.1, 0.1]}, "group_by": "user", "order": "TO"})
+        'ratio 0.8:0.1:0.1, per user, in time order'
+    """
+    split, group_by = eval_args["split"], eval_args["group_by"]
+    order = {"TO": "in time order", "RO": "in random order"}.get(eval_args["order"], eval_args["order"])
+    if "LS" in split:
+        names = {"valid_and_test": "leave-one-out for validation and test"}
+        kind = names.get(split["LS"], f"leave one out ({split['LS']})")
+    else:
+        kind = "ratio " + ":".join(f"{share:g}" for share in split["RS"])
+    return f"{kind}, per {group_by}, {order}" if group_by and group_by != "none" else f"{kind}, {order}"
+
+
+def describe_mode(mode: str) -> str:
+    """Return the description of the candidates that an item is ranked among, from RecBole's ``mode``.
+
+    Example:
+        >>> describe_mode("uni100")
+        '100 uniform negatives'
+    """
+    if mode == "full":
+        return "full sort"
+    kinds = {"uni": "uniform", "pop": "popularity-drawn"}
+    return f"{mode[3:]} {kinds[mode[:3]]} negatives" if mode[:3] in kinds else mode
+
+
+def describe_loss(config: Any) -> str:
+    """Return the description of a run's recommendation loss."""
+    loss = "the model's own" if "loss_type" in config.ignored_keys else config["loss_type"] or "the model's own"
+    if config["popularity_adjustment"]:
+        loss += f" with popularity adjustment {config['popularity_adjustment']:g}"
+    if config["softmax_negatives"] is None:
+        return loss
+    return f"{loss} against {config['softmax_negatives']} sampled items ({config['softmax_proposal']}), log-Q corrected"
+
+
+def protocol(config: Any, n_items: int, selection: str) -> Dict[str, Any]:
+    """Return what a reader needs to know to compare the figures of a run with those of another.
+
+    Args:
+        config: configuration of the run.
+        n_items: number of items, without padding.
+        selection: what selected the epoch.
+    """
+    mode = config["eval_args"]["mode"]
+    evaluation = {phase: describe_mode(mode[phase]) for phase in ("valid", "test")}
+    if not (config["mask_validation"] or config["repeatable"] or config["MODEL_TYPE"] == ModelType.SEQUENTIAL):
+        evaluation["test"] += " with the validation items"
+    if config["benchmark_filename"]:
+        split = f"given files ({', '.join(config['benchmark_filename'])})"
+    else:
+        split = describe_split(config["eval_args"])
+    return {
+        "loss": describe_loss(config),
+        "split": split,
+        "evaluation": evaluation,
+        "repeatable": config["repeatable"],
+        "items": n_items,
+        "selection": selection,
+        "seed": config["seed"],
+    }
+
+
+def result_table(result: Dict[str, Any]) -> str:
+    """Return the text that a run ends with: its protocol, a table of its metrics and a line per group of users or items.
+
+    Args:
+        result: content of a ``metrics.json``.
+    """
+    rules = result["protocol"]
+    modes = set(rules["evaluation"].values())
+    evaluation = modes.pop() if len(modes) == 1 else "; ".join(f"{k}: {v}" for k, v in rules["evaluation"].items())
+    selection = f"chosen by {rules['selection']}" if rules["selection"] != NO_SELECTION else f"({NO_SELECTION})"
+    lines = [
+        f"{result['model']} on {result['dataset']}" + ("  (built-in miniature)" if result["miniature"] else ""),
+        f"  loss {rules['loss']} | {rules['split']} | {evaluation} over {rules['items']} items",
+        f"  seed {rules['seed']} | epoch {result['best_epoch']} of {result['epochs_run']} {selection}",
+    ]
+    if (result.get("features") or {}).get("shuffled"):
+        lines.append("  control: shuffled features")
+    return "\n".join([*lines, _metrics_table(result), *_group_lines(result)])
+
+
+def _metrics_table(result: Dict[str, Any]) -> str:
+    table = Texttable(max_width=0)
+    table.set_deco(Texttable.HEADER)
+    table.set_cols_dtype(["t", "t", "t"])
+    table.set_cols_align(["l", "r", "r"])
+    table.header(["metric", "validation", "test"])
+    for name, value in result["test"].items():
+        valid = (result["valid"] or {}).get(name)
+        table.add_row([name, "-" if valid is None else f"{valid:.4f}", f"{value:.4f}"])
+    return table.draw()
+
+
+def _group_lines(result: Dict[str, Any]) -> List[str]:
+    """Return a line per group with its test metrics at the middle cut-off, below a line with the groups' limits."""
+    groups = (result.get("groups") or {}).get("test") or {}
+    shown = [
+        (kind, name, groups[kind][name])
+        for kind, name in SHOWN_GROUPS
+        if groups.get(kind, {}).get(name, {}).get("cases")
+    ]
+    if not shown:
+        return []
+    cutoffs = sorted(int(name.partition("@")[2]) for name in shown[0][2] if name.startswith("hit@"))
+    k, limits = cutoffs[len(cutoffs) // 2], groups["limits"]
+    lines = [
+        f"  {name + ' ' + kind:12} {row['cases']:>7,} cases   hit@{k} {row[f'hit@{k}']:.4f}   ndcg@{k} {row[f'ndcg@{k}']:.4f}"
+        for kind, name, row in shown
+    ]
+    return [
+        f"  test, by training interactions (tail items < {limits['tail_items']:g}, short users < {limits['short_users']:g})",
+        *lines,
+    ]

@@ -1,0 +1,69 @@
+"""Log of a training: ``history.jsonl`` in the run folder, one line per epoch for people, names for TensorBoard."""
+
+import json
+from pathlib import Path
+from typing import Any, Dict, List, Sequence, Tuple, Union
+
+from recbole_sda.io.atomic_write import write_lines
+from recbole_sda.io.text import read_json_lines
+
+HISTORY = "history.jsonl"
+Losses = Union[float, Tuple[float, ...]]  # sums over the batches of an epoch: of the loss, or of each of its terms
+
+
+def read_history(run_dir: Union[str, Path]) -> List[Dict[str, Any]]:
+    """Return the lines of a run's history, oldest first; an empty list for models without training epochs.
+
+    A last line that a crash cut short is left out.
+
+    Example:
+        >>> import tempfile
+        >>> folder = tempfile.TemporaryDirectory()
+        >>> append_history(folder.name, {"epoch": 0, "phase": "train", "loss": {"recommendation": 3.5}})
+        >>> read_history(folder.name)
+        [{'epoch': 0, 'phase': 'train', 'loss': {'recommendation': 3.5}}]
+        >>> folder.cleanup()
+    """
+    return read_json_lines(Path(run_dir) / HISTORY)
+
+
+def append_history(run_dir: Union[str, Path], line: Dict[str, Any]) -> None:
+    """Append a line to a run's history."""
+    with open(Path(run_dir) / HISTORY, "a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+def truncate_history(run_dir: Union[str, Path], n_epochs: int) -> None:
+    """Remove the lines of all epochs but the first ``n_epochs``: those of an interrupted epoch, before it is trained again."""
+    lines = [json.dumps(line) + "\n" for line in read_history(run_dir) if line["epoch"] < n_epochs]
+    write_lines(Path(run_dir) / HISTORY, lines)
+
+
+def mean_losses(losses: Losses, names: Sequence[str], n_batches: int) -> Dict[str, float]:
+    """Return the mean over an epoch's batches of each term of the loss, with the term's weight included, by name.
+
+    Args:
+        losses: sums over the batches, as RecBole's ``_train_epoch`` returns them.
+        names: names of the terms, as the model's ``loss_names``. With another number of terms the only term is
+            ``recommendation``, several are ``loss_1``, ``loss_2`` and so on.
+        n_batches: number of batches of the epoch.
+    """
+    sums = list(losses) if isinstance(losses, tuple) else [losses]
+    if len(names) != len(sums):
+        names = ["recommendation"] if len(sums) == 1 else [f"loss_{k + 1}" for k in range(len(sums))]
+    return {name: float(value) / max(n_batches, 1) for name, value in zip(names, sums)}
+
+
+def epoch_line(epoch: int, seconds: float, losses: Dict[str, float], diagnostics: Dict[str, float]) -> str:
+    """Return the line of the log about an epoch's training.
+
+    Args:
+        epoch: number of the epoch, from 0; shown from 1.
+        seconds: time that the training of the epoch took.
+        losses: see :func:`mean_losses`.
+        diagnostics: what the model reports about the epoch. ``cmsa/target_entropy``, in nats, is shown if it is there.
+    """
+    terms = ", ".join(f"{name} {value:.4f}" for name, value in losses.items())
+    entropy = diagnostics.get("cmsa/target_entropy")
+    tail = "" if entropy is None else f", target entropy {entropy:.2f}"
+    return f"epoch {epoch + 1}: {seconds:.1f}s | loss: {terms}{tail}"

@@ -1,0 +1,162 @@
+"""Checkpoints of a trainer: the best epoch's weights, and everything that continues a training exactly.
+
+Both are plain data; see :mod:`recbole_sda.io.checkpoint`.
+"""
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Dict, Union
+
+import torch
+from torch import nn
+
+from recbole_sda.engine.optimizers import DenseAndSparse
+from recbole_sda.engine.random_state import generators, restore_rng, rng_state
+from recbole_sda.engine.train_log import truncate_history
+from recbole_sda.errors import InputError
+from recbole_sda.io.checkpoint import BEST, LAST, data_identity, from_plain, load_checkpoint, save_checkpoint
+from recbole_sda.machine import torchrun
+
+from recbole.utils import init_seed  # isort: skip
+
+if TYPE_CHECKING:
+    from recbole.trainer import Trainer as RecBoleTrainer
+else:
+    RecBoleTrainer = object
+
+logger = logging.getLogger(__name__)
+
+FORMAT = 3  # of checkpoints
+
+
+class CheckpointMixin(RecBoleTrainer):
+    """Mixin in front of a RecBole trainer that replaces RecBole's pickled checkpoints.
+
+    Attributes:
+        run_dir: the run folder.
+        identity: hashes of what the weights belong to, by name. Checkpoints with other hashes are refused. See
+            :func:`identity_of`.
+        best_epoch: epoch of the best validation result, from 0; -1 before the first validation.
+    """
+
+    run_dir: Path
+    identity: Dict[str, str] = {}
+    best_epoch = -1
+
+    @property
+    def _validates(self) -> bool:
+        """Whether this training is validated after some of its epochs."""
+        return self._valid_data is not None and self.eval_step > 0
+
+    def _save_checkpoint(self, epoch: int, verbose: bool = True, **kwargs: Any) -> None:
+        self.best_epoch = epoch
+        torchrun.run_on_main_process(lambda: self._save_best(epoch))
+
+    def _save_best(self, epoch: int) -> None:
+        state = {
+            "format": FORMAT,
+            "model": self.config["model"],
+            "dataset": self.config["dataset"],
+            "identity": self.identity,
+            "epoch": epoch,
+            "state_dict": self.model.state_dict(),
+            "other_parameter": self.model.other_parameter(),
+        }
+        save_checkpoint(self.run_dir / BEST, state)
+        if not self._validates:
+            self._save_last(epoch)
+
+    def _save_last(self, epoch: int) -> None:
+        state = {
+            "format": FORMAT,
+            "model": self.config["model"],
+            "identity": self.identity,
+            "epoch": epoch,
+            "best_epoch": self.best_epoch,
+            "cur_step": self.cur_step,
+            "best_valid_score": float(self.best_valid_score),
+            "best_valid_result": None if self.best_valid_result is None else dict(self.best_valid_result),
+            "state_dict": self.model.state_dict(),
+            "other_parameter": self.model.other_parameter(),
+            "numbers": {name: value for name, value in vars(self.model).items() if type(value) in (int, float)},
+            "optimizers": {name: optimizer.state_dict() for name, optimizer in self._optimizers().items()},
+            "rng": rng_state(),
+            "batches": [generator.get_state() for generator in generators(self._train_data)],
+        }
+        save_checkpoint(self.run_dir / LAST, state)
+
+    def load_weights(self, path: Union[str, Path]) -> Dict[str, Any]:
+        """Load the model's weights from a checkpoint.
+
+        Returns:
+            The content of the checkpoint.
+
+        Raises:
+            InputError: the checkpoint is of another format, model or data set, or its tensors have other shapes.
+        """
+        state = load_checkpoint(path)
+        if state.get("format") != FORMAT:
+            raise InputError(
+                f"{path} is a checkpoint of format {state.get('format')}; this version reads {FORMAT}: train anew"
+            )
+        if state.get("model") != self.config["model"]:
+            raise InputError(f"{path} is a checkpoint of {state.get('model')}, not of {self.config['model']}")
+        for name, trained_on in state.get("identity", {}).items():
+            if self.identity.get(name, trained_on) != trained_on:
+                raise InputError(
+                    f"{path} was trained on other {name} than {self.config['dataset']} has now with these settings, or in "
+                    "another order; restore them, or train anew"
+                )
+        try:
+            self.model.load_state_dict(state["state_dict"])
+        except RuntimeError as error:
+            reason = " ".join(str(error).split())
+            raise InputError(f"{path} does not fit this configuration: {reason[:300]}") from None
+        self.model.load_other_parameter(from_plain(state["other_parameter"], self.device))
+        return state
+
+    def resume(self, train_data: Any) -> None:
+        """Restore the state at the end of the last completed epoch of this run folder.
+
+        Args:
+            train_data: the training dataloader that :meth:`fit` will get.
+        """
+        state = self.load_weights(self.run_dir / LAST)
+        for name, value in state["numbers"].items():  # some models count their steps
+            setattr(self.model, name, value)
+        for name, optimizer in self._optimizers().items():
+            optimizer.load_state_dict(state["optimizers"][name])
+        self.start_epoch, self.best_epoch = state["epoch"] + 1, state["best_epoch"]
+        self.cur_step, self.best_valid_score = state["cur_step"], state["best_valid_score"]
+        self.best_valid_result = state["best_valid_result"]
+        for generator, generator_state in zip(generators(train_data), state["batches"]):
+            generator.set_state(generator_state)
+        restore_rng(from_plain(state["rng"]))
+        if not torchrun.is_main():
+            init_seed(self.config["seed"] + torchrun.rank() + self.start_epoch, self.config["reproducibility"])
+        torchrun.run_on_main_process(lambda: truncate_history(self.run_dir, self.start_epoch))
+        logger.info("resuming %s after epoch %d", self.run_dir, state["epoch"] + 1)
+
+    def _optimizers(self) -> Dict[str, Any]:
+        """Return the optimizers by attribute.
+
+        RecVAE has one for the encoder and one for the decoder. Its ``optimizer`` is an alias of the one in use and left out.
+        """
+        kinds = (torch.optim.Optimizer, DenseAndSparse)
+        optimizers = {name: value for name, value in vars(self).items() if isinstance(value, kinds)}
+        if len(optimizers) > 1:
+            optimizers.pop("optimizer", None)
+        return optimizers
+
+
+def identity_of(config: Any, training: Any, model: nn.Module) -> Dict[str, str]:
+    """Return hashes of what weights belong to, by name.
+
+    They cover the users, items and interactions of RecBole's training part, and the item features with the keys that choose
+    among them.
+    """
+    identity, record = data_identity(training), getattr(model, "feature_record", None)
+    if record is None:
+        return identity
+    seed = config["seed"] if record["shuffled"] else None
+    return {**identity, "features": repr((record["sha256"], record["views"], list(record["modalities"]), seed))}

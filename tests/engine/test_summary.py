@@ -1,0 +1,43 @@
+"""A run's result in words."""
+
+import pytest
+
+from recbole_sda.engine.summary import describe_mode, describe_split, result_table
+
+
+@pytest.mark.parametrize(
+    "split, words",
+    [
+        ({"LS": "valid_and_test"}, "leave-one-out for validation and test, per user, in time order"),
+        ({"RS": [0.8, 0.1, 0.1]}, "ratio 0.8:0.1:0.1, per user, in time order"),
+    ],
+)
+def test_split(split, words):
+    assert describe_split({"split": split, "group_by": "user", "order": "TO"}) == words
+    assert describe_split({"split": split, "group_by": "none", "order": "RO"}).endswith("in random order")
+
+
+def test_mode():
+    assert [describe_mode(m) for m in ("full", "uni100", "pop50", "labeled")] == [
+        "full sort", "100 uniform negatives", "50 popularity-drawn negatives", "labeled"
+    ]  # fmt: skip
+
+
+def test_the_table_names_control_miniature_and_differing_protocols():
+    rules = {
+        "loss": "CE", "split": "s", "evaluation": {"valid": "full sort", "test": "100 uniform negatives"},
+        "items": 5, "selection": "NDCG@10 on validation data", "seed": 1,
+    }  # fmt: skip
+    result = {
+        "model": "A_SDA", "dataset": "d-sample", "miniature": True, "protocol": rules, "features": {"shuffled": True},
+        "valid": None, "test": {"hit@10": 0.25}, "best_epoch": 2, "epochs_run": 3,
+    }  # fmt: skip
+    text = result_table(result)
+    for part in (
+        "(built-in miniature)",
+        "control: shuffled features",
+        "valid: full sort; test: 100 uniform",
+        "epoch 2 of 3",
+    ):
+        assert part in text
+    assert text.splitlines()[-1].split() == ["hit@10", "-", "0.2500"]
