@@ -131,7 +131,7 @@ class Plan:
         keys: configuration keys of all runs.
         dataset_keys: data set -> further keys of the runs on it. They override ``keys``; a model's own keys override both.
         metrics: columns of the result table.
-        correction: of the p-values, see :func:`recbole_sda.metrics.significance.corrected`.
+        correction: of the p-values, see :func:`recbole_sda.metrics.significance.correct_p_values`.
         out: folder of the runs and the tables.
         folders: (row, data set, seed) -> folder, of runs that were made elsewhere.
         chosen: names of the rows to run; None: all. The tables have all finished rows, so that the choice of rows makes no

@@ -10,7 +10,7 @@ from recbole_sda.comparison.plan import ModelEntry, Plan, PlannedRun
 from recbole_sda.comparison.user_metrics import SCOPES, case_hash, user_metrics
 from recbole_sda.engine.run_folder import read_metrics
 from recbole_sda.errors import InputError
-from recbole_sda.metrics.significance import corrected, paired_tests
+from recbole_sda.metrics.significance import correct_p_values, paired_tests
 
 FORMAT = 2  # of comparison.json; 1, without a number, lacks the direction of a test ("favours")
 TESTS = ("wilcoxon", "t")
@@ -39,7 +39,7 @@ def compare_runs(plan: Plan) -> Dict[str, Any]:
             _compare_with_base(row, base)
     tests = [test for row in rows for of_scope in row["tests"].values() for test in of_scope.values()]
     for kind in TESTS:
-        for test, p in zip(tests, corrected([test[kind] for test in tests], plan.correction)):
+        for test, p in zip(tests, correct_p_values([test[kind] for test in tests], plan.correction)):
             test[f"{kind}_corrected"] = p
     for row in rows:
         del row["users"], row["case_hashes"]

@@ -10,7 +10,7 @@ import pandas as pd
 
 from recbole_sda.engine.rank_files import RANKS
 from recbole_sda.errors import InputError
-from recbole_sda.metrics.ranks import Cases, per_case, per_row
+from recbole_sda.metrics.ranks import Cases, case_metrics, list_metrics
 
 SCOPES = ("all", "tail")
 
@@ -62,9 +62,9 @@ def user_metrics(
     no_ids = np.zeros(len(table), np.int64)  # ranks alone decide
     cases = Cases(table["row"].to_numpy(np.int64), no_ids, no_ids, table["rank"].to_numpy(np.int64))
     if scope == "tail":
-        values, users = per_case(cases, cutoffs(metrics)), table["user_id"].to_numpy()
+        values, users = case_metrics(cases, cutoffs(metrics)), table["user_id"].to_numpy()
         values |= {name.replace("hit@", "recall@"): hits for name, hits in values.items() if name.startswith("hit@")}
     else:
-        values = per_row(cases, cutoffs(metrics))
+        values = list_metrics(cases, cutoffs(metrics))
         users = table["user_id"].to_numpy()[np.unique(cases.row, return_index=True)[1]]
     return pd.DataFrame({name: values[name] for name in metrics}, index=users).groupby(level=0, observed=True).mean()

@@ -1,1 +1,1 @@
-"""Metrics from ranks: overall, by groups of items and users, and how sure a difference is."""
+"""Metrics computed from ranks: over all users, by groups of items and users, and tests of differences."""

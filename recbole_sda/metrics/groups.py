@@ -1,26 +1,25 @@
-"""Metrics by groups: tail and head items, cold items, short and long users, and how wide recommendations spread.
+"""Metrics by groups: tail and head items, cold items, users with short and long histories; coverage of the catalogue.
 
-Groups follow the training part alone: an item's popularity and a user's history count training interactions. The paper's
-reference counts all interactions, test included.
+Groups depend on the training part only: the popularity of an item and the history length of a user count training interactions. The
+paper's reference code counts all interactions, including those of the test part.
 """
 
 from typing import Dict, Sequence
 
 import numpy as np
 
-from recbole_sda.metrics.ranks import Cases, means, per_case, per_row, users_of
+from recbole_sda.metrics.ranks import Cases, case_metrics, list_metrics, list_users, mean_metrics
 
-N_GROUPS = 5  # the reference's number of groups of items and of users
+N_GROUPS = 5  # as many groups of items and of users as in the reference code
 
 
 def below_limit(counts: np.ndarray, limit: float) -> np.ndarray:
-    """Return who is below a limit: a number of interactions, or, under 1, the share of those with the fewest.
-
-    With a share, ties at its edge stay outside, so the group is never larger than the share.
+    """Return which counts are below a limit, (n,), bool.
 
     Args:
-        counts: interactions of each, (n,).
-        limit: >= 0.
+        counts: number of interactions of each item or user, (n,).
+        limit: >= 0. From 1, a number of interactions. Under 1, a share: those with the fewest interactions are below. Ties at the
+            edge are not, so the group is never larger than the share.
     """
     if limit >= 1 or not len(counts):
         return counts < limit
@@ -28,7 +27,7 @@ def below_limit(counts: np.ndarray, limit: float) -> np.ndarray:
 
 
 def quintiles(counts: np.ndarray) -> np.ndarray:
-    """Return the group of each from 0 (fewest interactions) to 4, of like size, equal counts always together."""
+    """Return the quintile of each count, (n,), from 0 (fewest interactions) to 4; equal counts are in the same quintile."""
     if not len(counts):
         return np.empty(0, dtype=int)
     edges = np.quantile(counts, np.arange(1, N_GROUPS) / N_GROUPS, method="higher")
@@ -36,14 +35,25 @@ def quintiles(counts: np.ndarray) -> np.ndarray:
 
 
 def tail_items(popularity: np.ndarray, limit: float) -> np.ndarray:
-    """Return which items are tail items, (n_items,), bool; never row 0, the padding. See :func:`below`."""
+    """Return which items are tail items, (n_items,), bool.
+
+    Args:
+        popularity: training interactions of each item, (n_items,); row 0 is padding and never a tail item.
+        limit: see :func:`below_limit`.
+    """
     return np.append(False, below_limit(popularity[1:], limit))
 
 
 def short_users(cases: Cases, history: np.ndarray, limit: float) -> np.ndarray:
-    """Return which cases are of users with a short history, (n_cases,), bool: :func:`below` among the evaluated lists."""
-    group = np.unique(cases.row, return_inverse=True)[1]
-    return below_limit(history[users_of(cases)], limit)[group]
+    """Return which cases belong to users with a short history, (n_cases,), bool.
+
+    Args:
+        cases: of the evaluation.
+        history: training interactions of each user, (n_users,); row 0 is padding.
+        limit: see :func:`below_limit`; a share is one of the ranked lists.
+    """
+    list_of_case = np.unique(cases.row, return_inverse=True)[1]
+    return below_limit(history[list_users(cases)], limit)[list_of_case]
 
 
 def item_groups(cases: Cases, popularity: np.ndarray, topk: Sequence[int], tail: float) -> Dict[str, Dict[str, float]]:
@@ -52,41 +62,52 @@ def item_groups(cases: Cases, popularity: np.ndarray, topk: Sequence[int], tail:
     Args:
         cases: of the evaluation.
         popularity: training interactions of each item, (n_items,); row 0 is padding.
-        topk: cut-offs.
-        tail: see :func:`below`. Cold items (none in training) are tail items too.
+        topk: cut-offs k.
+        tail: limit of tail items, see :func:`below_limit`. Cold items (no training interaction) are tail items too.
+
+    Returns:
+        Group -> metrics as in :func:`~recbole_sda.metrics.ranks.mean_metrics`.
     """
-    values, of_case = per_case(cases, topk), popularity[cases.item]
+    values, case_popularity = case_metrics(cases, topk), popularity[cases.item]
     is_tail = tail_items(popularity, tail)[cases.item]
     quintile = np.append(-1, quintiles(popularity[1:]))[cases.item]
-    found = {"cold": means(values, of_case == 0), "tail": means(values, is_tail), "head": means(values, ~is_tail)}
-    return found | {f"quintile {k + 1}": means(values, quintile == k) for k in range(N_GROUPS)}
+    groups = {"cold": case_popularity == 0, "tail": is_tail, "head": ~is_tail} | _by_quintile(quintile)
+    return {name: mean_metrics(values, chosen) for name, chosen in groups.items()}
 
 
 def user_groups(cases: Cases, history: np.ndarray, topk: Sequence[int], short: float) -> Dict[str, Dict[str, float]]:
-    """Return the metrics of users by the length of their history: short, long, and quintiles of the evaluated users.
+    """Return the metrics of ranked lists by the history length of their user: short, long, and quintiles of the lists.
 
     Args:
         cases: of the evaluation.
         history: training interactions of each user, (n_users,); row 0 is padding.
-        topk: cut-offs.
-        short: see :func:`below`, among the evaluated users.
+        topk: cut-offs k.
+        short: limit of a short history, see :func:`below_limit`; a share is one of the ranked lists.
+
+    Returns:
+        Group -> metrics as in :func:`~recbole_sda.metrics.ranks.mean_metrics`.
     """
-    values, length = per_row(cases, topk), history[users_of(cases)]
-    is_short, quintile = below_limit(length, short), quintiles(length)
-    found = {"short": means(values, is_short), "long": means(values, ~is_short)}
-    return found | {f"quintile {k + 1}": means(values, quintile == k) for k in range(N_GROUPS)}
+    values, length = list_metrics(cases, topk), history[list_users(cases)]
+    is_short = below_limit(length, short)
+    groups = {"short": is_short, "long": ~is_short} | _by_quintile(quintiles(length))
+    return {name: mean_metrics(values, chosen) for name, chosen in groups.items()}
+
+
+def _by_quintile(quintile: np.ndarray) -> Dict[str, np.ndarray]:
+    return {f"quintile {k + 1}": quintile == k for k in range(N_GROUPS)}
 
 
 def coverage_and_gini(recommended: np.ndarray, popularity: np.ndarray) -> Dict[str, float]:
-    """Return how recommendations spread over the catalogue.
+    """Return how recommendations are distributed over the catalogue.
 
     Args:
-        recommended: how often each item stands in a top-k list, (n_items,); row 0 is padding.
+        recommended: number of top-k lists that contain each item, (n_items,); row 0 is padding.
         popularity: training interactions of each item, (n_items,).
 
     Returns:
-        ``coverage``: share of items recommended at all; ``gini``: 0 where all are alike often, towards 1 where one is alone;
-        ``average_popularity`` of what is recommended.
+        ``coverage``: share of items that occur in at least one list. ``gini``: Gini coefficient of ``recommended``, from 0 (all
+        items equally often) to nearly 1 (one item only). ``average_popularity``: mean popularity over all places of the lists.
+        All are zero if nothing is recommended.
     """
     times = np.sort(recommended[1:].astype(float))
     n, total = len(times), times.sum()

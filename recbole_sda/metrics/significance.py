@@ -1,4 +1,4 @@
-"""How sure the difference between two models is: paired tests over the same test cases, corrected for many comparisons."""
+"""Paired tests of the difference between two models on the same users, and correction for multiple comparisons."""
 
 from typing import Dict, List, Sequence, Tuple
 
@@ -15,27 +15,29 @@ def paired_tests(ours: np.ndarray, base: np.ndarray, seed: int = 0) -> Dict[str,
 
     Args:
         ours, base: a metric of the same users under two models, (n,).
-        seed: of the resampling.
+        seed: of the bootstrap.
 
     Returns:
-        ``difference`` of the means, ``low`` and ``high`` of its interval, the p-values ``wilcoxon`` and ``t``, ``favours``: 1
-        where the signed ranks speak for ``ours``, -1 for ``base``, which the mean need not follow, and ``users``.
+        ``users``: n. ``difference``: mean of ``ours - base``; ``low`` and ``high``: its interval. ``wilcoxon`` and ``t``: p-values.
+        ``favours``: the sign of the sum of signed ranks, 1 for ``ours``, -1 for ``base``, 0 for neither; it can differ from the
+        sign of the mean.
 
     Note:
-        Averages over seeds are told apart to twelve decimals: in the last bits (0 to 1/3 against 1 to 2/3) changes of the same
-        size would differ, and so their ranks.
-        Users whom both models serve alike, most of them at small k, are left out of the signed ranks, as Wilcoxon did. Counting
-        each as half a gain and half a loss found a difference in 0.5 % of cases where there was none, at the level of 5 %.
+        Differences are rounded to twelve decimals. Averages over seeds differ in their last bits (0 to 1/3 against 1 to 2/3),
+        so that without rounding, differences of equal size would get different ranks.
+        Users with equal values under both models, at small k most of them, are left out of the signed ranks, as Wilcoxon did.
+        The alternative, half a gain and half a loss for each, rejected a true null hypothesis in 0.5 % of cases at the level of
+        5 %.
     """
     difference = np.round(np.asarray(ours, dtype=float) - np.asarray(base, dtype=float), 12)
-    found = {"users": len(difference), "difference": float(difference.mean())}
+    mean = float(difference.mean())
+    result = {"users": len(difference), "difference": mean}
     if len(difference) < 2 or not difference.any():
-        mean = found["difference"]
-        return {**found, "wilcoxon": 1.0, "t": 1.0, "low": mean, "high": mean, "favours": int(np.sign(mean))}
+        return {**result, "wilcoxon": 1.0, "t": 1.0, "low": mean, "high": mean, "favours": int(np.sign(mean))}
     low, high = bootstrap_interval(difference, seed)
     changed = difference[difference != 0]
     return {
-        **found,
+        **result,
         "wilcoxon": float(stats.wilcoxon(difference, zero_method="wilcox").pvalue),
         "t": float(stats.ttest_1samp(difference, 0.0).pvalue),
         "low": low,
@@ -45,8 +47,14 @@ def paired_tests(ours: np.ndarray, base: np.ndarray, seed: int = 0) -> Dict[str,
 
 
 def bootstrap_interval(values: np.ndarray, seed: int = 0, level: float = 0.95) -> Tuple[float, float]:
-    """Return the percentile bootstrap interval of a mean."""
-    found = stats.bootstrap(
+    """Return the percentile bootstrap interval of a mean.
+
+    Args:
+        values: (n,).
+        seed: of the resampling.
+        level: confidence level, in (0, 1).
+    """
+    result = stats.bootstrap(
         (values,),
         np.mean,
         n_resamples=RESAMPLES,
@@ -55,11 +63,16 @@ def bootstrap_interval(values: np.ndarray, seed: int = 0, level: float = 0.95) -
         method="percentile",
         rng=np.random.default_rng(seed),
     )
-    return float(found.confidence_interval.low), float(found.confidence_interval.high)
+    return float(result.confidence_interval.low), float(result.confidence_interval.high)
 
 
-def corrected(p_values: Sequence[float], method: str = "holm") -> List[float]:
-    """Return p-values corrected for their number by ``holm`` (family-wise) or ``benjamini-hochberg`` (false discoveries)."""
+def correct_p_values(p_values: Sequence[float], method: str = "holm") -> List[float]:
+    """Return p-values corrected for their number.
+
+    Args:
+        p_values: the p-values of all comparisons.
+        method: ``holm`` (family-wise error rate) or ``benjamini-hochberg`` (false discovery rate).
+    """
     if not len(p_values):
         return []
     return multipletests(list(p_values), method=CORRECTIONS[method])[1].tolist()
