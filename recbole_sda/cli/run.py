@@ -1,24 +1,11 @@
 """The main command: arguments to a run, with RecBole's flags and YAML values."""
 
-import errno
-import os
-import sys
 import textwrap
-from typing import Any, Callable, Dict, List, NamedTuple, Optional
+from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Tuple
 
+from recbole_sda.cli.exit_status import run_command
 from recbole_sda.errors import InputError
 
-# Errors of files that are not the program's.
-OF_THE_MACHINE = {
-    errno.EACCES,
-    errno.EPERM,
-    errno.EEXIST,
-    errno.ENOTDIR,
-    errno.EISDIR,
-    errno.EROFS,
-    errno.ENOSPC,
-    errno.EDQUOT,
-}
 USAGE = """\
 usage: python run_recbole_sda.py --model=MODEL --dataset=DATASET [--config_files="a.yaml b.yaml"] [--key=value ...]
        python run_recbole_sda.py --resume=RUN_FOLDER [--key=value ...]
@@ -37,7 +24,9 @@ usage: python run_recbole_sda.py --model=MODEL --dataset=DATASET [--config_files
   --help                  this text; with --model=MODEL also that model's keys
 """
 COMMANDS = ("resume", "load")
-TUNE_KEYS = ("samples", "grace_epochs", "reduction", "search_seed", "parallel", "gpus", "address", "out")
+# Options of --tune: of the search space, with its own name for each, and of the search.
+SPACE_KEYS = {"samples": "samples", "grace_epochs": "grace_epochs", "reduction": "reduction", "search_seed": "seed"}
+SEARCH_KEYS = ("parallel", "gpus", "address", "out")
 
 
 class Arguments(NamedTuple):
@@ -94,11 +83,12 @@ def parse(argv: List[str]) -> Arguments:
 def help_text(model: Optional[str] = None) -> str:
     """Return the whole help: usage, keys with defaults and meaning, models, data sets."""
     from recbole_sda.config.dataset_files import supported_datasets
-    from recbole_sda.config.run_config import OWN_FILES, model_defaults
+    from recbole_sda.config.defaults import OWN_FILES
+    from recbole_sda.config.known_keys import model_defaults_text
     from recbole_sda.io.yaml import properties_dir
     from recbole_sda.model.registry import BASE_MODELS, MULTIMODAL, WITHOUT_SDA, base_name, model_class, sda_models
 
-    def listing(names) -> str:
+    def listing(names: Iterable[str]) -> str:
         return textwrap.fill(", ".join(names), 118, initial_indent="  ", subsequent_indent="  ")
 
     parts = [USAGE]
@@ -108,7 +98,7 @@ def help_text(model: Optional[str] = None) -> str:
     if model:
         model_class(model)
         base = base_name(model)
-        parts.append(f"keys of {base}, with their defaults:\n{textwrap.indent(model_defaults(base), '  ')}\n")
+        parts.append(f"keys of {base}, with their defaults:\n{textwrap.indent(model_defaults_text(base), '  ')}\n")
     parts.append("SDA models:\n" + listing(sda_models()) + "\n")
     reasons = "\n".join(f"  {name}: {reason}" for name, reason in WITHOUT_SDA.items())
     parts.append(
@@ -122,7 +112,7 @@ def help_text(model: Optional[str] = None) -> str:
     return "\n".join(parts)
 
 
-def _model_and_dataset(given: Arguments) -> tuple:
+def _model_and_dataset(given: Arguments) -> Tuple[str, str]:
     """Return both names, from the arguments or from the configuration files."""
     from recbole_sda.io.yaml import read_yaml
 
@@ -136,12 +126,12 @@ def _model_and_dataset(given: Arguments) -> tuple:
             raise InputError(
                 f"--{key} is missing: give --{key}=NAME, or `{key}: NAME` in a configuration file; see --help"
             )
-    return names["model"], names["dataset"]
+    return str(names["model"]), str(names["dataset"])
 
 
 def _start(given: Arguments) -> None:
     from recbole_sda.engine import experiment
-    from recbole_sda.engine.run_folder import start_logging
+    from recbole_sda.io.logs import start_logging
 
     start_logging(given.keys.get("state"))
     for name in COMMANDS:
@@ -160,48 +150,20 @@ def _start(given: Arguments) -> None:
 
 
 def _tune(given: Arguments, model: str, dataset: str) -> None:
+    from recbole_sda.model.registry import class_name
     from recbole_sda.tune.search import tune_settings
     from recbole_sda.tune.space import find_space, read_space
 
-    keys, options = dict(given.keys), {}
-    for name in TUNE_KEYS:
-        if name in keys:
-            options["seed" if name == "search_seed" else name] = keys.pop(name)
-    path = find_space(given.tune)
-    own = {name: options.pop(name) for name in ("samples", "grace_epochs", "reduction", "seed") if name in options}
-    space = read_space(path).changed(own, "command line")
-    options.setdefault("out", f"runs/tune/{model}-{dataset}-{path.stem}")
+    keys = dict(given.keys)
+    changes = {own: keys.pop(name) for name, own in SPACE_KEYS.items() if name in keys}
+    options = {name: keys.pop(name) for name in SEARCH_KEYS if name in keys}
+    path = find_space(str(given.tune))
+    space = read_space(path).changed(changes, "command line")
+    options.setdefault("out", f"runs/tune/{class_name(model)}-{dataset}-{path.stem}")
     try:
         tune_settings(model, dataset, space, given.config_files, keys, **options)
     except KeyboardInterrupt:
         raise KeyboardInterrupt("the same command goes on with the search") from None
-
-
-def run_command(action: Callable[[], None]) -> int:
-    """Run a command; return its exit status: 2 for wrong input (one line, no traceback), 130 for Ctrl-C.
-
-    A folder that cannot be written, or a full disk, is named in one line as well.
-
-    A reader that wants no more of the output, as ``| head``, ends it without a word.
-    """
-    try:
-        action()
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python writes as it ends
-        return 141
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        if not error.filename or error.errno not in OF_THE_MACHINE:
-            raise
-        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt as interruption:
-        print(f"interrupted; {interruption}" if interruption.args else "interrupted", file=sys.stderr)
-        return 130
-    return 0
 
 
 def main(argv: List[str]) -> int:

@@ -1,11 +1,20 @@
 """The package's own defaults of a run, from the files in properties/."""
 
+import inspect
 from pathlib import Path
-from typing import Any, Dict, Optional, Set
+from typing import Any, Dict, List, Optional, Set
 
 from recbole_sda.config.dataset_files import dataset_defaults
 from recbole_sda.io.yaml import properties_dir, read_yaml
-from recbole_sda.model.registry import SUFFIX, base_name, class_name, is_multimodal, reads_features
+from recbole_sda.model.registry import (
+    SUFFIX,
+    base_name,
+    class_name,
+    is_multimodal,
+    is_user_model,
+    reads_features,
+    user_model,
+)
 from recbole_sda.validation import properties_file
 
 RUN, FEATURES, SDA = "run.yaml", "features.yaml", "sda.yaml"
@@ -13,9 +22,27 @@ OWN_FILES = (RUN, FEATURES, SDA)
 PUBLISHED = "published"  # in a model's file: its authors' settings by data set
 
 
-def model_file(base: str) -> Path:
-    """Return the package's file of a base model, which need not exist."""
-    return properties_dir() / f"model/{class_name(base)}.yaml"
+def model_files(base: str) -> List[Path]:
+    """Return the YAML files with the defaults of a base model that RecBole does not read itself, later ones win.
+
+    The package's file of the model in properties/model/. For a user's own class: RecBole's and the package's files of the classes
+    that it inherits from, then ``<Class>.yaml`` in the folder of its module.
+    """
+    if not is_user_model(base):
+        paths = [properties_dir() / f"model/{base}.yaml"]
+    else:
+        kinds = user_model(base).__mro__
+        folders = (recbole_properties() / "model", properties_dir() / "model")
+        paths = [folder / f"{kind.__name__}.yaml" for kind in reversed(kinds) for folder in folders]
+        paths.append(Path(inspect.getfile(kinds[0])).with_name(f"{class_name(base)}.yaml"))
+    return [path for path in paths if path.is_file()]
+
+
+def recbole_properties() -> Path:
+    """Return RecBole's folder of YAML files."""
+    import recbole
+
+    return Path(recbole.__file__).parent / "properties"
 
 
 def package_defaults(model: str, dataset: str, preset: Optional[str] = None) -> Dict[str, Any]:
@@ -34,10 +61,11 @@ def package_defaults(model: str, dataset: str, preset: Optional[str] = None) -> 
         values.update(read_yaml(properties_dir() / SDA))
         if preset:
             values.update(read_yaml(properties_file("preset", str(preset), "preset")), preset=str(preset))
-    path = model_file(base_name(model))
-    own = read_yaml(path) if path.is_file() else {}
-    published = own.pop(PUBLISHED, None) or {}
-    values.update(own)
+    published: Dict[str, Any] = {}
+    for path in model_files(base_name(model)):
+        own = read_yaml(path)
+        published = own.pop(PUBLISHED, None) or published
+        values.update(own)
     values.update(dataset_defaults(dataset))
     values.update(published.get(dataset, {}))
     return values

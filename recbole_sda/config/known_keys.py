@@ -2,6 +2,7 @@
 
 import inspect
 import re
+import sys
 from functools import lru_cache
 from pathlib import Path
 from typing import FrozenSet, List, Sequence
@@ -10,10 +11,10 @@ import recbole
 import yaml
 from recbole.utils import argument_list
 
-from recbole_sda.config.defaults import PUBLISHED, keys_not_read, model_file, own_keys
+from recbole_sda.config.defaults import PUBLISHED, keys_not_read, model_files, own_keys
 from recbole_sda.errors import InputError, nearest
 from recbole_sda.io.yaml import YamlLoader, properties_dir, read_yaml
-from recbole_sda.model.registry import base_name, class_name, plain_model
+from recbole_sda.model.registry import base_name, plain_model
 
 COMMAND_KEYS = {"model", "dataset", "config_files"}  # read by the command itself
 RECBOLE = Path(recbole.__file__).parent
@@ -24,7 +25,7 @@ def recbole_keys(base: str) -> FrozenSet[str]:
     """Return the keys that RecBole or the base model reads: those of its YAML files, and ``config["..."]`` in its code."""
     keys = set(COMMAND_KEYS)
     files = [RECBOLE / "properties/overall.yaml", RECBOLE / "properties/dataset/sample.yaml"]
-    files += [RECBOLE / f"properties/model/{class_name(base)}.yaml", model_file(base)]
+    files += [RECBOLE / f"properties/model/{base}.yaml", *model_files(base)]
     files += (RECBOLE / "properties/quick_start_config").glob("*.yaml")
     for path in files:
         if path.is_file():
@@ -39,7 +40,8 @@ def recbole_keys(base: str) -> FrozenSet[str]:
 def _sources(base: str) -> List[str]:
     folders = ("config", "data", "evaluator", "sampler", "trainer", "utils")
     paths = [path for name in folders for path in (RECBOLE / name).rglob("*.py")]
-    paths += [RECBOLE / "model/abstract_recommender.py", Path(inspect.getfile(plain_model(base)))]
+    modules = {sys.modules[kind.__module__] for kind in plain_model(base).__mro__ if kind.__module__ not in ("builtins", "abc")}
+    paths += [Path(inspect.getfile(module)) for module in modules if not module.__name__.startswith("torch.")]
     return [path.read_text(encoding="utf-8") for path in paths]
 
 
@@ -74,5 +76,5 @@ def check_keys(keys: Sequence[str], model: str, source: str, strict: bool) -> Li
 
 def model_defaults_text(base: str) -> str:
     """Return the text of a model's YAML files, RecBole's and the package's; empty where there is none."""
-    paths = [RECBOLE / f"properties/model/{class_name(base)}.yaml", model_file(base)]
+    paths = [RECBOLE / f"properties/model/{base}.yaml", *model_files(base)]
     return "\n".join(path.read_text(encoding="utf-8") for path in paths if path.is_file())

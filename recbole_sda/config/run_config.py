@@ -140,9 +140,9 @@ class RunConfig(Config):
         check_evaluation(evaluation)
         return evaluation
 
-    def _columns(self, values: Dict[str, Any]) -> Dict[str, Any]:
+    def _columns(self, values: Dict[str, Any]) -> Any:
         """Return load_col, with the time field added where a sequential model needs it and the file has it."""
-        columns = copy.deepcopy(values.get("load_col"))
+        columns: Any = copy.deepcopy(values.get("load_col"))
         if "load_col" in self.external_config_dict or not columns or "inter" not in columns:
             return columns
         path = Path(values["data_path"]) / self.dataset / f"{self.dataset}.inter"

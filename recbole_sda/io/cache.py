@@ -1,4 +1,4 @@
-"""Tensors that are kept in a file named after all that they depend on."""
+"""A cache of tensors in files whose names hold everything that the tensors depend on."""
 
 import logging
 from pathlib import Path
@@ -16,26 +16,26 @@ logger = logging.getLogger(__name__)
 def load_or_compute(
     path: Path, make: Callable[[], Dict[str, Tensor]], metadata: Optional[Dict[str, str]] = None
 ) -> Dict[str, Tensor]:
-    """Return the tensors of ``path``, or make them and write them there.
+    """Return the tensors in ``path``, or compute them and write them there atomically.
 
-    A damaged file is made again, and a file that cannot be written costs only the time of the next run; both are said at
-    warning level. Writing is atomic.
+    A damaged file is computed again. A file that cannot be written costs only the time of the next run. Both cases are logged as
+    warnings.
 
     Args:
-        path: a safetensors file, whose name holds what the tensors depend on.
-        make: returns the tensors by name.
-        metadata: what is written beside them.
+        path: a safetensors file. Its name holds everything that the tensors depend on.
+        make: computes the tensors by name.
+        metadata: texts that are written into the file's header.
     """
     if path.is_file():
         try:
             return load_file(path)
         except (SafetensorError, OSError) as error:
-            logger.warning("%s cannot be read and is made again (%s)", path, error)
+            logger.warning("%s cannot be read and is computed again (%s)", path, error)
     tensors = {name: tensor.contiguous() for name, tensor in make().items()}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(path) as draft:
             save_file(tensors, draft, metadata=metadata)
     except (SafetensorError, OSError) as error:
-        logger.warning("%s is not written, and made again by the next run: %s", path, error)
+        logger.warning("%s could not be written; the next run computes it again: %s", path, error)
     return tensors

@@ -1,4 +1,4 @@
-"""Checkpoints as plain data: tensors, numbers, strings and containers of them, read without executing pickled code.
+"""Checkpoints as plain data: tensors, numbers, strings and containers of them. Reading one executes no pickled code.
 
 A run folder holds ``checkpoint/best.pt`` (the model of the best validation epoch), ``checkpoint/last.pt`` (everything
 that training needs to go on) and ``item_ids.txt`` (the item token of each internal item id).
@@ -7,7 +7,7 @@ that training needs to go on) and ``item_ids.txt`` (the item token of each inter
 import hashlib
 import pickle
 from pathlib import Path
-from typing import Any, Dict, List, Sequence
+from typing import Any, Dict, List, Sequence, Union
 
 import numpy as np
 import scipy.sparse as sp
@@ -17,15 +17,16 @@ from torch import nn
 from recbole_sda.errors import InputError
 from recbole_sda.io.atomic_write import atomic_write
 
+PathLike = Union[str, Path]
 BEST, LAST, ITEM_IDS = Path("checkpoint/best.pt"), Path("checkpoint/last.pt"), Path("item_ids.txt")
 TRAINING = "training interactions"  # of an identity
 _SPARSE, _ARRAY = "__scipy_sparse__", "__numpy_array__"
 
 
 def to_plain(value: Any, name: str = "value") -> Any:
-    """Return ``value`` as plain data: numpy arrays and scipy matrices become tensors with a mark, modules nothing.
+    """Return ``value`` as plain data: numpy arrays and scipy matrices become marked tensors, modules are left out.
 
-    Modules are left out because their weights stand in the state dict.
+    The weights of modules are part of the state dict.
 
     Raises:
         TypeError: ``value`` holds something else; ``name`` says where.
@@ -47,8 +48,8 @@ def to_plain(value: Any, name: str = "value") -> Any:
     raise TypeError(f"{name} is a {type(value).__name__}, which a checkpoint of plain data cannot hold")
 
 
-def from_plain(value: Any, device="cpu") -> Any:
-    """Return numpy arrays and scipy matrices where :func:`to_plain` found them, and tensors on ``device``."""
+def from_plain(value: Any, device: Any = "cpu") -> Any:
+    """Undo :func:`to_plain`: restore numpy arrays and scipy matrices, and move tensors to ``device``."""
     if isinstance(value, dict):
         if _SPARSE in value:
             return sp.csr_matrix(tuple(part.numpy() for part in value[_SPARSE]), shape=tuple(value["shape"]))
@@ -60,16 +61,16 @@ def from_plain(value: Any, device="cpu") -> Any:
     return value.to(device) if isinstance(value, torch.Tensor) else value
 
 
-def save_checkpoint(path, state: dict) -> None:
-    """Write plain data; the file appears whole or not at all."""
+def save_checkpoint(path: PathLike, state: Dict[str, Any]) -> None:
+    """Write a checkpoint of plain data atomically."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as draft:
         torch.save(to_plain(state, path.name), draft)
 
 
-def load_checkpoint(path) -> dict:
-    """Read plain data written by :func:`save_checkpoint`; all tensors are on the CPU, where random states belong.
+def load_checkpoint(path: PathLike) -> Dict[str, Any]:
+    """Read a checkpoint that :func:`save_checkpoint` wrote. All tensors are on the CPU, where random states belong.
 
     Raises:
         InputError: the file is missing, damaged, or holds pickled objects (as RecBole's own checkpoints do).
@@ -78,7 +79,8 @@ def load_checkpoint(path) -> dict:
     if not path.is_file():
         raise InputError(f"checkpoint {path} does not exist")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        state: Dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        return state
     except pickle.UnpicklingError:
         raise InputError(
             f"{path} is not a checkpoint of this project: it holds pickled objects, which are not loaded"
@@ -87,8 +89,8 @@ def load_checkpoint(path) -> dict:
         raise InputError(f"{path} is damaged: {str(error).splitlines()[0]}") from None
 
 
-def data_identity(training) -> Dict[str, str]:
-    """Return hashes of what weights belong to: tokens of users and items by row, and interactions, of RecBole's training part."""
+def data_identity(training: Any) -> Dict[str, str]:
+    """Return hashes that tie weights to data: of the user and item tokens by row, and of the interactions in RecBole's training part."""
     fields, found = (training.uid_field, training.iid_field), {}
     for what, field in zip(("users", "items"), fields):
         tokens = "\n".join(map(str, training.field2id_token[field]))
@@ -98,13 +100,13 @@ def data_identity(training) -> Dict[str, str]:
     return {**found, TRAINING: hashlib.sha256(np.stack([users[order], items[order]]).tobytes()).hexdigest()}
 
 
-def write_item_tokens(run_dir, tokens: Sequence[str]) -> None:
-    """Write the item token of each internal id of a run, position 0 the padding item."""
+def write_item_tokens(run_dir: PathLike, tokens: Sequence[str]) -> None:
+    """Write the item token of each internal id of a run; position 0 is the padding item."""
     (Path(run_dir) / ITEM_IDS).write_text("".join(f"{token}\n" for token in tokens), encoding="utf-8")
 
 
-def read_item_tokens(run_dir) -> List[str]:
-    """Return the item token of each internal id of a run, position 0 the padding item."""
+def read_item_tokens(run_dir: PathLike) -> List[str]:
+    """Return the item token of each internal id of a run; position 0 is the padding item."""
     path = Path(run_dir) / ITEM_IDS
     if not path.is_file():
         raise InputError(f"{run_dir} is not a run folder: {ITEM_IDS} is missing")

@@ -1,4 +1,4 @@
-"""Self-contained HTML pages from a template that lies beside the module that fills it."""
+"""Self-contained HTML pages from templates."""
 
 from pathlib import Path
 from typing import Any
@@ -7,7 +7,7 @@ import jinja2
 
 
 def write_html(template: Path, out: Path, **values: Any) -> Path:
-    """Fill a template, every value escaped, and write the page; return its path."""
+    """Fill a template, escape every value, write the page and return its path."""
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined)
     text = environment.from_string(template.read_text(encoding="utf-8")).render(**values)
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -1,12 +1,14 @@
-"""Pictures as people see them: turned as their camera says, on white where they are transparent."""
+"""Images as people see them: rotated as their EXIF data ask, transparent parts on white."""
+
+from typing import Tuple
 
 from PIL import Image, ImageOps
 
-ORIENTATION = 0x0112  # the tag of EXIF; from 5 on, width and height are swapped
+ORIENTATION = 0x0112  # EXIF tag; values of 5 and above swap width and height
 
 
 def to_upright_rgb(image: Image.Image) -> Image.Image:
-    """Return a picture in RGB, upright, its transparent parts on white."""
+    """Return an image in RGB, rotated upright, with transparent parts on white."""
     upright = ImageOps.exif_transpose(image)
     if "A" not in upright.getbands() and "transparency" not in upright.info:
         return upright.convert("RGB")
@@ -15,7 +17,7 @@ def to_upright_rgb(image: Image.Image) -> Image.Image:
     return Image.alpha_composite(white, upright).convert("RGB")
 
 
-def upright_size(image: Image.Image) -> tuple:
-    """Return the (width, height) of a picture that :func:`to_upright_rgb` gives; nothing is decoded."""
+def upright_size(image: Image.Image) -> Tuple[int, int]:
+    """Return the (width, height) that :func:`to_upright_rgb` gives, without decoding the image."""
     width, height = image.size
     return (height, width) if image.getexif().get(ORIENTATION, 1) >= 5 else (width, height)

@@ -1,4 +1,4 @@
-"""One process at a time: runs and searches that other processes may be at."""
+"""Lock files, for folders that several processes may use."""
 
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +11,7 @@ from recbole_sda.errors import InputError
 
 @contextmanager
 def wait_for_lock(path: Path) -> Iterator[None]:
-    """Inside, this process holds the lock file ``path``, after those that hold it now."""
+    """Context manager that holds the lock file ``path``; it waits for the processes that hold it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path):
         yield
@@ -19,7 +19,11 @@ def wait_for_lock(path: Path) -> Iterator[None]:
 
 @contextmanager
 def exclusive_lock(path: Path, message: str) -> Iterator[None]:
-    """Inside, this process holds the lock file ``path``; where another one does, an InputError says ``message``."""
+    """Context manager that holds the lock file ``path``.
+
+    Raises:
+        InputError: another process holds it; ``message`` is the error's text.
+    """
     lock = FileLock(path)
     try:
         lock.acquire(timeout=0)

@@ -24,7 +24,7 @@ class ImportHook:
 
     def install(self) -> None:
         """Add the finder to ``sys.meta_path``, and patch the chosen modules that are imported already."""
-        sys.meta_path.insert(0, self)  # type: ignore[arg-type]  # find_spec is all that a finder needs
+        sys.meta_path.insert(0, self)
         for name in self.patches:
             if name in sys.modules:
                 with self._around(sys.modules[name]):

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from recbole_sda.cli.run import main, parse, run_command
+from recbole_sda.cli.exit_status import run_command
+from recbole_sda.cli.run import main, parse
 from recbole_sda.errors import InputError
 from recbole_sda.model.registry import BASE_MODELS, WITHOUT_SDA
 

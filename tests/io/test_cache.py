@@ -1,4 +1,4 @@
-"""Kept tensors: read again, made again where that fails, and open to whoever may read the folder."""
+"""The cache of tensors: read again, computed again where that fails, readable by everyone who may read the folder."""
 
 import pytest
 import torch
@@ -38,4 +38,4 @@ def test_files_that_fail_cost_time_alone(tmp_path, monkeypatch, caplog, error, f
 
     monkeypatch.setattr(cache, function, fails)
     assert load_or_compute(path, lambda: {"x": torch.ones(2)})["x"].tolist() == [1, 1]
-    assert "made again" in caplog.text and {p.name for p in tmp_path.iterdir()} <= {path.name}
+    assert "computed again" in caplog.text and {p.name for p in tmp_path.iterdir()} <= {path.name}

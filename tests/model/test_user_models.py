@@ -1,0 +1,98 @@
+"""A user's own model class in the user's own file: run by name, given an SDA version, pickled."""
+
+import pickle
+import sys
+
+import pytest
+
+from recbole_sda.config.run_config import RunConfig
+from recbole_sda.engine import experiment
+from recbole_sda.errors import InputError
+from recbole_sda.model.registry import base_spec, model_class, user_model
+
+MODULE = '''
+from recbole.model.general_recommender import BPR
+from recbole.model.sequential_recommender import GRU4Rec
+from recbole_sda.model.multimodal.vbpr import VBPR
+from recbole_sda.model.registry import BaseModelSpec
+
+
+class MyBPR(BPR):
+    """BPR with another name."""
+
+
+class MyGRU(GRU4Rec):
+    sda_spec = BaseModelSpec("sequential", sequences="packed", loss="product")
+
+
+class MyVBPR(VBPR):
+    pass
+
+
+class NotAModel:
+    pass
+'''
+
+
+@pytest.fixture
+def user_file(tmp_path, monkeypatch):
+    """A module of models in the working directory."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop/__init__.py").write_text("")
+    (tmp_path / "shop/mymodels.py").write_text(MODULE)
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
+    caches = (user_model, model_class)
+    yield
+    for cached in caches:
+        cached.cache_clear()
+    for name in ("shop", "shop.mymodels"):
+        sys.modules.pop(name, None)
+
+
+@pytest.mark.parametrize("kind", ["MyBPR", "MyGRU", "MyVBPR"])
+@pytest.mark.parametrize("suffix", ["", "_SDA"])
+def test_it_runs_by_name(kind, suffix, user_file, tiny_keys, tmp_path):
+    keys = {**tiny_keys, "runs_path": str(tmp_path / "runs"), "epochs": 1}
+    if kind != "MyGRU":
+        keys.pop("MAX_ITEM_LIST_LENGTH")
+    name = f"shop.mymodels:{kind}{suffix}"
+    result = experiment.run(name, "tiny", (), keys)
+    assert result["model"] == name and f"/{kind}{suffix}-tiny-" in result["run_dir"]
+    again = experiment.evaluate(result["run_dir"])
+    assert again["test"] == result["test"]
+
+
+def test_the_user_s_model_equals_the_one_it_inherits(user_file, tiny_keys, tmp_path):
+    keys = {**tiny_keys, "runs_path": str(tmp_path / "runs")}
+    own = experiment.run("shop.mymodels:MyGRU_SDA", "tiny", (), keys)
+    ours = experiment.run("GRU4Rec_SDA", "tiny", (), keys)
+    assert own["test"] == ours["test"] and own["training_batches"] == ours["training_batches"] == "packed"
+
+
+def test_classes_and_spec(user_file):
+    kind = model_class("shop.mymodels:MyGRU_SDA")
+    assert pickle.loads(pickle.dumps(kind)) is kind is model_class("shop.mymodels:MyGRU_SDA")
+    assert (
+        base_spec("shop.mymodels:MyGRU").loss == "product" and base_spec("shop.mymodels:MyBPR_SDA").family == "general"
+    )
+
+
+@pytest.mark.parametrize(
+    "name, message",
+    [
+        ("nowhere.models:A", "module 'nowhere.models' cannot be imported"),
+        ("shop.mymodels:MyBRP", "no RecBole model 'MyBRP'; it has MyBPR, MyGRU, MyVBPR, NotAModel"),
+        ("shop.mymodels:NotAModel", "no RecBole model 'NotAModel'"),
+    ],
+)
+def test_what_is_refused(name, message, user_file):
+    with pytest.raises(InputError, match=message):
+        model_class(name)
+
+
+def test_its_keys_are_checked(user_file, tiny_keys):
+    with pytest.raises(
+        InputError, match="'embeding_size' is not a key that anything reads. Did you mean 'embedding_size'"
+    ):
+        RunConfig("shop.mymodels:MyBPR", "tiny", (), {**tiny_keys, "embeding_size": 8})
