@@ -1,108 +1,115 @@
-"""Adaptation: training an adapter on the pictures and texts of a catalogue, with evaluation on held-out items.
+"""Adaptation: training of an adapter on the images and texts of items, with evaluation on held-out items.
 
-A folder of adaptation holds
+The folder of an adaptation contains
 
     adapter/        the adapter of the best evaluation (Recall@10 on held-out items), in PEFT's format
-    adapt.yaml      what it was made with: settings, backbone, data, versions; and the best evaluation
+    adapt.yaml      settings, backbone, data, versions and the best evaluation
     history.jsonl   losses and evaluations
-    last.pt         what --resume goes on from, as plain data
-    tensorboard/    the same as curves
+    last.pt         the state from which --resume continues, as plain data
+    tensorboard/    losses and evaluations as curves
 """
 
 import logging
 import shutil
 from pathlib import Path
-from typing import Dict, List, Optional
+from typing import Any, Dict, List, Optional, Union
 
+import numpy as np
 import yaml
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from recbole_sda.errors import InputError
-from recbole_sda.features.store import library_versions, sha256_of
+from recbole_sda.features.manifest import library_versions, sha256_of
 from recbole_sda.io.checkpoint import load_checkpoint, save_checkpoint
 from recbole_sda.io.yaml import read_yaml
 from recbole_sda.lvlm import adapters
+from recbole_sda.lvlm.adapter_trainer import AdapterTrainer
 from recbole_sda.lvlm.adapters import ADAPTER, RECORD
 from recbole_sda.lvlm.backbone import load_backbone
+from recbole_sda.lvlm.co_purchases import co_purchases_among, count_co_purchases
 from recbole_sda.lvlm.devices import join_processes
 from recbole_sda.lvlm.evaluate import evaluate
-from recbole_sda.lvlm.inputs import Batches, prepared
-from recbole_sda.lvlm.items import read_catalogue
-from recbole_sda.lvlm.objective import among, bought_together
+from recbole_sda.lvlm.inputs import Batches, batch_loader
+from recbole_sda.lvlm.items import read_item_content
 from recbole_sda.lvlm.settings import LVLMSettings, read_settings
-from recbole_sda.lvlm.train_log import HISTORY, TENSORBOARD, History
-from recbole_sda.lvlm.training import AdapterTrainer
-from recbole_sda.lvlm.training_items import StepBatches, make_pairs
+from recbole_sda.lvlm.train_log import LOG_FILE, TENSORBOARD, TrainLog
+from recbole_sda.lvlm.training_items import StepBatches, select_training_items
 from recbole_sda.machine import torchrun
 
 logger = logging.getLogger(__name__)
 
 LAST = "last.pt"
+# Settings that may change when an adaptation is resumed: they do not affect what is trained.
+FREE = {"device", "threads", "workers", "patience", "token_budget", "backbone", "items", "gradient_checkpointing"}
 
 
-def quality(found: Dict[str, float]) -> List[float]:
-    """Return what evaluations are compared by: Recall@10; where it is equal, Recall@1; then alignment.
+def quality(metrics: Dict[str, float]) -> List[float]:
+    """Return the values that rank evaluations: Recall@10, then Recall@1, then the alignment.
 
-    Among few held-out items Recall@10 is the same for all adapters.
+    With few held-out items, Recall@10 is the same for all adapters.
     """
-    return [found["recall@10"], found["recall@1"], -found["alignment"]]
+    return [metrics["recall@10"], metrics["recall@1"], -metrics["alignment"]]
 
 
 class Adaptation:
-    """Adapts a backbone and writes a folder.
+    """Adapts a backbone and writes the folder of the adaptation.
 
     Args:
-        settings: of the stage.
-        out: the folder.
+        settings: settings of the stage.
+        out: folder of the adaptation.
+
+    Raises:
+        InputError: the backbone reads text only or cannot be loaded, there are too few items with both modalities, or
+            ``batch_size`` cannot be divided among the processes.
     """
 
-    def __init__(self, settings: LVLMSettings, out):
+    def __init__(self, settings: LVLMSettings, out: Union[str, Path]):
         self.settings, self.out = settings, Path(out)
         self.backbone = load_backbone(settings)
         if "image" not in self.backbone.modalities:
-            raise InputError(f"backbone={settings.backbone} reads text alone: adapt needs pictures and texts")
+            raise InputError(f"backbone={settings.backbone} reads text only: adapt needs images and texts")
         if settings.batch_size % torchrun.world_size():
             raise InputError(
                 f"batch_size={settings.batch_size} must be a multiple of the {torchrun.world_size()} processes"
             )
-        catalogue = read_catalogue(settings)
-        self.pairs = make_pairs(catalogue, self.backbone.processor, settings)
-        together = None
+        content = read_item_content(settings)
+        self.items = select_training_items(content, self.backbone.processor, settings)
+        self.co_purchases = None
         if settings.bought_together_weight > 0:
-            together = bought_together(settings.interactions, self.pairs.ids)
-        self.plan = StepBatches(self.pairs.train, settings.batch_size, settings.steps, settings.seed, together)
-        self.training = AdapterTrainer(self.backbone, settings)
-        self.history = History(self.out)
-        self.record = {
+            self.co_purchases = count_co_purchases(str(settings.interactions), self.items.ids)
+        self.plan = StepBatches(self.items.train, settings.batch_size, settings.steps, settings.seed, self.co_purchases)
+        self.trainer = AdapterTrainer(self.backbone, settings)
+        self.log = TrainLog(self.out)
+        n_train, n_held_out = len(self.items.train), len(self.items.held_out)
+        self.record: Dict[str, Any] = {
             "settings": settings.plain(),
             "backbone": self.backbone.describe(),
-            "items_sha256": sha256_of(Path(settings.items)),
-            "items": {**catalogue.counts(), "train": len(self.pairs.train), "held_out": len(self.pairs.held_out)},
+            "items_sha256": sha256_of(Path(str(settings.items))),
+            "items": {**content.counts(), "train": n_train, "held_out": n_held_out},
             "versions": library_versions("torch", "transformers", "peft"),
             "processes": torchrun.world_size(),
         }
         self.done, self.best, self.best_step, self.without_gain = 0, [-1.0], 0, 0
-        trained = sum(p.numel() for p in self.training.weights)
         logger.info(
-            "%s: %s on %d layers, %s trained weights; %d items to learn from, %d held out; %d unreadable pictures",
+            "%s: %s on %d layers, %s trainable weights; %d training items, %d held-out items; %d unreadable images",
             self.backbone.describe()["model"],
             settings.method,
-            len(self.training.targets),
-            f"{trained:,}",
-            len(self.pairs.train),
-            len(self.pairs.held_out),
-            len(catalogue.failures),
+            len(self.trainer.targets),
+            f"{sum(p.numel() for p in self.trainer.weights):,}",
+            n_train,
+            n_held_out,
+            len(content.unreadable),
         )
 
     def run(self) -> Dict[str, float]:
-        """Train to the last step or until patience ends; return the best evaluation."""
+        """Train until the last step or until patience ends; return the step and the metrics of the best evaluation."""
         try:
             self._train()
         except KeyboardInterrupt:
-            raise KeyboardInterrupt(f"go on with --resume={self.out}") from None
+            raise KeyboardInterrupt(f"continue with --resume={self.out}") from None
         if self.best_step == 0:
-            logger.warning("no evaluation was better than the backbone's own: the saved adapter changes nothing")
+            logger.warning("no evaluation was better than the bare backbone's: the saved adapter is the zero map")
         return self.record["best"]
 
     def _train(self) -> None:
@@ -110,103 +117,108 @@ class Adaptation:
         if self.done == 0:
             self._evaluate()
         part = s.batch_size // torchrun.world_size()
-        own = slice(part * torchrun.rank(), part * (torchrun.rank() + 1))
-        plan = _Part(self.plan, own)
-        batches = Batches([self.pairs.image, self.pairs.text], self.backbone.processor, plan)
+        plan = _ProcessPart(self.plan, slice(part * torchrun.rank(), part * (torchrun.rank() + 1)))
+        batches = Batches([self.items.image, self.items.text], self.backbone.processor, plan)
         steps = range(self.done, s.steps)
         bar = tqdm(total=s.steps, initial=self.done, desc="adapt", unit="step", disable=not torchrun.is_main())
         with bar, logging_redirect_tqdm():
-            for number, batch in zip(steps, prepared(batches, s.workers, self.done)):
-                if self._stopped():
+            for number, batch in zip(steps, batch_loader(batches, s.workers, self.done)):
+                if self._out_of_patience():
                     logger.info("stopped: no gain in %d evaluations", self.without_gain)
                     break
-                together = self.plan.together
-                weights = None if together is None else among(together, self.plan[number])
-                terms = self.training.step(number, batch, weights)
+                counts = None
+                if self.co_purchases is not None:
+                    counts = co_purchases_among(self.co_purchases, self.plan[number])
+                terms = self.trainer.step(number, batch, counts)
                 self.done = number + 1
                 bar.update()
                 bar.set_postfix({k: f"{v:.4f}" for k, v in terms.items() if k != "gradient_norm"})
-                self.history.add(
-                    self.done, "train", {**terms, "learning_rate": self.training.schedule.get_last_lr()[0]}
-                )
+                learning_rate = self.trainer.schedule.get_last_lr()[0]
+                self.log.add(self.done, "train", {**terms, "learning_rate": learning_rate})
                 if self.done % s.eval_every == 0 or self.done == s.steps:
                     self._evaluate()
 
-    def _stopped(self) -> bool:
+    def _out_of_patience(self) -> bool:
         return self.settings.patience is not None and self.without_gain >= self.settings.patience
 
     def _evaluate(self) -> None:
-        found = evaluate(self.backbone, self.training, self.pairs, self.settings)
+        metrics = evaluate(self.trainer, self.items, self.settings)
         if self.done == 0:
-            self.record["before"] = found
-        gain = quality(found) > self.best
+            self.record["before"] = metrics
+        gain = quality(metrics) > self.best
         self.without_gain = 0 if gain else self.without_gain + 1
         if gain:
-            self.best, self.best_step = quality(found), self.done
-            self.record["best"] = {"step": self.done, **found}
+            self.best, self.best_step = quality(metrics), self.done
+            self.record["best"] = {"step": self.done, **metrics}
         logger.info(
             "step %d: held-out recall@1 %.4f, recall@10 %.4f, alignment %.3f%s%s",
             self.done,
-            found["recall@1"],
-            found["recall@10"],
-            found["alignment"],
-            f", target entropy {found['target_entropy']:.2f}" if "target_entropy" in found else "",
+            metrics["recall@1"],
+            metrics["recall@10"],
+            metrics["alignment"],
+            f", target entropy {metrics['target_entropy']:.2f}" if "target_entropy" in metrics else "",
             " (best)" if gain else "",
         )
-        if not torchrun.is_main():
-            return
-        self.history.add(self.done, "evaluation", found)
+        if torchrun.is_main():
+            self.log.add(self.done, "evaluation", metrics)
+            self._save(gain)
+
+    def _save(self, gain: bool) -> None:
+        """Write the record and the state of training; with ``gain``, also the adapter."""
         if gain:
-            adapters.save(self.training.adapted, self.out / ADAPTER)
-        gates = adapters.gates(self.training.adapted)
+            adapters.save(self.trainer.adapted, self.out / ADAPTER)
+        gates = adapters.gates(self.trainer.adapted)
         if gates:
             self.record["gates"] = {name: [[round(g, 4) for g in row] for row in rows] for name, rows in gates.items()}
-            self.history.add_gates(self.done, gates)
+            self.log.add_gates(self.done, gates)
         text = yaml.safe_dump(self.record, sort_keys=False, allow_unicode=True, default_flow_style=None, width=120)
         (self.out / RECORD).write_text(text, encoding="utf-8")
         state = {"step": self.done, "best": self.best, "best_step": self.best_step, "without_gain": self.without_gain}
-        save_checkpoint(self.out / LAST, {**state, "training": self.training.state(), "record": self.record})
+        save_checkpoint(self.out / LAST, {**state, "training": self.trainer.state(), "record": self.record})
 
-    def resume(self) -> None:
-        """Go back to the last evaluation of the folder."""
+    def restore(self) -> None:
+        """Restore the state of the folder's last evaluation.
+
+        Raises:
+            InputError: the items file or the backbone has changed since, or there is no state.
+        """
         state = load_checkpoint(self.out / LAST)
-        for name in ("items_sha256", "backbone"):
-            if state["record"][name] != self.record[name]:
-                what = "items file" if name == "items_sha256" else "backbone"
-                raise InputError(f"{self.out}: the {what} is not the one that this adaptation began with")
-        self.training.load_state(state["training"])
+        for key, name in (("items_sha256", "items file"), ("backbone", "backbone")):
+            if state["record"][key] != self.record[key]:
+                raise InputError(f"--resume={self.out}: the {name} is not the one that the adaptation started with")
+        self.trainer.load_state(state["training"])
         self.record, self.done, self.best = state["record"], state["step"], state["best"]
         self.best_step, self.without_gain = state["best_step"], state["without_gain"]
-        self.history.cut(self.done)
+        self.log.truncate_after(self.done)
         logger.info("resuming %s after step %d", self.out, self.done)
 
 
-class _Part:
-    """A process's share of each batch of a plan."""
+class _ProcessPart:
+    """A process's part of each batch of a plan."""
 
-    def __init__(self, plan: StepBatches, share: slice):
-        self.plan, self.share = plan, share
+    def __init__(self, plan: StepBatches, part: slice):
+        self.plan, self.part = plan, part
 
     def __len__(self) -> int:
         return len(self.plan)
 
-    def __getitem__(self, step: int):
-        return self.plan[step][self.share]
+    def __getitem__(self, step: int) -> np.ndarray:
+        return self.plan[step][self.part]
 
 
-def adapt(settings: LVLMSettings, out, overwrite: bool = False) -> Dict[str, float]:
-    """Adapt a backbone to a catalogue.
+def run_adaptation(settings: LVLMSettings, out: Union[str, Path], overwrite: bool = False) -> Dict[str, float]:
+    """Adapt a backbone to the items of a catalogue.
 
     Args:
-        settings: of the stage; ``method`` moda, lora or two_lora.
+        settings: settings of the stage; ``method`` is moda, lora or two_lora.
         out: folder to write.
-        overwrite: whether a folder of an earlier adaptation is replaced.
+        overwrite: whether the folder of an earlier adaptation is replaced.
 
     Returns:
-        The best evaluation on held-out items and its step.
+        Step and metrics of the best evaluation on held-out items.
 
     Raises:
-        InputError: see :class:`Adaptation`; or ``out`` exists.
+        InputError: ``method`` is none, ``out`` exists, or see :class:`Adaptation`.
     """
     if settings.method == "none":
         raise InputError("method=none adapts nothing: allowed are moda, lora, two_lora")
@@ -215,8 +227,19 @@ def adapt(settings: LVLMSettings, out, overwrite: bool = False) -> Dict[str, flo
     return Adaptation(settings, out).run()
 
 
-def resume(out, overrides: Optional[dict] = None) -> Dict[str, float]:
-    """Go on with an adaptation that was interrupted; ``overrides`` are keys that do not change what is trained."""
+def resume_adaptation(out: Union[str, Path], overrides: Optional[Dict[str, Any]] = None) -> Dict[str, float]:
+    """Continue an interrupted adaptation.
+
+    Args:
+        out: folder of the adaptation.
+        overrides: keys that do not affect what is trained, such as ``workers``; see :data:`FREE`.
+
+    Returns:
+        Step and metrics of the best evaluation on held-out items.
+
+    Raises:
+        InputError: the folder holds no adaptation, or ``overrides`` changes a setting that affects what is trained.
+    """
     base = read_yaml(Path(out) / RECORD)["settings"]
     settings = read_settings((), overrides, base)
     changed = {k for k, v in settings.plain().items() if v != base[k]} - FREE
@@ -224,24 +247,25 @@ def resume(out, overrides: Optional[dict] = None) -> Dict[str, float]:
         raise InputError(f"--resume={out}: {', '.join(sorted(changed))} cannot change; {', '.join(sorted(FREE))} can")
     join_processes(settings)
     adaptation = Adaptation(settings, out)
-    adaptation.resume()
+    adaptation.restore()
     return adaptation.run()
 
 
-FREE = {"device", "threads", "workers", "patience", "token_budget", "backbone", "items", "gradient_checkpointing"}
-
-
 def _new_folder(out: Path, overwrite: bool) -> None:
-    """Make room for an adaptation; one that was killed before its first checkpoint left curves alone, which nobody misses."""
-    there = {path.name for path in out.iterdir()} if out.exists() else set()
-    if there - {HISTORY, TENSORBOARD}:
+    """Create the folder, or empty that of an earlier adaptation.
+
+    A folder with nothing but a log is that of an adaptation which was killed before its first checkpoint. It is emptied
+    without ``overwrite``.
+    """
+    names = {path.name for path in out.iterdir()} if out.exists() else set()
+    if names - {LOG_FILE, TENSORBOARD}:
         if not overwrite:
             raise InputError(
-                f"{out} exists already: go on with --resume={out}, choose another folder, or --overwrite=True"
+                f"{out} exists already: continue it with --resume={out}, choose another folder, or --overwrite=True"
             )
-        if RECORD not in there:
-            raise InputError(f"{out} is not a folder of adaptation ({RECORD} is missing), so it is not overwritten")
-    for name in (RECORD, LAST, HISTORY):
+        if RECORD not in names:
+            raise InputError(f"{out} is not the folder of an adaptation ({RECORD} is missing) and is not overwritten")
+    for name in (RECORD, LAST, LOG_FILE):
         (out / name).unlink(missing_ok=True)
     for name in (ADAPTER, TENSORBOARD):
         shutil.rmtree(out / name, ignore_errors=True)

@@ -1,10 +1,10 @@
-"""Adapters on a backbone: MoDA, one LoRA for both modalities, or one LoRA for each; attached, passed through, saved."""
+"""Adapters on a backbone: MoDA, one LoRA for both modalities, or one LoRA per modality."""
 
 import warnings
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Sequence, Tuple, Union, cast
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict
@@ -13,79 +13,80 @@ from safetensors import safe_open
 from torch import nn
 
 from recbole_sda.errors import InputError
-from recbole_sda.features.store import sha256_of
+from recbole_sda.features.manifest import sha256_of
 from recbole_sda.io.yaml import read_yaml
 from recbole_sda.lvlm.moda import MoDAConfig, MoDALinear
 from recbole_sda.lvlm.modality_context import current_modality, modality
 from recbole_sda.lvlm.settings import LVLMSettings
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
-ADAPTER, RECORD = "adapter", "adapt.yaml"  # in a folder of adaptation
+ADAPTER, RECORD = "adapter", "adapt.yaml"  # in the folder of an adaptation
 NAMES = ("image", "text")  # of the two adapters of two_lora, in the order of the modalities
 
 
-def attach(model: nn.Module, targets: Sequence[str], settings: LVLMSettings, n_modalities: int = 2) -> PeftModel:
-    """Put a new, trainable adapter on a frozen model; it starts as no change.
+def attach(model: Any, targets: Sequence[str], settings: LVLMSettings, n_modalities: int = 2) -> PeftModel:
+    """Put a new, trainable adapter on a frozen model; it starts as the zero map.
 
     Args:
         model: the backbone's model.
-        targets: full names of its linear layers to adapt.
-        settings: method, rank, experts, alpha, dropout. ``two_lora`` has a LoRA of the full rank for each modality, so
-            twice the weights of the other two methods.
-        n_modalities: of MoDA's gates.
+        targets: full names of the linear layers to adapt.
+        settings: method, rank, experts, alpha, dropout. ``two_lora`` has a LoRA of the full rank per modality, so twice
+            the weights of the other two methods.
+        n_modalities: number of modalities of MoDA's gates.
 
     Returns:
-        The wrapped model, whose adapter weights are float32 whatever the model's are.
+        The wrapped model. The adapter's weights are float32 whatever the dtype of the model.
     """
     s = settings
+    config: Any
     if s.method == "moda":
-        config: Any = MoDAConfig(
-            r=s.rank, experts=s.experts, alpha=s.alpha, dropout=s.dropout, n_modalities=n_modalities
-        )
+        config = MoDAConfig(r=s.rank, experts=s.experts, alpha=s.alpha, dropout=s.dropout, n_modalities=n_modalities)
     else:
-        config = LoraConfig(r=s.rank, lora_alpha=s.alpha, lora_dropout=s.dropout)
+        # PEFT declares an int; alpha is a float here, and PEFT only divides it by r
+        config = LoraConfig(r=s.rank, lora_alpha=cast(int, s.alpha), lora_dropout=s.dropout)
     config.target_modules = set(targets)
-    with _without_hints():
+    with _without_future_warnings():
         adapted = _wrap(model, config, s.method)
     if s.gradient_checkpointing:
-        checkpoint(adapted)
+        enable_checkpointing(adapted)
     return adapted
 
 
 @contextmanager
-def _without_hints() -> Iterator[None]:
+def _without_future_warnings() -> Iterator[None]:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # PEFT asks transformers by a name that is going away
+        warnings.simplefilter("ignore", FutureWarning)  # PEFT uses a deprecated name of transformers
         yield
 
 
-def _wrap(model: nn.Module, config: Any, method: str) -> PeftModel:
+def _wrap(model: Any, config: Any, method: str) -> PeftModel:
     if method != "two_lora":
-        return get_peft_model(model, config)
-    adapted = get_peft_model(model, config, adapter_name=NAMES[0])
+        return cast(PeftModel, get_peft_model(model, config))
+    adapted = cast(PeftModel, get_peft_model(model, config, adapter_name=NAMES[0]))
     adapted.add_adapter(NAMES[1], config)
     for name, weight in adapted.named_parameters():
         weight.requires_grad_("lora_" in name)
     return adapted
 
 
-def checkpoint(adapted: PeftModel) -> None:
-    """Recompute the decoder's activations in the backward pass, each under the modality of its forward pass."""
-    arguments = {"use_reentrant": False, "context_fn": partial(_same_pass, adapted)}
-    model = adapted.get_base_model()
+def enable_checkpointing(adapted: PeftModel) -> None:
+    """Recompute the decoder's activations in the backward pass, under the modality of their forward pass."""
+    arguments = {"use_reentrant": False, "context_fn": partial(_contexts, adapted)}
+    model: Any = adapted.get_base_model()
     if hasattr(model, "activation_checkpointing_enable"):  # the name from transformers 5.2x on
         model.activation_checkpointing_enable(arguments)
     else:
         model.gradient_checkpointing_enable(arguments)
 
 
-def _same_pass(adapted: PeftModel):
-    return nullcontext(), adapter_pass(adapted, current_modality())
+def _contexts(adapted: PeftModel) -> Tuple[AbstractContextManager, AbstractContextManager]:
+    """Return the contexts of the forward pass and of its recomputation."""
+    return nullcontext(), adapter_pass(adapted, cast(int, current_modality()))
 
 
 @contextmanager
 def adapter_pass(adapted: PeftModel, m: int) -> Iterator[None]:
-    """Inside, passes are of modality number ``m``, through its gates or its own LoRA."""
+    """Context manager in which forward passes are of modality number ``m``: they use its gates, or its own LoRA."""
     with modality(m):
         if method_of(adapted) == "two_lora":
             activate(adapted, NAMES[m])
@@ -93,44 +94,46 @@ def adapter_pass(adapted: PeftModel, m: int) -> Iterator[None]:
 
 
 def activate(adapted: PeftModel, name: str) -> None:
-    """Use one of several adapters, without PEFT's switching off of the gradients of the others."""
+    """Use one of several adapters. Unlike PEFT's ``set_adapter``, this leaves the gradients of the others on."""
     for layer in _layers(adapted):
         layer._active_adapter = [name]
 
 
 def _layers(adapted: PeftModel) -> List[BaseTunerLayer]:
-    found = adapted.__dict__.get("_sda_layers")
-    if found is None:
-        found = adapted.__dict__["_sda_layers"] = [m for m in adapted.modules() if isinstance(m, BaseTunerLayer)]
-    return found
+    """Return the adapted layers; the list is computed once per model."""
+    layers = adapted.__dict__.get("_sda_layers")
+    if layers is None:
+        layers = adapted.__dict__["_sda_layers"] = [m for m in adapted.modules() if isinstance(m, BaseTunerLayer)]
+    return layers
 
 
 def method_of(adapted: PeftModel) -> str:
     """Return ``moda``, ``lora`` or ``two_lora``."""
     if set(NAMES) <= set(adapted.peft_config):
         return "two_lora"
-    return "moda" if str(next(iter(adapted.peft_config.values())).peft_type.value) == "MODA" else "lora"
+    peft_type: Any = next(iter(adapted.peft_config.values())).peft_type
+    return "moda" if str(peft_type.value) == "MODA" else "lora"
 
 
 def gates(adapted: PeftModel) -> Dict[str, List[List[float]]]:
-    """Return the gate of each adapted layer, name -> modality -> expert; empty without MoDA."""
-    found = {}
+    """Return the gate of each adapted layer, name -> modality -> expert; empty for methods other than MoDA."""
+    by_layer = {}
     for name, module in adapted.get_base_model().named_modules():
         if isinstance(module, MoDALinear):
-            found[name] = module.gate(module.active_adapters[0]).detach().float().tolist()
-    return found
+            by_layer[name] = module.gate(module.active_adapters[0]).detach().float().tolist()
+    return by_layer
 
 
 @contextmanager
 def merged(adapted: PeftModel, m: int) -> Iterator[None]:
-    """Inside, the weights hold the map of modality ``m``, and the model costs what the bare one costs.
+    """Context manager in which the model's weights include the low-rank map of modality ``m``.
 
-    The weights are put back bit by bit from copies in main memory.
+    A merged model costs as much as the bare one. On exit, the weights are restored bit by bit from copies in main memory.
 
     Raises:
         TypeError: a layer is quantised.
     """
-    weights = [layer.get_base_layer().weight for layer in _layers(adapted)]
+    weights = [cast(nn.Linear, layer.get_base_layer()).weight for layer in _layers(adapted)]
     originals = [weight.data.to("cpu", copy=True) for weight in weights]
     with adapter_pass(adapted, m), torch.no_grad():
         adapted.merge_adapter()
@@ -142,24 +145,24 @@ def merged(adapted: PeftModel, m: int) -> Iterator[None]:
             weight.data.copy_(original)
 
 
-def save(adapted: PeftModel, folder) -> None:
-    """Write the adapter in PEFT's format; two LoRAs into the folders ``image`` and ``text``."""
+def save(adapted: PeftModel, folder: Union[str, Path]) -> None:
+    """Write the adapter in PEFT's format; the two adapters of two_lora go into the folders ``image`` and ``text``."""
     adapted.save_pretrained(str(folder))
 
 
-def load(model: nn.Module, folder, trainable: bool = False) -> PeftModel:
+def load(model: Any, folder: Union[str, Path], trainable: bool = False) -> PeftModel:
     """Put a saved adapter on a model.
 
     Raises:
-        InputError: the folder holds no adapter, or one of a model with other layers.
+        InputError: the folder holds no adapter, or the adapter is for a model with other layers.
     """
-    (name, first), *others = parts_of(folder_of(folder))
+    parts = [(name or "default", part) for name, part in parts_of(folder_of(folder))]
     try:
-        with _without_hints():
-            adapted = PeftModel.from_pretrained(model, str(first), name or "default", is_trainable=trainable)
-            for name, part in others:
+        with _without_future_warnings():
+            adapted = PeftModel.from_pretrained(model, str(parts[0][1]), parts[0][0], is_trainable=trainable)
+            for name, part in parts[1:]:
                 adapted.load_adapter(str(part), name, is_trainable=trainable)
-        for name, part in [(name or "default", first), *others]:
+        for name, part in parts:
             _check_tensors(adapted, name, part)
     except (ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:300]
@@ -168,34 +171,42 @@ def load(model: nn.Module, folder, trainable: bool = False) -> PeftModel:
 
 
 def _check_tensors(adapted: PeftModel, name: str, part: Path) -> None:
-    """Raise a ValueError where a saved adapter has tensors that the model does not take, or lacks some: PEFT passes over both."""
+    """Raise a ValueError unless the saved adapter has exactly the model's tensors; PEFT ignores missing and extra ones."""
     with safe_open(part / WEIGHTS, framework="pt") as file:
         saved = set(file.keys())
     differing = saved ^ set(get_peft_model_state_dict(adapted, adapter_name=name))
     if differing:
-        raise ValueError(f"{len(differing)} tensors are in one of the two alone, among them {min(differing)}")
+        raise ValueError(
+            f"{len(differing)} tensors exist only in the adapter or only in the model, among them {min(differing)}"
+        )
 
 
-def folder_of(path) -> Path:
-    """Return the folder of an adapter: the path itself, or ``adapter`` in a folder of adaptation.
+def folder_of(path: Union[str, Path]) -> Path:
+    """Return the folder of an adapter: the path itself, or ``adapter`` in the folder of an adaptation.
 
     Raises:
-        InputError: it is neither.
+        InputError: the path is neither.
     """
     for folder in (Path(path), Path(path) / ADAPTER):
         if (folder / CONFIG).is_file() or all((folder / name / CONFIG).is_file() for name in NAMES):
             return folder
-    raise InputError(f"adapter={path}: neither a PEFT adapter ({CONFIG}) nor a folder that `lvlm adapt` has written")
+    raise InputError(f"adapter={path}: neither a PEFT adapter ({CONFIG}) nor a folder written by `lvlm adapt`")
 
 
 def record_of(folder: Path) -> Dict[str, Any]:
-    """Return what `lvlm adapt` recorded of the adapter in a folder; nothing where it comes from elsewhere."""
+    """Return what ``lvlm adapt`` recorded about the adapter in a folder; empty for adapters from other sources."""
     path = folder.parent / RECORD
     return read_yaml(path) if folder.name == ADAPTER and path.is_file() else {}
 
 
 def check_backbone(folder: Path, backbone: Dict[str, Any]) -> None:
-    """Refuse an adapter whose record names another model: it would fit by its names and shapes, and mean nothing."""
+    """Check that an adapter was trained on this backbone, where its record says so.
+
+    An adapter of another model of the same architecture would load without an error and give meaningless vectors.
+
+    Raises:
+        InputError: the adapter's record names another backbone.
+    """
     trained_on = record_of(folder).get("backbone") or {}
     for key in ("model_type", "config_sha256", "weights_sha256", "revision"):
         ours, theirs = backbone.get(key), trained_on.get(key)
@@ -206,12 +217,12 @@ def check_backbone(folder: Path, backbone: Dict[str, Any]) -> None:
 
 
 def parts_of(folder: Path) -> List[Tuple[str, Path]]:
-    """Return name and folder of each adapter saved together: one, or an image and a text one."""
+    """Return (name, folder) of each adapter saved in a folder: one without a name, or one each for image and text."""
     return [("", folder)] if (folder / CONFIG).is_file() else [(name, folder / name) for name in NAMES]
 
 
 def fingerprint(folder: Path) -> Dict[str, str]:
-    """Return plain data that names a saved adapter: its method and a hash of its weights."""
+    """Return plain data that identifies a saved adapter: its method and the SHA-256 of its weights."""
     parts = parts_of(folder)
     kind = read_yaml(parts[0][1] / CONFIG)["peft_type"]  # JSON is YAML
     method = "two_lora" if len(parts) == 2 else str(kind).lower()

@@ -1,14 +1,15 @@
-"""Backbones: any model of transformers that reads pictures and texts, or texts alone, behind one interface."""
+"""Backbones: models of transformers that read images and texts, or texts only, behind one interface."""
 
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple, TypeVar
 
 import torch
 import transformers
 from safetensors import SafetensorError
 from torch import Tensor, nn
+from transformers import PretrainedConfig
 from transformers.models.auto import modeling_auto
 
 from recbole_sda.errors import InputError
@@ -16,21 +17,23 @@ from recbole_sda.lvlm.devices import default_device, quiet
 from recbole_sda.lvlm.processor import DUAL, TEXT, VLM, Processor
 from recbole_sda.lvlm.settings import LVLMSettings
 
-SAMPLE = 1 << 16
+SAMPLE_BYTES, N_SAMPLES = 1 << 16, 16  # of each weight file that sampled_sha256 reads
+
+Result = TypeVar("Result")
 
 
 class Backbone(NamedTuple):
     """A frozen model with its processor.
 
     Attributes:
-        model: in evaluation mode, no weight trained.
-        processor: makes its inputs.
-        kind: ``vlm`` (one decoder reads pictures and texts), ``text`` (texts alone) or ``dual`` (an encoder of each).
-        dim: width of a vector.
+        model: a model of transformers in evaluation mode, without trainable weights.
+        processor: makes the model's inputs.
+        kind: ``vlm`` (one decoder reads images and texts), ``text`` (texts only) or ``dual`` (one encoder per modality).
+        dim: dimension of a vector.
         record: what :meth:`describe` returns.
     """
 
-    model: nn.Module
+    model: Any
     processor: Processor
     kind: str
     dim: int
@@ -38,15 +41,20 @@ class Backbone(NamedTuple):
 
     @property
     def modalities(self) -> Tuple[str, ...]:
-        """What the model reads."""
+        """The modalities that the model reads."""
         return ("text",) if self.kind == TEXT else ("image", "text")
 
+    @property
+    def device(self) -> torch.device:
+        """The device of the model's first weights."""
+        return next(self.model.parameters()).device
+
     def describe(self) -> Dict[str, Any]:
-        """Return plain data that names the model: id or folder name, revision, type, hash of configuration, precision."""
+        """Return plain data that identifies the model: id or folder name, revision, type, hashes, precision."""
         return dict(self.record)
 
     def adapted_parts(self) -> List[nn.Module]:
-        """Return the modules whose linear layers are adapted: the decoder; of a dual encoder, both encoders."""
+        """Return the modules whose linear layers are adapted: the decoder, or both encoders of a dual encoder."""
         if self.kind == VLM:
             return [self.model.get_decoder()]
         if self.kind == DUAL:
@@ -56,42 +64,43 @@ class Backbone(NamedTuple):
     def adapter_targets(self) -> List[str]:
         """Return the full name of every linear layer that is adapted, in the model's order.
 
-        The visual tower of a vision-language model is none of them, nor is its projector or the output layer.
+        In a vision-language model these are the layers of the decoder. Its vision encoder, the projector and the output
+        layer are not adapted.
         """
-        wanted = {id(m) for part in self.adapted_parts() for m in part.modules() if isinstance(m, nn.Linear)}
-        return [name for name, module in self.model.named_modules() if id(module) in wanted]
+        linear = {id(m) for part in self.adapted_parts() for m in part.modules() if isinstance(m, nn.Linear)}
+        return [name for name, module in self.model.named_modules() if id(module) in linear]
 
     def train_mode(self, adapted: nn.Module, on: bool) -> None:
-        """Switch dropout and checkpointing of the adapted parts; everything else stays in evaluation mode."""
+        """Switch dropout and checkpointing of the adapted parts on or off; the rest stays in evaluation mode."""
         adapted.eval()
         for part in self.adapted_parts():
             part.train(on)
 
     def states(self, batch: Dict[str, Tensor], modality: str) -> Tuple[Tensor, Tensor]:
-        """Return the last hidden states (batch, seq_len, dim) and where they are not padding (batch, seq_len), bool.
+        """Return the last hidden states, (batch, seq_len, dim), and their attention mask, (batch, seq_len), bool.
 
-        A dual encoder's projected embedding is a sequence of length 1.
+        The projected embedding of a dual encoder is a sequence of length 1.
         """
         if self.kind == DUAL:
             encode = self.model.get_image_features if modality == "image" else self.model.get_text_features
             vector = encode(**batch).pooler_output.unsqueeze(1)
             return vector, torch.ones(vector.shape[:2], dtype=torch.bool, device=vector.device)
         if self.kind == VLM:
-            found = self.model.model(**batch, use_cache=False)
+            output = self.model.model(**batch, use_cache=False)
         else:
-            found = self.model.base_model(**batch)
-        return found.last_hidden_state, batch["attention_mask"].bool()
+            output = self.model.base_model(**batch)
+        return output.last_hidden_state, batch["attention_mask"].bool()
 
 
 def load_backbone(settings: LVLMSettings, weights: bool = True) -> Backbone:
     """Load a model and its processor from a folder or a hub.
 
     Args:
-        settings: of the stage.
-        weights: False gives a model of shapes alone, on torch's ``meta`` device: enough to plan with.
+        settings: settings of the stage.
+        weights: False creates the model on torch's ``meta`` device, with shapes but no weights: enough to plan with.
 
     Raises:
-        InputError: there is no such model, it is of a kind that gives no vectors here, or a package is missing.
+        InputError: the model does not exist, is of an unsupported type, or needs a missing package.
     """
     source = settings.backbone
     if not source:
@@ -99,8 +108,8 @@ def load_backbone(settings: LVLMSettings, weights: bool = True) -> Backbone:
     with quiet():
         config = _config(source, settings.revision)
         kind, auto = _kind(source, config)
-        record = _record(settings, config)  # before a model is made of the configuration, which then changes
-        processor = _guarded(
+        record = _record(settings, source, config)  # before a model is created: that changes the configuration
+        processor = _load(
             source,
             lambda: Processor(
                 source,
@@ -113,42 +122,44 @@ def load_backbone(settings: LVLMSettings, weights: bool = True) -> Backbone:
             ),
         )
         if weights:
-            model = _guarded(source, lambda: auto.from_pretrained(source, **_model_arguments(settings)))
+            model = _load(source, lambda: auto.from_pretrained(source, **_model_arguments(settings)))
             if settings.quantization is None and settings.device != "auto":
                 model = model.to(default_device(settings.device))
         else:
             with torch.device("meta"):
                 model = auto.from_config(config)
     model.requires_grad_(False).eval()
-    return Backbone(model, processor, kind, _width(config, kind), record)
+    return Backbone(model, processor, kind, _vector_dim(config, kind), record)
 
 
-def _kind(source: str, config):
-    kind = config.model_type
-    if kind in modeling_auto.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES:
+def _kind(source: str, config: PretrainedConfig) -> Tuple[str, Any]:
+    """Return the kind of a model and the class of transformers that loads it."""
+    model_type = config.model_type
+    if model_type in modeling_auto.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES:
         return VLM, transformers.AutoModelForImageTextToText
-    if kind in modeling_auto.MODEL_FOR_ZERO_SHOT_IMAGE_CLASSIFICATION_MAPPING_NAMES:
+    if model_type in modeling_auto.MODEL_FOR_ZERO_SHOT_IMAGE_CLASSIFICATION_MAPPING_NAMES:
         return DUAL, transformers.AutoModel
-    if kind in modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+    if model_type in modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
         return TEXT, transformers.AutoModelForCausalLM
-    if kind in modeling_auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES:
+    if model_type in modeling_auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES:
         return TEXT, transformers.AutoModel
     raise InputError(
-        f"backbone={source} is of type {kind!r}; supported are image-text-to-text models, language models and dual "
+        f"backbone={source} is of type {model_type!r}; supported are image-text-to-text models, language models and dual "
         "encoders such as CLIP and SigLIP"
     )
 
 
-def _config(source: str, revision: Optional[str]):
+def _config(source: str, revision: Optional[str]) -> Any:
     folder = Path(source)
     if folder.is_dir() and not (folder / "config.json").is_file():
         raise InputError(f"backbone={source}: the folder holds no config.json")
     if not folder.is_dir() and (source.startswith((".", "/", "~")) or source.count("/") > 1):
-        raise InputError(f"backbone={source}: there is no such folder")
-    return _guarded(source, lambda: transformers.AutoConfig.from_pretrained(source, revision=revision))
+        raise InputError(f"backbone={source}: the folder does not exist")
+    return _load(source, lambda: transformers.AutoConfig.from_pretrained(source, revision=revision))
 
 
-def _guarded(source: str, action):
+def _load(source: str, action: Callable[[], Result]) -> Result:
+    """Return the result of ``action``; turn errors of a model's files into an InputError."""
     try:
         return action()
     except (OSError, ValueError, KeyError, SafetensorError) as error:
@@ -166,7 +177,7 @@ def _model_arguments(settings: LVLMSettings) -> Dict[str, Any]:
     return arguments
 
 
-def _quantization(settings: LVLMSettings):
+def _quantization(settings: LVLMSettings) -> transformers.BitsAndBytesConfig:
     try:
         import bitsandbytes  # noqa: F401
     except ImportError:
@@ -179,41 +190,41 @@ def _quantization(settings: LVLMSettings):
     )
 
 
-def _width(config, kind: str) -> int:
+def _vector_dim(config: Any, kind: str) -> int:
     if kind == DUAL:
         return getattr(config, "projection_dim", None) or config.text_config.hidden_size
     return config.get_text_config().hidden_size
 
 
-def _patches(config, kind: str) -> int:
-    """Return how many positions a picture of a dual encoder has; 1 for other kinds, whose pictures lie in the sequence."""
+def _patches(config: Any, kind: str) -> int:
+    """Return how many positions an image takes in a dual encoder; 1 for other kinds, where images are in the sequence."""
     vision = config.vision_config if kind == DUAL else None
     return 1 if vision is None else (vision.image_size // vision.patch_size) ** 2 + 1
 
 
-def _record(settings: LVLMSettings, config) -> Dict[str, Any]:
-    source = Path(str(settings.backbone))
+def _record(settings: LVLMSettings, source: str, config: Any) -> Dict[str, Any]:
+    folder = Path(source)
     values = {k: v for k, v in config.to_diff_dict().items() if k not in ("transformers_version", "_name_or_path")}
     text = json.dumps(values, sort_keys=True, default=str)
     return {
-        "model": source.resolve().name if source.is_dir() else settings.backbone,
+        "model": folder.resolve().name if folder.is_dir() else source,
         "revision": getattr(config, "_commit_hash", None) or settings.revision,
         "model_type": config.model_type,
         "config_sha256": hashlib.sha256(text.encode()).hexdigest(),
-        "weights_sha256": sampled_sha256(source) if source.is_dir() else None,
+        "weights_sha256": sampled_sha256(folder) if folder.is_dir() else None,
         "dtype": settings.dtype,
         "quantization": settings.quantization,
     }
 
 
 def sampled_sha256(folder: Path) -> str:
-    """Return a hash of a folder's weight files, of their names, sizes and 16 samples of 64 KiB from each."""
+    """Return a SHA-256 over the names, sizes and 16 samples of 64 KiB of each weight file in a folder."""
     digest = hashlib.sha256()
     for path in sorted([*folder.glob("*.safetensors"), *folder.glob("*.bin")]):
         size = path.stat().st_size
         digest.update(f"{path.name} {size}".encode())
         with open(path, "rb") as file:
-            for k in range(16):
-                file.seek(k * max(size - SAMPLE, 0) // 15)
-                digest.update(file.read(SAMPLE))
+            for k in range(N_SAMPLES):
+                file.seek(k * max(size - SAMPLE_BYTES, 0) // (N_SAMPLES - 1))
+                digest.update(file.read(SAMPLE_BYTES))
     return digest.hexdigest()

@@ -1,8 +1,10 @@
-"""Batches of like length within a budget of tokens, each distinct input once."""
+"""Batches of inputs of similar length within a token budget, and removal of repeated inputs."""
 
-from typing import Dict, Hashable, List, NamedTuple, Sequence
+from typing import Dict, Hashable, List, NamedTuple, Sequence, Union
 
 import numpy as np
+
+Integers = Union[Sequence[int], np.ndarray]  # positions of inputs, or their lengths
 
 
 class Distinct(NamedTuple):
@@ -10,7 +12,7 @@ class Distinct(NamedTuple):
 
     Attributes:
         first: position of the first occurrence of each distinct input, (n_distinct,).
-        row: number of the distinct input of each position, (n,).
+        row: number of the distinct input at each position, (n,).
     """
 
     first: List[int]
@@ -18,9 +20,10 @@ class Distinct(NamedTuple):
 
 
 def distinct(inputs: Sequence[Hashable]) -> Distinct:
-    """Return each distinct input once, in the order of appearance."""
+    """Return each distinct input once, in order of first appearance."""
     number: Dict[Hashable, int] = {}
-    first, row = [], np.empty(len(inputs), dtype=np.int64)
+    first: List[int] = []
+    row = np.empty(len(inputs), dtype=np.int64)
     for position, value in enumerate(inputs):
         if value not in number:
             number[value] = len(first)
@@ -29,24 +32,24 @@ def distinct(inputs: Sequence[Hashable]) -> Distinct:
     return Distinct(first, row)
 
 
-def token_batches(lengths: Sequence[int], budget: int) -> List[np.ndarray]:
-    """Return batches of positions, longest first, whose padded size (rows times longest) stays within ``budget``.
+def token_batches(lengths: Integers, budget: int) -> List[np.ndarray]:
+    """Return batches of positions whose padded size (batch size times longest length) is at most ``budget`` tokens.
 
-    A single input above the budget is a batch of its own. The longest come first, so that memory runs out at once or
-    not at all.
+    An input longer than the budget forms a batch of its own. The longest inputs come first, so an out-of-memory error
+    occurs in the first batches or never.
     """
-    lengths = np.asarray(lengths)
-    order = np.argsort(-lengths, kind="stable")
+    sizes = np.asarray(lengths)
+    order = np.argsort(-sizes, kind="stable")
     batches, start = [], 0
     while start < len(order):
-        rows = max(1, budget // max(int(lengths[order[start]]), 1))
-        batches.append(order[start : start + rows])
-        start += rows
+        batch_size = max(1, budget // max(int(sizes[order[start]]), 1))
+        batches.append(order[start : start + batch_size])
+        start += batch_size
     return batches
 
 
-def padding_share(lengths: Sequence[int], batches: Sequence[np.ndarray]) -> float:
-    """Return the share of padding among all positions of the batches, in [0, 1)."""
-    lengths = np.asarray(lengths)
-    padded = sum(len(batch) * int(lengths[batch].max()) for batch in batches)
-    return 1 - float(lengths.sum()) / padded if padded else 0.0
+def padding_share(lengths: Integers, batches: Sequence[np.ndarray]) -> float:
+    """Return the share of padding tokens among all tokens of the batches, in [0, 1)."""
+    sizes = np.asarray(lengths)
+    padded = sum(len(batch) * int(sizes[batch].max()) for batch in batches)
+    return 1 - float(sizes.sum()) / padded if padded else 0.0

@@ -1,4 +1,4 @@
-"""Where the stage runs: its device, its threads, and the processes that torchrun started."""
+"""Device, CPU threads and processes of the LVLM stage."""
 
 import os
 from contextlib import contextmanager
@@ -14,7 +14,11 @@ from recbole_sda.machine import torchrun
 
 
 def default_device(device: Optional[str]) -> torch.device:
-    """Return the device that is asked for, or a GPU where there is one; in several processes, each one's own."""
+    """Return the named device; without a name, the GPU of this process, or the CPU where torch finds no GPU.
+
+    Raises:
+        InputError: torch does not know the device.
+    """
     if device:
         try:
             return torch.device(device)
@@ -26,7 +30,7 @@ def default_device(device: Optional[str]) -> torch.device:
 
 
 def join_processes(settings: LVLMSettings) -> None:
-    """Set torch's threads, and join the other processes where torchrun started several."""
+    """Set torch's CPU threads; if torchrun started several processes, join their group."""
     if settings.threads:
         torch.set_num_threads(settings.threads)
     if torchrun.world_size() > 1:
@@ -35,7 +39,7 @@ def join_processes(settings: LVLMSettings) -> None:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Inside, transformers gives errors alone, and so does its hub: no progress bars of its own, no advice."""
+    """Context manager in which transformers and its hub report errors only, without progress bars and warnings."""
     level = hf_logging.get_verbosity()
     hf_logging.set_verbosity_error()
     hub_logging.set_verbosity_error()

@@ -5,22 +5,24 @@ import shutil
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Callable, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Union
 
 import torch
+from peft import PeftModel
 from torch import Tensor, distributed
 from tqdm import tqdm
 
 from recbole_sda.errors import InputError
-from recbole_sda.features.store import library_versions, sha256_of, write_store
+from recbole_sda.features.manifest import library_versions, sha256_of
+from recbole_sda.features.writer import write_store
 from recbole_sda.lvlm import adapters
 from recbole_sda.lvlm.backbone import load_backbone
 from recbole_sda.lvlm.devices import join_processes
 from recbole_sda.lvlm.encode import encode
 from recbole_sda.lvlm.extraction_plan import Plan, Shard, make_plan
-from recbole_sda.lvlm.inputs import Batches, prepared
-from recbole_sda.lvlm.items import Catalogue, read_catalogue
-from recbole_sda.lvlm.pooling import shorten
+from recbole_sda.lvlm.inputs import Batches, batch_loader
+from recbole_sda.lvlm.items import read_item_content
+from recbole_sda.lvlm.pooling import truncate
 from recbole_sda.lvlm.settings import LVLMSettings
 from recbole_sda.lvlm.shards import Shards
 from recbole_sda.machine import torchrun
@@ -29,102 +31,117 @@ logger = logging.getLogger(__name__)
 
 DTYPES = {"float16": torch.float16, "float32": torch.float32}
 
+ShardEncoder = Callable[[Plan, Shards, List[Shard]], None]  # encodes the given shards of a plan and writes them
+
 
 class Extractor:
-    """A loaded backbone with its adapter, and the plan for a catalogue.
+    """A loaded backbone with its adapter, and the plan for all items.
 
     Args:
-        settings: of the stage; ``adapter`` names a folder of :mod:`recbole_sda.lvlm.adaptation` or an adapter in it, which
-            ``method`` none leaves out.
-        weights: False leaves the weights where they are, for one who plans and lets others encode.
+        settings: settings of the stage. ``adapter`` names the folder of an adaptation or an adapter in it; ``method`` none
+            leaves the adapter out.
+        weights: False loads no weights: enough to plan the extraction when other processes encode.
+
+    Raises:
+        InputError: the backbone, the adapter or the items cannot be used, or no item has a modality that is read.
     """
 
     def __init__(self, settings: LVLMSettings, weights: bool = True):
         self.settings = settings
         self.backbone = load_backbone(settings, weights)
-        self.adapted, adapter = None, None
+        self.adapted: Optional[PeftModel] = None
+        adapter = None
         if settings.adapter and settings.method != "none":
             folder = adapters.folder_of(settings.adapter)
             adapters.check_backbone(folder, self.backbone.describe())
             if weights:
                 self.adapted = adapters.load(self.backbone.model, folder).eval()
             adapter = adapters.fingerprint(folder)
-        self.catalogue: Catalogue = read_catalogue(settings, "image" in self.backbone.modalities)
         b = self.backbone
-        self.plan: Plan = make_plan(self.catalogue, b.describe(), b.processor, b.modalities, settings, adapter)
+        self.content = read_item_content(settings, "image" in b.modalities)
+        self.plan = make_plan(self.content, b.describe(), b.processor, b.modalities, settings, adapter)
         if not self.plan.modalities:
-            raise InputError(f"{settings.items}: no item has anything that {settings.backbone} reads")
+            raise InputError(f"{settings.items}: no item has a modality that {settings.backbone} reads")
 
     @torch.no_grad()
     def encode(self, shards: Sequence[Shard], done: Callable[[Shard, Tensor], None]) -> None:
-        """Encode shards and hand over the vectors of each, (n_rows, dim) float32 on the CPU, as it is finished."""
+        """Encode shards.
+
+        Args:
+            shards: shards of the plan.
+            done: called after each shard with its vectors, (n_rows, dim), float32, on the CPU.
+        """
         for modality in self.plan.modalities:
-            own = [shard for shard in shards if shard.modality == modality]
-            if own:
-                with self._weights(modality) as adapted:
-                    self._encode_modality(own, adapted, done)
+            of_modality = [shard for shard in shards if shard.modality == modality]
+            if of_modality:
+                with self._adapter(modality) as adapted:
+                    self._encode_modality(of_modality, adapted, done)
 
     @contextmanager
-    def _weights(self, modality: str) -> Iterator:
-        """Give the adapter to pass on: None where there is none or it is merged into the weights meanwhile."""
+    def _adapter(self, modality: str) -> Iterator[Optional[PeftModel]]:
+        """Yield the adapted model; None without an adapter, or while the adapter is merged into the weights."""
         if self.adapted is None or not self.settings.merge or self.settings.quantization:
             yield self.adapted
             return
         with adapters.merged(self.adapted, self.backbone.modalities.index(modality)):
             yield None
 
-    def _encode_modality(self, shards: List[Shard], adapted, done: Callable[[Shard, Tensor], None]) -> None:
+    def _encode_modality(
+        self, shards: List[Shard], adapted: Optional[PeftModel], done: Callable[[Shard, Tensor], None]
+    ) -> None:
         modality = shards[0].modality
         plan, settings = self.plan.modalities[modality], self.settings
-        chosen = [
+        batches = [
             [plan.distinct.first[row] for row in shard.rows[batch]] for shard in shards for batch in shard.batches
         ]
-        stream = iter(prepared(Batches([plan.inputs], self.backbone.processor, chosen), settings.workers))
+        loader = iter(batch_loader(Batches([plan.inputs], self.backbone.processor, batches), settings.workers))
         for shard in shards:
             vectors = torch.empty(len(shard.rows), self.backbone.dim)
             for batch in shard.batches:
-                (inputs,) = next(stream)
-                vectors[torch.from_numpy(batch)] = encode(
-                    self.backbone, adapted, inputs, modality, settings.pooling
-                ).cpu()
+                (inputs,) = next(loader)
+                encoded = encode(self.backbone, adapted, inputs, modality, settings.pooling)
+                vectors[torch.from_numpy(batch)] = encoded.cpu()
             done(shard, vectors)
 
-    def provenance(self) -> Dict:
-        """Return what the store's manifest records beside counts and hashes."""
-        s, failures = self.settings, self.catalogue.failures
-        encoder = {**self.backbone.describe(), "adapter": self.plan.record["adapter"]}
+    def provenance(self) -> Dict[str, Any]:
+        """Return what the store's manifest records in addition to counts and hashes."""
+        s = self.settings
         return {
-            "encoder": encoder,
+            "encoder": {**self.backbone.describe(), "adapter": self.plan.record["adapter"]},
             "prompt": {"text": s.text_prompt, "image": s.image_prompt, "field_words": s.field_words},
             "pooling": s.pooling,
             "truncate_dim": s.truncate_dim,
             "l2": s.l2,
             "image_budget": {"min_pixels": s.min_pixels, "max_pixels": s.max_pixels},
             "max_tokens": s.max_tokens,
-            "items_sha256": sha256_of(Path(s.items)),
+            "items_sha256": sha256_of(Path(str(s.items))),
             "inputs": self.plan.counts(),
-            "unreadable_images": [f"{item}: {reason}" for item, reason in failures],
+            "unreadable_images": [f"{item}: {reason}" for item, reason in self.content.unreadable],
             "stage_versions": library_versions("transformers", "peft"),
         }
 
 
-def extract(
+def run_extraction(
     settings: LVLMSettings,
-    out,
+    out: Union[str, Path],
     overwrite: bool = False,
-    encode_shards: Optional[Callable[[Plan, Shards, List[Shard]], None]] = None,
+    encode_shards: Optional[ShardEncoder] = None,
 ) -> Path:
-    """Encode a catalogue and write a feature store; an interrupted extraction goes on where it stopped.
+    """Encode all items and write a feature store; an interrupted extraction continues with the unfinished shards.
 
     Args:
-        settings: of the stage.
-        out: the store to write; ``<out>.partial`` holds the shards until it is whole.
+        settings: settings of the stage.
+        out: the store to write; ``<out>.partial`` holds the shards until the store is complete.
         overwrite: whether an existing store is replaced.
-        encode_shards: makes the missing shards in another way, as by actors on several machines; by default this
-            process makes them, or each of torchrun's processes its share.
+        encode_shards: encodes the unfinished shards, such as
+            :func:`recbole_sda.lvlm.ray_extract.ray_shard_encoder`. By default, this process encodes them, or with torchrun
+            each process a part of them.
+
+    Returns:
+        The path of the store.
 
     Raises:
-        InputError: the store exists, or the partial folder is of another plan.
+        InputError: the store exists, the partial folder is of another plan, or see :class:`Extractor`.
     """
     out = Path(out)
     if out.exists() and not overwrite:
@@ -135,55 +152,56 @@ def extract(
     torchrun.run_on_main_process(shards.open)
     missing: List[Shard] = torchrun.run_on_main_process(shards.missing)
     n_shards = sum(len(p.shards) for p in plan.modalities.values())
-    for name, row in plan.counts().items():
-        logger.info("%s: %d items, %d distinct inputs, %.1f %% padding", name, *_figures(row))
+    for name, count in plan.counts().items():
+        logger.info(
+            "%s: %d items, %d distinct inputs, %.1f %% padding",
+            name,
+            count["items"],
+            count["distinct"],
+            100 * count["padding"],
+        )
     if len(missing) < n_shards:
-        logger.info("going on: %d of %d shards are there", n_shards - len(missing), n_shards)
+        logger.info("continuing: %d of %d shards are finished", n_shards - len(missing), n_shards)
     start = time.perf_counter()
     try:
-        (encode_shards or _here(extractor))(plan, shards, missing)
+        (encode_shards or _process_shard_encoder(extractor))(plan, shards, missing)
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"the same command goes on from {shards.folder}") from None
+        raise KeyboardInterrupt(f"the same command continues from {shards.folder}") from None
     if torchrun.world_size() > 1:
         distributed.barrier()
-    seconds = time.perf_counter() - start
-    encoded = sum(len(s.rows) for s in missing)
-    logger.info("encoded %d inputs in %.1f s", encoded, seconds)
-    torchrun.run_on_main_process(lambda: _assemble(extractor, shards, out, overwrite))
+    n_encoded = sum(len(s.rows) for s in missing)
+    logger.info("encoded %d inputs in %.1f s", n_encoded, time.perf_counter() - start)
+    torchrun.run_on_main_process(lambda: _write_store(extractor, shards, out, overwrite))
     return out
 
 
-def _here(extractor: Extractor) -> Callable[[Plan, Shards, List[Shard]], None]:
-    """Return what makes this process's share of the shards."""
+def _process_shard_encoder(extractor: Extractor) -> ShardEncoder:
+    """Return a function that encodes this process's part of the shards."""
 
     def encode_shards(plan: Plan, shards: Shards, missing: List[Shard]) -> None:
-        own = missing[torchrun.rank() :: torchrun.world_size()]
-        with tqdm(total=sum(len(s.rows) for s in own), unit="input", disable=not torchrun.is_main()) as bar:
+        part = missing[torchrun.rank() :: torchrun.world_size()]
+        with tqdm(total=sum(len(s.rows) for s in part), unit="input", disable=not torchrun.is_main()) as bar:
 
             def done(shard: Shard, vectors: Tensor) -> None:
                 shards.write(shard, vectors)
                 bar.update(len(shard.rows))
 
-            extractor.encode(own, done)
+            extractor.encode(part, done)
 
     return encode_shards
 
 
-def _figures(row: Dict) -> Tuple:
-    return row["items"], row["distinct"], 100 * row["padding"]
-
-
-def _assemble(extractor: Extractor, shards: Shards, out: Path, overwrite: bool) -> None:
-    settings, ids = extractor.settings, extractor.catalogue.ids
+def _write_store(extractor: Extractor, shards: Shards, out: Path, overwrite: bool) -> None:
+    settings, ids = extractor.settings, extractor.content.ids
     features, present = {}, {}
     for name, plan in extractor.plan.modalities.items():
-        exact = shorten(shards.assemble(name), settings.truncate_dim, settings.l2)
+        exact = truncate(shards.assemble(name), settings.truncate_dim, settings.l2)
         vectors = exact.to(DTYPES[settings.store_dtype])
         if exact.isfinite().all() and not vectors.isfinite().all():
             largest = float(exact.abs().max())
             raise InputError(
-                f"{name} vectors reach {largest:.3g}, above float16's 65504: the shards are kept, so the same command with "
-                "--store_dtype=float32 ends at once"
+                f"store_dtype=float16: {name} vectors reach {largest:.3g}, above float16's maximum of 65504. The shards are "
+                "kept: the same command with --store_dtype=float32 finishes without encoding again"
             )
         features[name] = torch.zeros(len(ids), vectors.shape[1], dtype=vectors.dtype)
         features[name][plan.items] = vectors

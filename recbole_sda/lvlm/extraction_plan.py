@@ -1,18 +1,19 @@
-"""The plan of an extraction: which distinct inputs make which shard, in which batches; the same for every process."""
+"""The plan of an extraction: which distinct inputs form which shard and batch; the same in every process."""
 
 import hashlib
 import json
-from typing import Any, Dict, List, NamedTuple
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
 import numpy as np
 
 from recbole_sda import __version__
 from recbole_sda.lvlm.batching import Distinct, distinct, padding_share, token_batches
 from recbole_sda.lvlm.inputs import Inputs, make_inputs
-from recbole_sda.lvlm.items import Catalogue
+from recbole_sda.lvlm.items import ItemContent
+from recbole_sda.lvlm.processor import Processor
 from recbole_sda.lvlm.settings import LVLMSettings
 
-# Settings that decide what the vectors are; the others may change when an extraction goes on.
+# Settings that determine the vectors. All others may change when an interrupted extraction is continued.
 DECISIVE = ("dtype", "quantization", "min_pixels", "max_pixels", "max_tokens", "pooling", "merge", "shard_items")
 
 
@@ -21,9 +22,9 @@ class Shard(NamedTuple):
 
     Attributes:
         modality: ``image`` or ``text``.
-        number: within the modality, from 0.
+        number: number of the shard within the modality, from 0.
         rows: numbers of the distinct inputs, longest first, (n_rows,).
-        batches: positions among ``rows``, batch by batch.
+        batches: positions in ``rows``, one array per batch.
     """
 
     modality: str
@@ -38,14 +39,14 @@ class Shard(NamedTuple):
 
 
 class ModalityPlan(NamedTuple):
-    """One modality of a plan.
+    """The plan of one modality.
 
     Attributes:
-        items: positions in the catalogue of the items that have the modality, (n,).
+        items: positions of the items that have the modality, (n,).
         inputs: their inputs, (n,).
-        distinct: which of them are equal.
-        shards: all distinct inputs, cut up.
-        padding: share of padding among all tokens that go through the model.
+        distinct: which of the inputs are equal.
+        shards: all distinct inputs, divided into shards.
+        padding: share of padding among all tokens that the model processes.
     """
 
     items: List[int]
@@ -56,12 +57,12 @@ class ModalityPlan(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What an extraction does.
+    """The plan of an extraction.
 
     Attributes:
-        modalities: per modality of the backbone.
-        record: what everything depends on, as plain data.
-        fingerprint: hash of the record; a shard belongs to a plan by it.
+        modalities: plan of each modality that the backbone reads and that some item has.
+        record: everything that the vectors depend on, as plain data.
+        fingerprint: SHA-256 of the record; it marks the shards of this plan.
     """
 
     modalities: Dict[str, ModalityPlan]
@@ -69,7 +70,7 @@ class Plan(NamedTuple):
     fingerprint: str
 
     def counts(self) -> Dict[str, Dict[str, Any]]:
-        """Return per modality the numbers of items and of distinct inputs, and the share of padding."""
+        """Return per modality the number of items, the number of distinct inputs and the share of padding."""
         return {
             name: {"items": len(p.items), "distinct": len(p.distinct.first), "padding": round(p.padding, 4)}
             for name, p in self.modalities.items()
@@ -77,46 +78,52 @@ class Plan(NamedTuple):
 
 
 def make_plan(
-    catalogue: Catalogue, backbone_record: dict, processor, modalities, settings: LVLMSettings, adapter: Any = None
+    content: ItemContent,
+    backbone_record: Dict[str, Any],
+    processor: Processor,
+    modalities: Sequence[str],
+    settings: LVLMSettings,
+    adapter: Optional[Dict[str, str]] = None,
 ) -> Plan:
     """Plan an extraction.
 
     Args:
-        catalogue: the items.
+        content: texts and images of the items.
         backbone_record: see :meth:`recbole_sda.lvlm.backbone.Backbone.describe`.
-        processor: renders and measures inputs.
-        modalities: names of what the backbone reads.
-        settings: of the stage.
-        adapter: plain data that names the adapter, or None.
+        processor: renders and measures the inputs.
+        modalities: names of the modalities that the backbone reads.
+        settings: settings of the stage.
+        adapter: see :func:`recbole_sda.lvlm.adapters.fingerprint`; None without an adapter.
     """
-    made = {m: _plan_modality(catalogue, m, processor, settings) for m in modalities}
-    contents = {m: _digest(_keys(p)) for m, p in made.items() if p.items}
+    plans = {m: _plan_modality(content, m, processor, settings) for m in modalities}
+    plans = {m: plan for m, plan in plans.items() if plan.items}
     record = {
         "recbole_sda": __version__,
         "backbone": backbone_record,
         "adapter": adapter,
         "settings": {name: getattr(settings, name) for name in DECISIVE},
-        "inputs": contents,
+        "inputs": {m: _digest(_distinct_keys(plan)) for m, plan in plans.items()},
     }
-    return Plan({m: p for m, p in made.items() if p.items}, record, _digest(record))
+    return Plan(plans, record, _digest(record))
 
 
-def _plan_modality(catalogue: Catalogue, modality: str, processor, settings: LVLMSettings) -> ModalityPlan:
-    items = catalogue.having(modality)
-    inputs = make_inputs(catalogue, modality, processor, items, settings.max_tokens)
+def _plan_modality(content: ItemContent, modality: str, processor: Processor, settings: LVLMSettings) -> ModalityPlan:
+    items = content.positions_with(modality)
+    inputs = make_inputs(content, modality, processor, items, settings.max_tokens)
     once = distinct(inputs.keys())
     lengths = np.array(inputs.lengths(processor))[once.first] if items else np.empty(0, dtype=int)
-    order = np.argsort(-lengths, kind="stable")  # shards of like lengths, so that their batches are too
-    shards, every = [], []
+    order = np.argsort(-lengths, kind="stable")  # inputs of similar length share a shard, and so its batches
+    shards: List[Shard] = []
+    all_batches: List[np.ndarray] = []
     for number, start in enumerate(range(0, len(order), settings.shard_items)):
         rows = order[start : start + settings.shard_items]
         batches = token_batches(lengths[rows], settings.token_budget)
         shards.append(Shard(modality, number, rows, batches))
-        every += [rows[batch] for batch in batches]
-    return ModalityPlan(items, inputs, once, shards, padding_share(lengths, every))
+        all_batches += [rows[batch] for batch in batches]
+    return ModalityPlan(items, inputs, once, shards, padding_share(lengths, all_batches))
 
 
-def _keys(plan: ModalityPlan) -> List[str]:
+def _distinct_keys(plan: ModalityPlan) -> List[str]:
     keys = plan.inputs.keys()
     return [keys[k] for k in plan.distinct.first]
 

@@ -1,8 +1,8 @@
-"""The inputs of one modality: what is rendered, which pictures belong to it, and batches of both for the model."""
+"""Model inputs of one modality: rendered prompts, the images that accompany them, and batches of both."""
 
 import hashlib
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Optional, Sequence
+from typing import Dict, List, NamedTuple, Optional, Protocol, Sequence, cast
 
 import torch
 from PIL import Image
@@ -11,95 +11,115 @@ from torch.utils.data import DataLoader, Dataset
 
 from recbole_sda.errors import InputError
 from recbole_sda.io.images import to_upright_rgb
-from recbole_sda.lvlm.items import Catalogue, Size
+from recbole_sda.lvlm.batching import Integers
+from recbole_sda.lvlm.items import ItemContent, Size
+from recbole_sda.lvlm.processor import Processor
+
+
+class BatchPlan(Protocol):
+    """The positions of the inputs of each batch, by the number of the batch."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, number: int, /) -> Integers: ...
 
 
 class Inputs(NamedTuple):
-    """Inputs of some items, in their order.
+    """Inputs of some items, all of one modality.
 
     Attributes:
         modality: ``image`` or ``text``.
-        rendered: what the model reads, as rendered by the processor, (n,).
-        pictures: path of each picture; None for texts.
-        sizes: (width, height) of each picture; None for texts.
+        rendered: prompts as rendered by the processor, (n,).
+        images: path of each image; None for texts.
+        sizes: (width, height) of each image; None for texts.
     """
 
     modality: str
     rendered: List[str]
-    pictures: Optional[List[Path]]
+    images: Optional[List[Path]]
     sizes: Optional[List[Size]]
 
-    def only(self, chosen: Sequence[int]) -> "Inputs":
-        """Return the inputs at some positions."""
-        parts = [None if part is None else [part[k] for k in chosen] for part in self[1:]]
-        return Inputs(self.modality, *parts)
+    def subset(self, chosen: Integers) -> "Inputs":
+        """Return the inputs at the chosen positions."""
+        return Inputs(
+            self.modality,
+            [self.rendered[k] for k in chosen],
+            None if self.images is None else [self.images[k] for k in chosen],
+            None if self.sizes is None else [self.sizes[k] for k in chosen],
+        )
 
-    def lengths(self, processor) -> List[int]:
+    def lengths(self, processor: Processor) -> List[int]:
         """Return the number of tokens of each input."""
-        sizes = self.sizes or [None] * len(self.rendered)
+        sizes: Sequence[Optional[Size]] = self.sizes or [None] * len(self.rendered)
         return [processor.length(text, size) for text, size in zip(self.rendered, sizes)]
 
     def keys(self) -> List[str]:
-        """Return a hash of the content of each input: equal inputs have equal vectors."""
-        if self.pictures is None:
+        """Return a hash of the content of each input; inputs with equal hashes have equal vectors."""
+        if self.images is None:
             return [hashlib.sha256(text.encode()).hexdigest() for text in self.rendered]
         files: Dict[Path, str] = {}
-        for path in self.pictures:
+        for path in self.images:
             if path not in files:
                 with open(path, "rb") as file:
                     files[path] = hashlib.file_digest(file, "sha256").hexdigest()
         return [
             hashlib.sha256(f"{files[path]} {text}".encode()).hexdigest()
-            for path, text in zip(self.pictures, self.rendered)
+            for path, text in zip(self.images, self.rendered)
         ]
 
-    def batch(self, processor, chosen: Sequence[int], max_tokens: Optional[int] = None) -> Dict[str, Tensor]:
-        """Return the model's inputs of some positions, pictures read from disk.
+    def batch(self, processor: Processor, chosen: Integers, max_tokens: Optional[int] = None) -> Dict[str, Tensor]:
+        """Return the model's inputs at the chosen positions; images are read from disk.
 
         Raises:
-            InputError: a picture can no longer be read.
+            InputError: an image can no longer be read.
         """
-        images = None if self.pictures is None else [processor.fit(open_picture(self.pictures[k])) for k in chosen]
+        images = None if self.images is None else [processor.fit(open_image(self.images[k])) for k in chosen]
         return processor.batch([self.rendered[k] for k in chosen], images, max_tokens)
 
 
-def open_picture(path: Path) -> Image.Image:
-    """Return a picture in memory, as people see it."""
+def open_image(path: Path) -> Image.Image:
+    """Return an image in memory: upright, RGB.
+
+    Raises:
+        InputError: the image cannot be read.
+    """
     try:
         with Image.open(path) as image:
             return to_upright_rgb(image)
     except (OSError, ValueError, SyntaxError) as error:
-        raise InputError(f"picture {path} could be read before and cannot now: {error}") from None
+        raise InputError(f"image {path} was readable before and no longer is: {error}") from None
 
 
-def make_inputs(catalogue: Catalogue, modality: str, processor, chosen: Sequence[int], max_tokens: int) -> Inputs:
-    """Return the inputs of some items of a catalogue, which must have the modality.
+def make_inputs(
+    content: ItemContent, modality: str, processor: Processor, chosen: Sequence[int], max_tokens: int
+) -> Inputs:
+    """Return the inputs of some items.
 
     Args:
-        catalogue: see :func:`recbole_sda.lvlm.items.read_catalogue`.
+        content: see :func:`recbole_sda.lvlm.items.read_item_content`.
         modality: ``image`` or ``text``.
-        processor: renders prompts.
-        chosen: positions of the items.
-        max_tokens: most tokens of a prompt; longer ones are cut at their end.
+        processor: renders the prompts.
+        chosen: positions of the items; each of them must have the modality.
+        max_tokens: maximum number of tokens of a prompt; longer prompts are cut at their end.
     """
-    texts = catalogue.picture_texts if modality == "image" else catalogue.texts
-    rendered = [processor.render(processor.shorten(texts[k], max_tokens), modality == "image") for k in chosen]
+    prompts = content.image_prompts if modality == "image" else content.text_prompts
+    rendered = [processor.render(processor.shorten(prompts[k], max_tokens), modality == "image") for k in chosen]
     if modality == "text":
         return Inputs(modality, rendered, None, None)
-    pictures, sizes = [catalogue.pictures[k] for k in chosen], [catalogue.sizes[k] for k in chosen]
-    return Inputs(modality, rendered, pictures, sizes)
+    images, sizes = [content.images[k] for k in chosen], [content.sizes[k] for k in chosen]
+    return Inputs(modality, rendered, cast(List[Path], images), cast(List[Size], sizes))
 
 
 class Batches(Dataset):
-    """The model's inputs of given batches, prepared by worker processes.
+    """The model's inputs of planned batches; a loader's worker processes prepare them.
 
     Args:
-        inputs: one modality, or several of the same items.
+        inputs: inputs of one modality, or of several modalities of the same items.
         processor: makes the model's inputs.
         plan: positions of each batch.
     """
 
-    def __init__(self, inputs: Sequence[Inputs], processor, plan: Sequence[Sequence[int]]):
+    def __init__(self, inputs: Sequence[Inputs], processor: Processor, plan: BatchPlan):
         self.inputs, self.processor, self.plan = list(inputs), processor, plan
 
     def __len__(self) -> int:
@@ -109,8 +129,8 @@ class Batches(Dataset):
         return [inputs.batch(self.processor, self.plan[number]) for inputs in self.inputs]
 
 
-def prepared(batches: Batches, workers: int, start: int = 0) -> DataLoader:
-    """Return a loader of the batches in their order, from number ``start`` on, made ahead by ``workers`` processes."""
+def batch_loader(batches: Batches, workers: int, start: int = 0) -> DataLoader:
+    """Return a loader of the batches in order, from batch ``start`` on, prepared ahead by ``workers`` processes."""
     workers = min(workers, max(len(batches) - start, 0))
     return DataLoader(
         batches,
@@ -118,9 +138,9 @@ def prepared(batches: Batches, workers: int, start: int = 0) -> DataLoader:
         sampler=range(start, len(batches)),
         num_workers=workers,
         prefetch_factor=2 if workers else None,
-        worker_init_fn=_one_thread,
+        worker_init_fn=_use_one_thread,
     )
 
 
-def _one_thread(_: int) -> None:
+def _use_one_thread(_: int) -> None:
     torch.set_num_threads(1)

@@ -1,13 +1,14 @@
-"""MoDA as a method of PEFT: low-rank experts beside linear layers, mixed by modality (arXiv 2512.06883).
+"""MoDA as a method of PEFT: low-rank experts added to linear layers and mixed by modality (arXiv 2512.06883).
 
     y = W x + (alpha / r) * sum_e g[m, e] B_e A_e x        g[m] = softmax(W_g emb[m])
 
-computed as ``W x + B diag(repeat(g[m], r / E)) A x`` with the experts stacked: the cost of a LoRA of rank r. Importing this
-module registers the method with PEFT, which then loads, saves, merges and switches such adapters as it does its own.
+computed as ``W x + (alpha / r) B diag(repeat(g[m], r / E)) A x`` with the experts stacked, which costs as much as one LoRA of
+rank r. Importing this module registers the method with PEFT, which then loads, saves, merges and switches MoDA adapters like
+its own.
 """
 
 from dataclasses import dataclass, field
-from typing import Any, List, Optional, Union
+from typing import Any, Dict, List, Optional, Set, Union, cast
 
 import torch
 from peft import PeftConfig, PeftType
@@ -16,14 +17,14 @@ from peft.utils import register_peft_method
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from recbole_sda.layers.low_rank import ModalityGate, mixture
+from recbole_sda.layers.low_rank import ModalityGate, gate_weights
 from recbole_sda.lvlm.modality_context import Modality, current_modality
 
 NAME = "MODA"
 
 
 def _extend_peft_type() -> None:
-    """Add MODA to PEFT's enumeration of methods, which has no door for methods from outside."""
+    """Add MODA to PEFT's enumeration of methods; PEFT offers no function for that."""
     if NAME in PeftType.__members__:
         return
     member = str.__new__(PeftType, NAME)
@@ -39,21 +40,53 @@ _extend_peft_type()
 
 @dataclass
 class MoDAConfig(PeftConfig):
-    """Configuration of MoDA; rank, experts and alpha as in the paper."""
+    """Configuration of MoDA; the defaults of rank, experts and alpha are the paper's (arXiv 2512.06883).
+
+    Args:
+        r: total rank over all experts.
+        experts: number of experts; divides ``r``.
+        n_modalities: number of modalities.
+        alpha: scale; the low-rank part is multiplied by ``alpha / r``.
+        dropout: dropout probability of the inputs of the low-rank part, in [0, 1).
+        target_modules: names of the linear layers to adapt, or a regular expression.
+        exclude_modules: names of layers to leave out, or a regular expression.
+        layers_to_transform: numbers of the layers to adapt; None: all.
+        layers_pattern: name of the model's list of layers, with ``layers_to_transform``.
+
+    Raises:
+        ValueError: ``r`` is not a positive multiple of ``experts``.
+
+    Example:
+        A new adapter is the zero map, so the model's output does not change before training.
+
+        >>> import torch
+        >>> from peft import get_peft_model
+        >>> from recbole_sda.lvlm import MoDAConfig
+        >>> from recbole_sda.lvlm.modality_context import modality
+        >>> net = torch.nn.Sequential(torch.nn.Linear(6, 4))
+        >>> x = torch.randn(3, 6)
+        >>> before = net(x)
+        >>> adapted = get_peft_model(net, MoDAConfig(r=8, experts=4, target_modules=["0"]))
+        >>> with modality(0):
+        ...     bool(torch.equal(adapted(x), before))
+        True
+        >>> sum(p.numel() for p in adapted.parameters() if p.requires_grad)  # A, B, and the gate's emb and W_g
+        464
+    """
 
     r: int = field(default=8, metadata={"help": "Total rank over all experts."})
     experts: int = field(default=4, metadata={"help": "Number of experts; divides r."})
     n_modalities: int = field(default=2, metadata={"help": "Number of modalities."})
     alpha: float = field(default=32.0, metadata={"help": "The low-rank part is multiplied by alpha / r."})
     dropout: float = field(default=0.1, metadata={"help": "Dropout of the inputs of the low-rank part."})
-    target_modules: Optional[Union[List[str], str]] = field(
+    target_modules: Optional[Union[List[str], Set[str], str]] = field(
         default=None, metadata={"help": "Names or a regular expression of the linear layers."}
     )
     exclude_modules: Optional[Union[List[str], str]] = field(default=None, metadata={"help": "Layers to leave out."})
     layers_to_transform: Optional[Union[List[int], int]] = field(default=None, metadata={"help": "Layer numbers."})
     layers_pattern: Optional[Union[List[str], str]] = field(default=None, metadata={"help": "Name of the layer list."})
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         self.peft_type = PeftType(NAME)
         if isinstance(self.target_modules, list):
@@ -63,12 +96,12 @@ class MoDAConfig(PeftConfig):
 
 
 class MoDALinear(nn.Module, BaseTunerLayer):
-    """A linear layer, perhaps quantised, with low-rank experts beside it.
+    """A linear layer, possibly quantised, with low-rank experts added to its output.
 
     Args:
         base_layer: the frozen layer, (..., in) -> (..., out).
-        adapter_name: of the first adapter.
-        config: of the first adapter.
+        adapter_name: name of the first adapter.
+        config: configuration of the first adapter.
     """
 
     adapter_layer_names = ("moda_A", "moda_B", "moda_embedding", "moda_projection")
@@ -77,56 +110,61 @@ class MoDALinear(nn.Module, BaseTunerLayer):
     def __init__(self, base_layer: nn.Module, adapter_name: str, config: MoDAConfig):
         super().__init__()
         self.base_layer = base_layer
-        self.in_features, self.out_features = base_layer.in_features, base_layer.out_features
+        self.in_features = cast(int, base_layer.in_features)
+        self.out_features = cast(int, base_layer.out_features)
         self.moda_A, self.moda_B = nn.ParameterDict(), nn.ParameterDict()
-        # PEFT names saved tensors by the last or the last but one part, so the gate's two are not in a module of their own
+        # The gate's two matrices are not in a module of their own, because PEFT finds the adapter's name of a tensor in the
+        # last or last but one part of the tensor's name.
         self.moda_embedding, self.moda_projection = nn.ParameterDict(), nn.ParameterDict()
         self.dropout = nn.ModuleDict()
-        self.scaling: dict = {}
-        self.expert_rank: dict = {}
+        self.scaling: Dict[str, float] = {}
+        self.expert_rank: Dict[str, int] = {}
         self._disable_adapters = False
         self.merged_adapters: List[str] = []
-        self._merged_with: List[Optional[Modality]] = []
+        self._merged_modalities: List[Modality] = []
         self._active_adapter = adapter_name
         self.update_layer(adapter_name, config)
 
     def update_layer(self, adapter_name: str, config: MoDAConfig, inference_mode: bool = False) -> None:
-        """Add an adapter: A from N(0, 0.01^2), B zero, so that the layer stays as it is."""
+        """Add an adapter. A is drawn from N(0, 0.01^2) and B is zero, so the output of the layer does not change."""
         self.scaling[adapter_name] = config.alpha / config.r
         self.expert_rank[adapter_name] = config.r // config.experts
         self.moda_A[adapter_name] = nn.Parameter(torch.randn(config.r, self.in_features) * 0.01)
         self.moda_B[adapter_name] = nn.Parameter(torch.zeros(self.out_features, config.r))
         gate = ModalityGate(config.n_modalities, config.experts)
-        self.moda_embedding[adapter_name], self.moda_projection[adapter_name] = (
-            gate.embedding.weight,
-            gate.projection.weight,
-        )
+        self.moda_embedding[adapter_name] = gate.embedding.weight
+        self.moda_projection[adapter_name] = gate.projection.weight
         self.dropout[adapter_name] = nn.Dropout(config.dropout) if config.dropout else nn.Identity()
         self._move_adapter_to_device_of_base_layer(adapter_name)
         self.set_adapter(self.active_adapters, inference_mode=inference_mode)
 
     def gate(self, adapter_name: str, m: Optional[Modality] = None) -> Tensor:
-        """Return the mixture of the experts: see :func:`recbole_sda.layers.low_rank.mixture`."""
-        return mixture(self.moda_embedding[adapter_name], self.moda_projection[adapter_name], m)
+        """Return the mixture weights of the experts; see :func:`recbole_sda.layers.low_rank.gate_weights`."""
+        return gate_weights(self.moda_embedding[adapter_name], self.moda_projection[adapter_name], m)
 
     def rank_weights(self, adapter_name: str, m: Modality) -> Tensor:
-        """Return ``alpha / r`` times the gate of each rank, (rank,), or (batch, 1, rank) for a modality per sample."""
+        """Return ``alpha / r`` times the gate of each rank, (rank,), or (batch, 1, rank) for one modality per sample."""
         weights = self.scaling[adapter_name] * self.gate(adapter_name, m)
         weights = weights.repeat_interleave(self.expert_rank[adapter_name], dim=-1)
         return weights if weights.dim() == 1 else weights.unsqueeze(1)
 
     def get_delta_weight(self, adapter_name: str, m: Optional[Modality] = None) -> Tensor:
-        """Return the low-rank map of a modality, by default the present one, as a matrix, (out, in), float32."""
+        """Return the low-rank map of a modality as a matrix, (out, in), float32; None: the current modality."""
         weights = self.rank_weights(adapter_name, current_modality() if m is None else m)
         return (self.moda_B[adapter_name] * weights).float() @ self.moda_A[adapter_name].float()
 
     def merge(self, safe_merge: bool = False, adapter_names: Optional[List[str]] = None) -> None:
-        """Add the map of the present modality, a number, to the layer's weight.
+        """Add the low-rank map of the current modality, which must be a single number, to the layer's weight.
+
+        Args:
+            safe_merge: whether to check that the result is finite.
+            adapter_names: adapters to merge; None: the active ones.
 
         Raises:
             TypeError: the layer is quantised.
+            ValueError: ``safe_merge`` found weights that are not finite.
         """
-        weight = self.get_base_layer().weight
+        weight = self._base_weight()
         if not weight.dtype.is_floating_point:
             raise TypeError("MoDA does not merge into a quantised layer")
         for name in check_adapters_to_merge(self, adapter_names):
@@ -134,20 +172,26 @@ class MoDALinear(nn.Module, BaseTunerLayer):
                 continue
             merged = (weight.data.float() + self.get_delta_weight(name)).to(weight.dtype)
             if safe_merge and not merged.isfinite().all():
-                raise ValueError(f"merging adapter {name} makes weights that are not finite")
-            self._merged_with.append(current_modality())
+                raise ValueError(f"merging adapter {name} gives weights that are not finite")
+            self._merged_modalities.append(current_modality())
             weight.data = merged
             self.merged_adapters.append(name)
 
     def unmerge(self) -> None:
-        """Take back what was merged, but for rounding: the maps are computed again, as keeping them costs what the weights cost."""
-        weight = self.get_base_layer().weight
+        """Subtract what was merged, up to rounding.
+
+        The maps are computed again: storing them would take as much memory as the layer's weights.
+        """
+        weight = self._base_weight()
         while self.merged_adapters:
-            delta = self.get_delta_weight(self.merged_adapters.pop(), self._merged_with.pop())
+            delta = self.get_delta_weight(self.merged_adapters.pop(), self._merged_modalities.pop())
             weight.data = (weight.data.float() - delta).to(weight.dtype)
 
+    def _base_weight(self) -> Tensor:
+        return cast(Tensor, self.get_base_layer().weight)
+
     def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        """Map x (..., in) to (..., out)."""
+        """Map x, (..., in), to (..., out)."""
         if self.disable_adapters and self.merged:
             self.unmerge()
         result = self.base_layer(x, *args, **kwargs)
@@ -159,20 +203,32 @@ class MoDALinear(nn.Module, BaseTunerLayer):
                 continue
             a, b, weights = self.moda_A[name], self.moda_B[name], self.rank_weights(name, m)
             hidden = F.linear(self.dropout[name](self._cast_input_dtype(x, a.dtype)), a)
-            # One modality scales B, so that no activation is kept for the gate's gradient; several scale the hidden states.
+            # With one modality the gate scales B, so no activation is kept for its gradient; with one modality per sample
+            # it scales the hidden states.
             low_rank = F.linear(hidden, b * weights) if weights.dim() == 1 else F.linear(hidden * weights, b)
             result = result + low_rank.to(result.dtype)
         return result
 
 
 class MoDAModel(BaseTuner):
-    """Puts :class:`MoDALinear` in the place of a model's target layers."""
+    """PEFT's tuner of MoDA: replaces a model's target layers with :class:`MoDALinear`."""
 
     prefix = "moda_"
     tuner_layer_cls = MoDALinear
-    target_module_mapping: dict = {}
+    target_module_mapping: Dict[str, List[str]] = {}
 
-    def _create_and_replace(self, config, adapter_name, target, target_name, parent, current_key, **kwargs):
+    def _create_and_replace(
+        self,
+        peft_config: PeftConfig,
+        adapter_name: str,
+        target: nn.Module,
+        target_name: str,
+        parent: nn.Module,
+        current_key: str,
+        parameter_name: Optional[str] = None,
+        **kwargs: Any,
+    ) -> None:
+        config = cast(MoDAConfig, peft_config)
         if isinstance(target, MoDALinear):
             target.update_layer(adapter_name, config)
             return
@@ -184,7 +240,7 @@ class MoDAModel(BaseTuner):
         self._replace_module(parent, target_name, layer, target)
 
     @staticmethod
-    def _prepare_adapter_config(peft_config, model_config):
+    def _prepare_adapter_config(peft_config: Any, model_config: Any) -> Any:
         if peft_config.target_modules is None:
             raise ValueError("MoDA needs target_modules: the names of the linear layers to adapt")
         return peft_config

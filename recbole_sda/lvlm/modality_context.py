@@ -1,4 +1,4 @@
-"""Which modality the present pass of a model is of: what MoDA's gates look at."""
+"""The modality of the current forward pass, which MoDA's gates read."""
 
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -12,7 +12,16 @@ _current: ContextVar[Optional[Modality]] = ContextVar("modality", default=None)
 
 @contextmanager
 def modality(m: Modality) -> Iterator[None]:
-    """Inside, passes are of modality ``m``: a number for the whole pass, or (batch,) int64, one per sample."""
+    """Context manager in which forward passes are of modality ``m``.
+
+    Args:
+        m: number of the modality for the whole pass, or one number per sample, (batch,) int64.
+
+    Example:
+        >>> with modality(1):
+        ...     current_modality()
+        1
+    """
     token = _current.set(m)
     try:
         yield
@@ -21,12 +30,12 @@ def modality(m: Modality) -> Iterator[None]:
 
 
 def current_modality() -> Modality:
-    """Return the modality of the present pass.
+    """Return the modality of the current forward pass.
 
     Raises:
-        RuntimeError: none is set: a forgotten modality would train the wrong gates without a word.
+        RuntimeError: no modality is set; a default would silently train the wrong gates.
     """
-    found = _current.get()
-    if found is None:
+    current = _current.get()
+    if current is None:
         raise RuntimeError("a MoDA layer needs to know the modality: run the pass inside `with modality(m):`")
-    return found
+    return current

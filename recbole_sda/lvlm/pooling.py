@@ -1,4 +1,4 @@
-"""From the last hidden states of a sequence to one vector."""
+"""Pooling of the last hidden states of a sequence into one vector, and reduction of vectors to fewer values."""
 
 from typing import Optional
 
@@ -13,33 +13,42 @@ def pool(
     """Return one vector per sequence, (batch, dim), float32.
 
     Args:
-        states: (batch, seq_len, dim).
-        mask: (batch, seq_len), bool; True at the positions that count: all tokens, or those of the picture.
-        how: ``mean`` of the masked positions, ``last`` of them, or ``eos``: the last end-of-sequence token among them
-            (the last position where there is none).
-        input_ids: (batch, seq_len), with ``eos``.
-        eos: the end-of-sequence token.
+        states: hidden states, (batch, seq_len, dim).
+        mask: (batch, seq_len), bool; True at the positions to pool: all tokens, or those of the image.
+        how: ``mean`` (or ``image``): mean over the masked positions. ``last``: the last masked position. ``eos``: the last
+            end-of-sequence token among the masked positions, or the last masked position where there is none.
+        input_ids: token ids, (batch, seq_len); needed for ``eos``.
+        eos: id of the end-of-sequence token.
+
+    Example:
+        >>> states = torch.tensor([[[1.0], [3.0], [9.0]]])
+        >>> mask = torch.tensor([[True, True, False]])
+        >>> pool(states, mask, "mean"), pool(states, mask, "last")
+        (tensor([[2.]]), tensor([[3.]]))
     """
     if how in ("mean", "image"):
         weight = mask.unsqueeze(-1).float()
         return (states.float() * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1)
-    wanted = mask
+    candidates = mask
     if how == "eos" and input_ids is not None and eos is not None:
-        found = mask & (input_ids == eos)
-        wanted = torch.where(found.any(dim=1, keepdim=True), found, mask)
+        is_eos = mask & (input_ids == eos)
+        candidates = torch.where(is_eos.any(dim=1, keepdim=True), is_eos, mask)
     position = torch.arange(mask.shape[1], device=mask.device)
-    last = (wanted * position).argmax(dim=1)
+    last = (candidates * position).argmax(dim=1)
     return states[torch.arange(len(states), device=states.device), last].float()
 
 
-def shorten(vectors: Tensor, truncate_dim: Optional[int], l2: bool) -> Tensor:
-    """Return the leading ``truncate_dim`` values of vectors (n, dim), divided by their norm with ``l2``."""
-    kept = vectors if truncate_dim is None else vectors[:, :truncate_dim]
-    return F.normalize(kept, dim=-1) if l2 else kept
+def truncate(vectors: Tensor, dim: Optional[int], l2: bool) -> Tensor:
+    """Return the first ``dim`` values of each vector (n, d), all of them for None; with ``l2``, divided by their norm."""
+    leading = vectors if dim is None else vectors[:, :dim]
+    return F.normalize(leading, dim=-1) if l2 else leading
 
 
 def block_average(vectors: Tensor, dim: Optional[int]) -> Tensor:
-    """Return vectors (n, d) averaged in blocks to (n, dim), as the reference's loss sees them; None keeps all values."""
+    """Return vectors (n, d) averaged in blocks to (n, dim); None keeps all values.
+
+    The loss of the reference implementation sees its vectors in this form.
+    """
     if dim is None or dim == vectors.shape[1]:
         return vectors
     return F.adaptive_avg_pool1d(vectors.unsqueeze(1), dim).squeeze(1)

@@ -1,9 +1,9 @@
-"""From prompts and pictures to a model's inputs, one way for all families."""
+"""Model inputs from prompts and images, with one interface for all model families."""
 
 import inspect
 import math
 from functools import lru_cache
-from typing import Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Sequence
 
 from PIL import Image
 from torch import Tensor
@@ -11,55 +11,57 @@ from transformers import AutoImageProcessor, AutoTokenizer, ProcessorMixin
 from transformers.models.auto import processing_auto
 
 from recbole_sda.errors import InputError
+from recbole_sda.lvlm.items import Size
 
-Size = Tuple[int, int]
 VLM, TEXT, DUAL = "vlm", "text", "dual"
+# For chat templates that write today's date (Llama's own fallback value): prompts must not change from day to day.
+DATE = "26 Jul 2024"
 
 
 @lru_cache(maxsize=None)
-def without_video(kind: type) -> type:
-    """Return a processor class that needs no video processor, which transformers makes with torchvision alone."""
+def without_video(kind: Any) -> Any:
+    """Return a processor class without a video processor, which transformers builds with torchvision only."""
     if "video_processor" not in kind.get_attributes():
         return kind
 
-    class WithoutVideo(kind):  # type: ignore[misc, valid-type]
-        def __init__(self, image_processor=None, tokenizer=None, **kwargs):
+    class WithoutVideo(kind):
+        def __init__(self, image_processor: Any = None, tokenizer: Any = None, **kwargs: Any):
             super().__init__(image_processor, tokenizer, video_processor=None, **kwargs)
 
         @classmethod
-        def get_attributes(cls):
+        def get_attributes(cls) -> List[str]:
             return [name for name in kind.get_attributes() if name != "video_processor"]
 
         @classmethod
-        def from_args_and_dict(cls, args, processor_dict, **kwargs):
-            given = {**processor_dict, **kwargs}
-            return cls(*args, **{k: v for k, v in given.items() if k in known and k not in kind.get_attributes()})
+        def from_args_and_dict(cls, args: Sequence[Any], processor_dict: Dict[str, Any], **kwargs: Any) -> Any:
+            values = {**processor_dict, **kwargs}
+            accepted = {k: v for k, v in values.items() if k in parameters and k not in kind.get_attributes()}
+            return cls(*args, **accepted)
 
-    # transformers reads from the signature which arguments are saved
+    # transformers reads from this signature which arguments are saved
     signature = inspect.signature(kind.__init__)
-    known = {name: p for name, p in signature.parameters.items() if name != "video_processor"}
-    WithoutVideo.__init__.__signature__ = signature.replace(parameters=list(known.values()))  # type: ignore[attr-defined]
+    parameters = {name: p for name, p in signature.parameters.items() if name != "video_processor"}
+    init: Any = WithoutVideo.__init__
+    init.__signature__ = signature.replace(parameters=list(parameters.values()))
     WithoutVideo.__name__ = WithoutVideo.__qualname__ = kind.__name__
     return WithoutVideo
-
-
-DATE = "26 Jul 2024"  # for templates that write today's (Llama's own fallback): prompts must not change overnight
 
 
 class Processor:
     """Renders prompts, counts tokens and makes batches.
 
-    Every picture is first brought within the pixel limits, its shape kept; then the family's own image processor sees it.
-    Families with a fixed resolution (Gemma3, CLIP, SigLIP) enlarge or shrink it to theirs; SmolVLM and Idefics3 cut it into
-    tiles only where the limit is above one tile.
+    Every image is first resized to the pixel limits, keeping its aspect ratio; then the family's own image processor
+    receives it. Families with a fixed resolution (Gemma3, CLIP, SigLIP) enlarge or shrink it to theirs. SmolVLM and
+    Idefics3 cut it into tiles only where ``max_pixels`` is above the area of one tile.
 
     Args:
-        source: folder or hub id.
-        revision: of a hub id.
-        model_type: of the configuration, such as ``qwen2_5_vl``.
+        source: folder or hub id of the model.
+        revision: revision of a hub id; None: the default branch.
+        model_type: ``model_type`` of the model's configuration, such as ``qwen2_5_vl``.
         kind: ``vlm``, ``text`` or ``dual``.
-        min_pixels, max_pixels: limits of a picture's area.
-        patches: positions of a picture of a dual encoder, as which it counts in a batch.
+        min_pixels: minimum area of an image in pixels.
+        max_pixels: maximum area of an image in pixels.
+        patches: number of positions that an image takes in a dual encoder.
     """
 
     def __init__(
@@ -76,23 +78,25 @@ class Processor:
         self.patches = patches
         self.kind, self.model_type = kind, model_type
         self.min_pixels, self.max_pixels = min_pixels, max_pixels
-        self.tokenizer = AutoTokenizer.from_pretrained(source, revision=revision)
+        self.tokenizer: Any = AutoTokenizer.from_pretrained(source, revision=revision)
         if self.tokenizer.pad_token is None:
             self.tokenizer.pad_token = self.tokenizer.eos_token
-        self.processor: Optional[ProcessorMixin] = None
+        self.processor: Any = None  # of transformers, for kind vlm
         if kind == VLM:
             self.processor = _load(source, revision, model_type)
             self.processor.tokenizer.pad_token = self.tokenizer.pad_token
             self._limit(self.processor.image_processor)
-        self.image_processor = AutoImageProcessor.from_pretrained(source, revision=revision) if kind == DUAL else None
-        self._picture_tokens: Dict[Size, int] = {}
+        self.image_processor: Any = None
+        if kind == DUAL:
+            self.image_processor = AutoImageProcessor.from_pretrained(source, revision=revision)
+        self._image_tokens: Dict[Size, int] = {}
 
-    def __reduce__(self):
+    def __reduce__(self) -> Any:
         return Processor, self._arguments
 
-    def _limit(self, image_processor) -> None:
+    def _limit(self, image_processor: Any) -> None:
         if {"shortest_edge", "longest_edge"} <= {k for k, v in dict(image_processor.size).items() if v}:
-            # Qwen: the two are areas, whatever their names say
+            # Qwen: despite their names, both are areas
             image_processor.size = {"shortest_edge": self.min_pixels, "longest_edge": self.max_pixels}
         tile = getattr(image_processor, "max_image_size", None)
         if tile:
@@ -100,37 +104,34 @@ class Processor:
             image_processor.do_image_splitting = self.max_pixels > side * side
 
     @property
-    def _image_word(self) -> str:
+    def _image_placeholder(self) -> str:
         return getattr(self.processor, "boi_token", None) or self.processor.image_token
 
     @property
     def eos_token_id(self) -> Optional[int]:
-        """The end-of-sequence token."""
+        """Id of the end-of-sequence token."""
         return self.tokenizer.eos_token_id
 
-    @property
-    def image_token_id(self) -> Optional[int]:
-        """The token that stands for (a part of) a picture; None for models that read none in a sequence."""
-        return None if self.processor is None else self.processor.image_token_id
-
     def render(self, text: str, with_image: bool) -> str:
-        """Return what the model reads: the prompt in the model's chat template, where it has one for pictures.
+        """Return the text that the model reads: the prompt in the model's chat template, if it has one.
 
-        Language models and dual encoders read the prompt itself; with a picture, a dual encoder reads nothing.
+        Language models and dual encoders read the prompt itself; with an image, a dual encoder reads no text.
         """
         if self.kind != VLM:
             return "" if with_image else text
         if self.processor.chat_template is None:
-            rendered = (self._image_word if with_image else "") + text
+            rendered = (self._image_placeholder if with_image else "") + text
         else:
-            content = [{"type": "image"}] * with_image + [{"type": "text", "text": text}]
-            conversation = [{"role": "user", "content": content}]
-            dated = {"date_string": DATE} if "date_string" in str(self.processor.chat_template) else {}
+            content: List[Dict[str, str]] = [{"type": "image"}] * with_image + [{"type": "text", "text": text}]
+            conversation: Any = [{"role": "user", "content": content}]
+            date: Dict[str, Any] = {"date_string": DATE} if "date_string" in str(self.processor.chat_template) else {}
             rendered = ProcessorMixin.apply_chat_template(
-                self.processor, conversation, tokenize=False, add_generation_prompt=True, **dated
+                self.processor, conversation, tokenize=False, add_generation_prompt=True, **date
             )
         begin = self.tokenizer.bos_token
-        if self.model_type == "mllama" and begin and begin not in rendered:  # its processor would write it uncounted
+        if (
+            self.model_type == "mllama" and begin and begin not in rendered
+        ):  # its processor adds it after tokens are counted
             rendered = begin + rendered
         return rendered
 
@@ -138,14 +139,14 @@ class Processor:
         """Return a prompt without the model's special tokens, cut at its end to at most ``max_tokens`` tokens."""
         for token in self.tokenizer.all_special_tokens:
             text = text.replace(token, " ")
-        made = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-        if len(made["input_ids"]) <= max_tokens:
+        encoding = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        if len(encoding["input_ids"]) <= max_tokens:
             return text
-        return text[: made["offset_mapping"][max_tokens - 1][1]]
+        return text[: encoding["offset_mapping"][max_tokens - 1][1]]
 
     def fit(self, image: Image.Image) -> Image.Image:
-        """Return a picture within the pixel limits, of the same shape; unchanged where it is within them."""
-        size = fitted(image.size, self.min_pixels, self.max_pixels)
+        """Return an image resized to the pixel limits, of the same aspect ratio; unchanged if it is within them."""
+        size = fitted_size(image.size, self.min_pixels, self.max_pixels)
         return image if size == image.size else image.resize(size, Image.Resampling.BICUBIC)
 
     def batch(
@@ -155,52 +156,62 @@ class Processor:
 
         Args:
             rendered: see :meth:`render`.
-            images: one picture per prompt, or None: a batch has pictures everywhere or nowhere.
-            max_tokens: texts of language models and dual encoders are cut to it.
+            images: one image per prompt, or None: either every input of a batch has an image or none has.
+            max_tokens: maximum length to which texts of language models and dual encoders are cut.
         """
-        pictures = None if images is None else [self.fit(image.convert("RGB")) for image in images]
-        if self.kind == DUAL and pictures is not None:
-            return dict(self.image_processor(images=pictures, return_tensors="pt"))
+        fitted = None if images is None else [self.fit(image.convert("RGB")) for image in images]
+        if self.kind == DUAL and fitted is not None:
+            return dict(self.image_processor(images=fitted, return_tensors="pt"))
         if self.kind == VLM:
-            given = {} if pictures is None else {"images": [[picture] for picture in pictures]}
-            # the chat template has written the special tokens of the beginning
-            plain = rendered[0].startswith(self.tokenizer.bos_token or "\0")
-            made = self.processor(
-                text=list(rendered), **given, padding=True, add_special_tokens=not plain, return_tensors="pt"
+            with_images = {} if fitted is None else {"images": [[image] for image in fitted]}
+            # where the chat template has written the special tokens of the beginning, the tokenizer must not add them
+            has_begin = rendered[0].startswith(self.tokenizer.bos_token or "\0")
+            encoding = self.processor(
+                text=list(rendered),
+                **with_images,
+                padding=True,
+                add_special_tokens=not has_begin,
+                return_tensors="pt",
             )
-            return {name: value for name, value in made.items() if isinstance(value, Tensor)}
+            return {name: value for name, value in encoding.items() if isinstance(value, Tensor)}
         limit = min(max_tokens or self.tokenizer.model_max_length, self.tokenizer.model_max_length)
-        padding = "max_length" if self.model_type.startswith("siglip") else True  # SigLIP was trained so, and unmasked
-        cut = {"truncation": True, "max_length": limit} if limit < 10**9 else {}
-        return dict(self.tokenizer(list(rendered), padding=padding, return_tensors="pt", **cut))
+        # SigLIP was trained on texts padded to the full length, without an attention mask
+        padding = "max_length" if self.model_type.startswith("siglip") else True
+        truncation = {"truncation": True, "max_length": limit} if limit < 10**9 else {}
+        return dict(self.tokenizer(list(rendered), padding=padding, return_tensors="pt", **truncation))
 
     def length(self, rendered: str, size: Optional[Size] = None) -> int:
-        """Return the number of tokens of an input: of its text, and of a picture of ``size`` (width, height)."""
+        """Return the number of tokens of an input: those of its text plus those of an image of ``size``."""
         if self.kind == DUAL and size is not None:
-            return self.patches  # every picture costs the same
+            return self.patches  # every image has the same number
         if size is not None:
-            return self._text_length(rendered) + self._picture_length(fitted(size, self.min_pixels, self.max_pixels))
+            return self._text_length(rendered) + self._image_length(fitted_size(size, self.min_pixels, self.max_pixels))
         return self.batch([rendered])["input_ids"].shape[1] if self.kind != VLM else self._text_length(rendered)
 
     def _text_length(self, rendered: str) -> int:
-        plain = rendered.startswith(self.tokenizer.bos_token or "\0")
-        return len(self.tokenizer(rendered, add_special_tokens=not plain)["input_ids"])
+        has_begin = rendered.startswith(self.tokenizer.bos_token or "\0")
+        return len(self.tokenizer(rendered, add_special_tokens=not has_begin)["input_ids"])
 
-    def _picture_length(self, size: Size) -> int:
-        """Return what a picture adds to the tokens of its prompt; measured on a blank one, once per size."""
-        if size not in self._picture_tokens:
+    def _image_length(self, size: Size) -> int:
+        """Return the number of tokens that an image adds to its prompt; measured on a blank image, once per size."""
+        if size not in self._image_tokens:
             text = self.render("", True)
-            made = self.batch([text], [Image.new("RGB", size)])
-            self._picture_tokens[size] = made["input_ids"].shape[1] - self._text_length(text)
-        return self._picture_tokens[size]
+            encoding = self.batch([text], [Image.new("RGB", size)])
+            self._image_tokens[size] = encoding["input_ids"].shape[1] - self._text_length(text)
+        return self._image_tokens[size]
 
     def image_token_mask(self, batch: Dict[str, Tensor]) -> Tensor:
-        """Return where a batch's tokens stand for pictures, (batch, seq_len), bool."""
-        return batch["input_ids"] == self.image_token_id
+        """Return which tokens of a batch represent images, (batch, seq_len), bool."""
+        return batch["input_ids"].eq(self.processor.image_token_id)
 
 
-def fitted(size: Size, min_pixels: int, max_pixels: int) -> Size:
-    """Return a size of the same shape whose area is within the limits, each side at least 1."""
+def fitted_size(size: Size, min_pixels: int, max_pixels: int) -> Size:
+    """Return a size of the same aspect ratio whose area is within the limits; each side is at least 1 pixel.
+
+    Example:
+        >>> fitted_size((300, 200), 1, 15000)
+        (150, 100)
+    """
     width, height = size
     area = width * height
     if min_pixels <= area <= max_pixels:
@@ -216,7 +227,7 @@ def _load(source: str, revision: Optional[str], model_type: str) -> ProcessorMix
 
     name = processing_auto.PROCESSOR_MAPPING_NAMES.get(model_type)
     if name is None:
-        raise InputError(f"backbone={source}: transformers knows no processor for model type {model_type!r}")
+        raise InputError(f"backbone={source}: transformers has no processor for model type {model_type!r}")
     kind = without_video(getattr(transformers, name[0] if isinstance(name, tuple) else name))
     try:
         return kind.from_pretrained(source, revision=revision)

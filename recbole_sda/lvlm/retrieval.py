@@ -1,4 +1,4 @@
-"""How well pictures find their texts and texts their pictures, on items that training has not seen."""
+"""Retrieval metrics between the image and text vectors of items that were held out of training."""
 
 from typing import Dict
 
@@ -8,9 +8,9 @@ from torch.nn import functional as F
 
 
 def recall_at(similarity: Tensor, k: int) -> float:
-    """Return the share of rows whose own column is among their k most similar; ties count against."""
-    right = similarity.diagonal().unsqueeze(1)
-    ahead = (~(similarity < right)).sum(dim=1) - 1  # what is no number is ahead as well
+    """Return the share of rows whose diagonal entry is among the row's k largest; ties and NaN count as larger."""
+    matching = similarity.diagonal().unsqueeze(1)
+    ahead = (~(similarity < matching)).sum(dim=1) - 1  # negated, so that a comparison with NaN counts as ahead
     return float((ahead < k).float().mean())
 
 
@@ -22,18 +22,19 @@ def uniformity(z: Tensor) -> float:
 
 
 def retrieval_metrics(image: Tensor, text: Tensor) -> Dict[str, float]:
-    """Return Recall@1 and @10 in both directions and their means, alignment, and the uniformity of each side.
+    """Return Recall@1 and Recall@10 per direction and averaged, the alignment, and the uniformity of each modality.
 
     Args:
-        image, text: vectors of the same items, (n, dim). Cosine similarity.
+        image: image vectors of the items, (n, dim); they are compared by cosine similarity.
+        text: text vectors of the same items, (n, dim).
     """
     x, y = F.normalize(image.float(), dim=-1), F.normalize(text.float(), dim=-1)
     similarity = x @ y.T
-    found: Dict[str, float] = {}
+    metrics: Dict[str, float] = {}
     for k in (1, 10):
-        found[f"image_to_text_recall@{k}"] = recall_at(similarity, k)
-        found[f"text_to_image_recall@{k}"] = recall_at(similarity.T, k)
-        found[f"recall@{k}"] = (found[f"image_to_text_recall@{k}"] + found[f"text_to_image_recall@{k}"]) / 2
-    found["alignment"] = float((x - y).pow(2).sum(dim=1).mean())
-    found["image_uniformity"], found["text_uniformity"] = uniformity(x), uniformity(y)
-    return found
+        metrics[f"image_to_text_recall@{k}"] = recall_at(similarity, k)
+        metrics[f"text_to_image_recall@{k}"] = recall_at(similarity.T, k)
+        metrics[f"recall@{k}"] = (metrics[f"image_to_text_recall@{k}"] + metrics[f"text_to_image_recall@{k}"]) / 2
+    metrics["alignment"] = float((x - y).pow(2).sum(dim=1).mean())
+    metrics["image_uniformity"], metrics["text_uniformity"] = uniformity(x), uniformity(y)
+    return metrics

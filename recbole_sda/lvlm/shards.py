@@ -1,8 +1,8 @@
-"""Shards of an extraction on disk: written whole or not at all, taken up again by the same plan alone."""
+"""Shards of an extraction on disk: written atomically, and reused only by the same plan."""
 
 import json
 from pathlib import Path
-from typing import List
+from typing import Any, List, Union
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -17,34 +17,34 @@ PLAN = "plan.json"
 
 
 class Shards:
-    """The folder ``<store>.partial`` of an extraction under way.
+    """The folder ``<store>.partial`` of an unfinished extraction.
 
     Args:
-        out: the store that is being made.
-        plan: of the extraction.
+        out: the feature store that the extraction makes.
+        plan: plan of the extraction.
     """
 
-    def __init__(self, out, plan: Plan):
+    def __init__(self, out: Union[str, Path], plan: Plan):
         out = Path(out)
         self.folder, self.plan = out.with_name(out.name + ".partial"), plan
 
     def open(self) -> None:
-        """Begin, or go on where an earlier extraction of the same plan stopped.
+        """Create the folder, or reuse it if an earlier extraction of the same plan was interrupted.
 
         Raises:
-            InputError: the folder belongs to another plan; the message says what differs.
+            InputError: the folder belongs to another plan; the message names the differences.
         """
         path = self.folder / PLAN
         if path.is_file():
             try:
-                old = json.loads(path.read_text(encoding="utf-8"))
+                earlier = json.loads(path.read_text(encoding="utf-8"))
             except json.JSONDecodeError:
-                raise InputError(f"{path} is damaged; remove {self.folder} to start anew") from None
-            changed = differences(old, json.loads(json.dumps(self.plan.record, default=str)))
+                raise InputError(f"{path} is damaged; remove {self.folder} to start again") from None
+            changed = differences(earlier, json.loads(json.dumps(self.plan.record, default=str)))
             if changed:
                 raise InputError(
-                    f"{self.folder} was begun with another plan: {'; '.join(changed[:5])}. Extract with the former "
-                    "settings to go on, or remove it to start anew"
+                    f"{self.folder} was started with another plan: {'; '.join(changed[:5])}. Extract with the earlier "
+                    "settings to continue it, or remove it to start again"
                 )
             return
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -52,7 +52,7 @@ class Shards:
             draft.write_text(json.dumps(self.plan.record, indent=2, default=str) + "\n", encoding="utf-8")
 
     def finished(self, shard: Shard) -> bool:
-        """Return whether a shard is there, whole and of this plan."""
+        """Return whether a shard exists, is complete and belongs to this plan."""
         try:
             self.read(shard)
         except InputError:
@@ -65,7 +65,11 @@ class Shards:
             save_file({"vectors": vectors.contiguous()}, draft, {"plan": self.plan.fingerprint})
 
     def read(self, shard: Shard) -> Tensor:
-        """Return the vectors of a shard's rows, (n_rows, dim)."""
+        """Return the vectors of a shard's rows, (n_rows, dim).
+
+        Raises:
+            InputError: the shard is missing, damaged or of another plan.
+        """
         path = self.folder / shard.name
         try:
             with safe_open(path, framework="pt") as file:
@@ -77,25 +81,29 @@ class Shards:
         return vectors
 
     def missing(self) -> List[Shard]:
-        """Return the shards that are still to be made, in the plan's order."""
+        """Return the unfinished shards, in the plan's order."""
         return [shard for p in self.plan.modalities.values() for shard in p.shards if not self.finished(shard)]
 
     def assemble(self, modality: str) -> Tensor:
         """Return the vectors of all items that have a modality, in the plan's order of items, (n, dim)."""
         plan = self.plan.modalities[modality]
         parts = [self.read(shard) for shard in plan.shards]
-        rows = torch.from_numpy(plan.distinct.row)
-        whole = torch.empty(len(plan.distinct.first), parts[0].shape[1])
-        for shard, vectors in zip(plan.shards, parts):
-            whole[torch.from_numpy(shard.rows)] = vectors
-        return whole[rows]
+        vectors = torch.empty(len(plan.distinct.first), parts[0].shape[1])
+        for shard, part in zip(plan.shards, parts):
+            vectors[torch.from_numpy(shard.rows)] = part
+        return vectors[torch.from_numpy(plan.distinct.row)]
 
 
-def differences(old, new, name: str = "") -> List[str]:
-    """Return where two nested dicts of plain data differ, as ``key: old -> new``."""
+def differences(old: Any, new: Any, name: str = "") -> List[str]:
+    """Return the differences of two nested dicts of plain data, as ``key: old -> new``.
+
+    Example:
+        >>> differences({"a": {"b": 1, "c": 2}}, {"a": {"b": 1, "c": 3}})
+        ['a.c: 2 -> 3']
+    """
     if isinstance(old, dict) and isinstance(new, dict):
-        found = []
+        changes = []
         for key in dict.fromkeys([*old, *new]):
-            found += differences(old.get(key), new.get(key), f"{name}.{key}" if name else str(key))
-        return found
+            changes += differences(old.get(key), new.get(key), f"{name}.{key}" if name else str(key))
+        return changes
     return [] if old == new else [f"{name}: {old} -> {new}"]

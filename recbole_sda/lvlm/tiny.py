@@ -1,6 +1,7 @@
-"""A folder like those of real models, with random weights and a few hundred tokens: for tests, demonstrations and trials."""
+"""Tiny random models in the file format of real ones, for tests, demonstrations and trials without weights."""
 
 from pathlib import Path
+from typing import Union, cast
 
 import torch
 import transformers
@@ -8,7 +9,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, 
 
 from recbole_sda.errors import InputError, nearest
 from recbole_sda.lvlm.devices import quiet
-from recbole_sda.lvlm.families import BOS, CONTROL, FAMILIES, Family
+from recbole_sda.lvlm.families import BOS, CONTROL, EOS, FAMILIES, Family
 from recbole_sda.lvlm.processor import without_video
 
 VOCABULARY = 400
@@ -17,22 +18,22 @@ TURN = "<|im_start|>{{ message['role'] }}\n"
 IMAGE_PART = "{%% if part['type'] == 'image' %%}%s{%% else %%}{{ part['text'] }}{%% endif %%}"
 
 
-def make_tiny(family: str, out, seed: int = 0) -> Path:
-    """Write a tiny random model of a family, loadable like a real one.
+def make_tiny(family: str, out: Union[str, Path], seed: int = 0) -> Path:
+    """Write a tiny random model of a family; it can be loaded like a real one.
 
     Args:
         family: one of :data:`recbole_sda.lvlm.families.FAMILIES`.
-        out: the folder, which must not exist or be empty.
-        seed: of the weights.
+        out: folder for the model; it must be empty or not exist.
+        seed: seed of the weights.
 
     Returns:
         The folder.
 
     Raises:
-        InputError: an unknown family, or the folder is not empty.
+        InputError: the family is unknown, or the folder is not empty.
     """
     if family not in FAMILIES:
-        raise InputError(f"family={family!r}: there is {', '.join(FAMILIES)}.{nearest(family, FAMILIES)}")
+        raise InputError(f"family={family!r}: allowed are {', '.join(FAMILIES)}.{nearest(family, FAMILIES)}")
     out = Path(out)
     if out.exists() and any(out.iterdir()):
         raise InputError(f"{out} exists and is not empty: choose another folder")
@@ -42,18 +43,19 @@ def make_tiny(family: str, out, seed: int = 0) -> Path:
     return out
 
 
-def _write(made: Family, out: Path, seed: int) -> None:
-    tokenizer = _tokenizer(made)
+def _write(family: Family, out: Path, seed: int) -> None:
+    tokenizer = _tokenizer(family)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        made.model(made.config(len(tokenizer), tokenizer.convert_tokens_to_ids)).eval().save_pretrained(out)
-    if made.image_processor is None:
+        config = family.config(len(tokenizer), lambda token: cast(int, tokenizer.convert_tokens_to_ids(token)))
+        family.model(config).eval().save_pretrained(out)
+    if family.image_processor is None:
         tokenizer.save_pretrained(out)
         return
-    kind = without_video(getattr(transformers, made.processor))
-    processor = kind(made.image_processor(), tokenizer, **made.processor_keys)
-    if made.image:
-        processor.chat_template = _chat_template(made.image)
+    kind = without_video(getattr(transformers, family.processor))
+    processor = kind(family.image_processor(), tokenizer, **family.processor_keys)
+    if family.image:
+        processor.chat_template = _chat_template(family.image)
     processor.save_pretrained(out)
 
 
@@ -66,9 +68,9 @@ def _tokenizer(family: Family) -> transformers.PreTrainedTokenizerFast:
     first = special[:-1] if "<|image|>" in special else special
     trainer = trainers.BpeTrainer(vocab_size=VOCABULARY, special_tokens=first, initial_alphabet=alphabet)
     tokenizer.train_from_iterator(SAMPLE * 3, trainer)
-    tokenizer.add_special_tokens(special)  # Mllama's picture token is the last of all
+    tokenizer.add_special_tokens(special)  # where Mllama's image token becomes the last
     ends = "$A <|eos|>" if family.processor in ("CLIPProcessor", "SiglipProcessor") else "<|bos|> $A"
-    named = [("<|bos|>", BOS), ("<|eos|>", BOS + 1)]
+    named = [("<|bos|>", BOS), ("<|eos|>", EOS)]
     tokenizer.post_processor = processors.TemplateProcessing(single=ends, special_tokens=named)
     names = {"pad_token": CONTROL[0], "bos_token": CONTROL[1], "eos_token": CONTROL[2]}
     return transformers.PreTrainedTokenizerFast(

@@ -12,13 +12,13 @@ def lvlm(*arguments):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (["adpat"], "lvlm adpat: there is tiny, adapt.*adapt"),
+        (["adpat"], "lvlm adpat: allowed are tiny, adapt.*adapt"),
         (["tiny", "--out=x"], "lvlm tiny: --family is missing"),
         (["adapt", "--steps=3"], "--out=FOLDER is missing"),
         (["adapt", "--stpes=3", "--out=x"], "'stpes' is not a key of the LVLM stage"),
         (["adapt", "--resume=nowhere"], "adapt.yaml does not exist"),
         (["extract", "--out=x"], "backbone is missing"),
-        (["adapt", "--out=x", "--backbone=./none", "--text_prompt={title}"], "there is no such folder"),
+        (["adapt", "--out=x", "--backbone=./none", "--text_prompt={title}"], "the folder does not exist"),
         (["export", "--out=x"], "--adapter=FOLDER is missing"),
         (["extract", "--out=x", "--backbone=b", "--items=i", "--actors=abc"], "actors='abc': expected a whole number"),
         (
@@ -55,10 +55,10 @@ def test_demo_and_what_follows(tmp_path, monkeypatch, capsys):
     assert (tmp_path / "runs/lvlm-demo/qwen2_5_vl-moda-lora/image/adapter_config.json").is_file()
     run = ["--model=SASRec_SDA", "--dataset=Amazon_Sports-sample", "--features=lvlm-tiny", "--epochs=1", "--threads=1"]
     assert main(["run", *run]) == 0
-    # what was adapted tells extract its backbone, prompts and pooling
+    # extract takes backbone, prompts and pooling from the adaptation
     assert lvlm("extract", "--adapter=runs/lvlm-demo/qwen2_5_vl-moda", "--out=other", "--workers=0") == 0
     assert FeatureStore("other").manifest["encoder"] == store.manifest["encoder"]
-    # also where the folder in it is given, or a file gives it; and without the adapter, with its prompts
+    # also if a file names the adapter folder inside; with method none, the prompts without the adapter
     record = yaml.safe_load((tmp_path / "runs/lvlm-demo/qwen2_5_vl-moda/adapt.yaml").read_text())["settings"]
     (tmp_path / "x.yaml").write_text("adapter: runs/lvlm-demo/qwen2_5_vl-moda/adapter\npooling: last\n")
     assert lvlm("extract", "--config_files=x.yaml", "--out=last", "--workers=0", "--method=none") == 0

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from recbole_sda.errors import InputError
 from recbole_sda.lvlm import adapters
-from recbole_sda.lvlm.adaptation import Adaptation, adapt, resume
+from recbole_sda.lvlm.adaptation import Adaptation, resume_adaptation, run_adaptation
 
 WEIGHTS = "adapter/adapter_model.safetensors"
 
@@ -26,40 +26,40 @@ def equal(one, two):
 
 
 @pytest.mark.parametrize("method", ["moda", "lora", "two_lora"])
-def test_a_run_leaves_adapter_record_and_history(stage, tmp_path, method):
-    best = adapt(stage(method=method), tmp_path / "run")
+def test_a_run_writes_adapter_record_and_log(stage, tmp_path, method):
+    best = run_adaptation(stage(method=method), tmp_path / "run")
     assert [line["step"] for line in evaluations(tmp_path / "run")] == [0, 2, 4]
     record = yaml.safe_load((tmp_path / "run/adapt.yaml").read_text())
     assert record["best"] == best and record["settings"]["method"] == method
     assert record["items"] == {
-        "items": 40, "image": 36, "text": 40, "both": 36, "unreadable_pictures": 0, "train": 29, "held_out": 7
+        "items": 40, "image": 36, "text": 40, "both": 36, "unreadable_images": 0, "train": 29, "held_out": 7
     }  # fmt: skip
     assert ("gates" in record) == (method == "moda")
     adapters.folder_of(tmp_path / "run")
 
 
 def test_training_finds_pairs(stage, tmp_path):
-    """Colours decide: with some training pictures find texts of their colour."""
+    """Colours decide: with some training images find texts of their colour."""
     settings = stage(steps=60, eval_every=60, batch_size=16, loss="infonce", dropout=0.0, learning_rate=1e-2)
-    adapt(settings, tmp_path / "run")
+    run_adaptation(settings, tmp_path / "run")
     before, after = evaluations(tmp_path / "run")
     assert after["alignment"] < before["alignment"] - 0.3
 
 
 def test_what_is_overwritten_leaves_nothing_of_the_old(stage, tmp_path):
     """Neither its adapter, which would be found first, nor curves of an adaptation that was killed before its first checkpoint."""
-    adapt(stage(steps=1), tmp_path / "run")
-    adapt(stage(steps=1, method="two_lora"), tmp_path / "run", overwrite=True)
+    run_adaptation(stage(steps=1), tmp_path / "run")
+    run_adaptation(stage(steps=1, method="two_lora"), tmp_path / "run", overwrite=True)
     assert adapters.fingerprint(adapters.folder_of(tmp_path / "run"))["method"] == "two_lora"
     assert len({path.name for path in (tmp_path / "run/tensorboard").iterdir()}) == 1
     (tmp_path / "killed/tensorboard").mkdir(parents=True)
-    adapt(stage(steps=1), tmp_path / "killed")
+    run_adaptation(stage(steps=1), tmp_path / "killed")
 
 
 @pytest.mark.parametrize("keys", [{}, {"workers": 2}, {"gradient_checkpointing": True}])
 def test_a_run_repeats_itself(stage, tmp_path, keys):
-    adapt(stage(), tmp_path / "one")
-    adapt(stage(**keys), tmp_path / "two")
+    run_adaptation(stage(), tmp_path / "one")
+    run_adaptation(stage(**keys), tmp_path / "two")
     last = [torch.load(tmp_path / name / "last.pt")["training"]["adapter"] for name in ("one", "two")]
     for name, value in last[0].items():
         assert torch.allclose(value, last[1][name], atol=0 if "gradient_checkpointing" not in keys else 1e-5)
@@ -70,7 +70,7 @@ class Stop(Exception):
 
 
 def test_resumed_equals_uninterrupted(stage, tmp_path, monkeypatch):
-    adapt(stage(), tmp_path / "whole")
+    run_adaptation(stage(), tmp_path / "whole")
     step = torch.optim.AdamW.step
     calls = []
 
@@ -82,9 +82,9 @@ def test_resumed_equals_uninterrupted(stage, tmp_path, monkeypatch):
 
     monkeypatch.setattr(torch.optim.AdamW, "step", failing)
     with pytest.raises(Stop):
-        adapt(stage(), tmp_path / "cut")
+        run_adaptation(stage(), tmp_path / "cut")
     monkeypatch.undo()
-    resume(tmp_path / "cut")
+    resume_adaptation(tmp_path / "cut")
     states = [torch.load(tmp_path / name / "last.pt") for name in ("whole", "cut")]
     assert states[0]["step"] == states[1]["step"] == 4 and states[0]["best"] == states[1]["best"]
     for name, value in states[0]["training"]["adapter"].items():
@@ -95,22 +95,22 @@ def test_resumed_equals_uninterrupted(stage, tmp_path, monkeypatch):
 
 
 def test_what_may_change_on_resume(stage, tmp_path):
-    adapt(stage(steps=2), tmp_path / "run")
+    run_adaptation(stage(steps=2), tmp_path / "run")
     with pytest.raises(InputError, match="learning_rate cannot change"):
-        resume(tmp_path / "run", {"learning_rate": 1.0})
-    resume(tmp_path / "run", {"workers": 1})
+        resume_adaptation(tmp_path / "run", {"learning_rate": 1.0})
+    resume_adaptation(tmp_path / "run", {"workers": 1})
 
 
 def test_resume_refuses_other_items(stage, tmp_path, catalogue_file):
-    adapt(stage(steps=2), tmp_path / "run")
+    run_adaptation(stage(steps=2), tmp_path / "run")
     other = catalogue_file.with_name("other.jsonl")
     other.write_text(catalogue_file.read_text().replace("red", "pink"))
-    with pytest.raises(InputError, match="items file is not the one"):
-        resume(tmp_path / "run", {"items": str(other)})
+    with pytest.raises(InputError, match="items file is not the one that the adaptation started with"):
+        resume_adaptation(tmp_path / "run", {"items": str(other)})
 
 
 def test_patience_ends_the_run(stage, tmp_path):
-    adapt(stage(steps=20, eval_every=1, patience=2, learning_rate=1e-9), tmp_path / "run")
+    run_adaptation(stage(steps=20, eval_every=1, patience=2, learning_rate=1e-9), tmp_path / "run")
     assert [line["step"] for line in evaluations(tmp_path / "run")] == [0, 1, 2]
 
 
@@ -118,44 +118,44 @@ def test_bought_together_takes_part(stage, tmp_path):
     file = tmp_path / "x.inter"
     rows = [f"u{u}\ti{(u + k) % 36}\t{k}\n" for u in range(30) for k in range(6)]
     file.write_text("user_id:token\titem_id:token\ttimestamp:float\n" + "".join(rows))
-    adapt(stage(bought_together_weight=0.5, interactions=str(file)), tmp_path / "run")
+    run_adaptation(stage(bought_together_weight=0.5, interactions=str(file)), tmp_path / "run")
     lines = [json.loads(line) for line in (tmp_path / "run/history.jsonl").read_text().splitlines()]
     assert all(line["bought_together"] > 0 for line in lines if line["phase"] == "train")
 
 
 @pytest.mark.parametrize("family", ["clip", "mllama", "smolvlm", "gemma3"])
 def test_other_families(stage, tmp_path, family):
-    adapt(stage(family, steps=2), tmp_path / "run")
+    run_adaptation(stage(family, steps=2), tmp_path / "run")
     assert len(evaluations(tmp_path / "run")) == 2
 
 
 def test_errors(stage, tmp_path):
-    with pytest.raises(InputError, match="reads text alone"):
-        adapt(stage("qwen3"), tmp_path / "a")
-    with pytest.raises(InputError, match="36 items have a picture and a text.*batch_size=64"):
-        adapt(stage(batch_size=64), tmp_path / "b")
+    with pytest.raises(InputError, match="reads text only"):
+        run_adaptation(stage("qwen3"), tmp_path / "a")
+    with pytest.raises(InputError, match="36 items have an image and a text, but 71 are needed.*batch_size=64"):
+        run_adaptation(stage(batch_size=64), tmp_path / "b")
     with pytest.raises(InputError, match="method=none"):
-        adapt(stage(method="none"), tmp_path / "c")
+        run_adaptation(stage(method="none"), tmp_path / "c")
     (tmp_path / "d").mkdir()
     (tmp_path / "d/file").write_text("")
     with pytest.raises(InputError, match="exists already"):
-        adapt(stage(), tmp_path / "d")
-    with pytest.raises(InputError, match="not a folder of adaptation"):
-        adapt(stage(), tmp_path / "d", overwrite=True)
+        run_adaptation(stage(), tmp_path / "d")
+    with pytest.raises(InputError, match="not the folder of an adaptation"):
+        run_adaptation(stage(), tmp_path / "d", overwrite=True)
 
 
 PROCESS = """
 import sys, json, torch
 torch.set_num_threads(1)
-from recbole_sda.lvlm.adaptation import adapt
+from recbole_sda.lvlm.adaptation import run_adaptation
 from recbole_sda.lvlm.settings import read_settings
-adapt(read_settings((), json.loads(sys.argv[1])), sys.argv[2])
+run_adaptation(read_settings((), json.loads(sys.argv[1])), sys.argv[2])
 """
 
 
 def test_two_processes_equal_one(stage, tmp_path):
     settings = stage(dropout=0.0, device="cpu")
-    adapt(settings, tmp_path / "one")
+    run_adaptation(settings, tmp_path / "one")
     script = tmp_path / "run.py"
     script.write_text(PROCESS)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(script)]
@@ -181,9 +181,10 @@ def test_batch_must_be_shared_out(stage, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("method", ["moda", "lora"])
-def test_what_diverges_is_said_and_loses_nothing(stage, tmp_path, method):
-    """The adapter of the best evaluation stays as it was."""
-    with pytest.raises(InputError, match="the loss or its gradient is not finite .*the best adapter so far is kept"):
-        adapt(stage(method=method, learning_rate=1e30, steps=20, eval_every=1), tmp_path / "run")
+def test_divergence_is_reported_and_keeps_the_best_adapter(stage, tmp_path, method):
+    with pytest.raises(
+        InputError, match="the loss or its gradient is not finite .*best adapter of earlier evaluations is kept"
+    ):
+        run_adaptation(stage(method=method, learning_rate=1e30, steps=20, eval_every=1), tmp_path / "run")
     saved = load_file(tmp_path / "run/adapter/adapter_model.safetensors")
     assert all(value.isfinite().all() for value in saved.values())

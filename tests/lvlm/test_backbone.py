@@ -92,11 +92,11 @@ def test_describe_names_the_model(backbone, tiny):
     "keys, message",
     [
         ({}, "backbone is missing"),
-        ({"backbone": "./nowhere"}, "no such folder"),
+        ({"backbone": "./nowhere"}, "nowhere: the folder does not exist"),
         ({"backbone": "nobody/nothing"}, "nobody/nothing cannot be loaded"),
     ],
 )
-def test_models_that_are_not_there(keys, message, monkeypatch):
+def test_missing_models(keys, message, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)  # its environment variable is read at import
     with pytest.raises(InputError, match=message):
         load_backbone(read_settings((), keys))
@@ -110,7 +110,7 @@ def test_folders_that_are_no_models(tmp_path):
         load_backbone(read_settings((), {"backbone": str(tmp_path)}))
 
 
-def test_devices_that_there_are_not(tiny):
+def test_unknown_devices(tiny):
     with pytest.raises(InputError, match="device=gpu7: expected cpu, cuda"):
         load_backbone(read_settings((), {"backbone": str(tiny("qwen3")), "device": "gpu7"}))
 
@@ -129,8 +129,8 @@ def test_shapes_without_weights(tiny, backbone, family):
     assert {n: p.shape for n, p in shapes.model.named_parameters()} == {
         n: p.shape for n, p in full.model.named_parameters()
     }
-    told = {k: v for k, v in full.describe().items() if k != "dtype"}
-    assert told.items() <= shapes.describe().items() and shapes.adapter_targets() == full.adapter_targets()
+    record = {k: v for k, v in full.describe().items() if k != "dtype"}
+    assert record.items() <= shapes.describe().items() and shapes.adapter_targets() == full.adapter_targets()
 
 
 def test_quantised_models_need_their_package(tiny):

@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 
 from recbole_sda.errors import InputError
 from recbole_sda.lvlm import adapters
-from recbole_sda.lvlm.adaptation import adapt
+from recbole_sda.lvlm.adaptation import run_adaptation
 from recbole_sda.lvlm.encode import encode
 from recbole_sda.lvlm.export import export_lora
 
@@ -34,14 +34,14 @@ save_file(found, out)
 
 
 @pytest.mark.parametrize("method", ["moda", "lora", "two_lora"])
-def test_stock_peft_gives_the_same_vectors(backbone, random_adapter, tiny, tmp_path, method):
+def test_peft_without_this_package_gives_the_same_vectors(backbone, random_adapter, tiny, tmp_path, method):
     random_adapter(method, tmp_path / "run")
     export_lora(tmp_path / "run", tmp_path / "lora")
     b = backbone("qwen2_5_vl")
     adapted = adapters.load(b.model, tmp_path / "run").eval()
-    picture = Image.effect_noise((60, 40), 50).convert("RGB")
+    image = Image.effect_noise((60, 40), 50).convert("RGB")
     inputs = {
-        "image": b.processor.batch([b.processor.render("a", True)] * 2, [picture, picture.rotate(90)]),
+        "image": b.processor.batch([b.processor.render("a", True)] * 2, [image, image.rotate(90)]),
         "text": b.processor.batch([b.processor.render(t, False) for t in ("a red drum", "harp")]),
     }
     torch.save(inputs, tmp_path / "inputs.pt")
@@ -59,7 +59,7 @@ def test_stock_peft_gives_the_same_vectors(backbone, random_adapter, tiny, tmp_p
 
 
 def test_the_model_card_records_where_the_adapter_comes_from(stage, tmp_path):
-    adapt(stage(), tmp_path / "run")
+    run_adaptation(stage(), tmp_path / "run")
     export_lora(tmp_path / "run", tmp_path / "lora")
     card = (tmp_path / "lora/README.md").read_text()
     for word in ("base_model:", "recall@10", "cmsa", "transformers", "items_sha256", "29 items"):
@@ -72,7 +72,7 @@ def test_what_is_no_adapter_is_refused(tmp_path):
 
 
 def test_an_export_is_not_overwritten_unasked(backbone, tmp_path, stage):
-    adapt(stage(steps=2, method="lora"), tmp_path / "run")
+    run_adaptation(stage(steps=2, method="lora"), tmp_path / "run")
     export_lora(tmp_path / "run", tmp_path / "lora")
     with pytest.raises(InputError, match="exists already"):
         export_lora(tmp_path / "run", tmp_path / "lora")

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from recbole_sda.lvlm.pooling import block_average, pool, shorten
+from recbole_sda.lvlm.pooling import block_average, pool, truncate
 
 STATES = torch.arange(2 * 4 * 3).view(2, 4, 3).to(torch.bfloat16)
 MASK = torch.tensor([[False, True, True, True], [True, True, False, False]])
@@ -25,9 +25,9 @@ def test_eos_or_the_last_where_there_is_none():
 
 def test_leading_part_and_norm():
     x = torch.tensor([[3.0, 4.0, 12.0]])
-    assert torch.equal(shorten(x, 2, False), x[:, :2])
-    assert torch.allclose(shorten(x, 2, True), torch.tensor([[0.6, 0.8]]))
-    assert torch.equal(shorten(x, None, False), x)
+    assert torch.equal(truncate(x, 2, False), x[:, :2])
+    assert torch.allclose(truncate(x, 2, True), torch.tensor([[0.6, 0.8]]))
+    assert torch.equal(truncate(x, None, False), x)
 
 
 def test_block_average():

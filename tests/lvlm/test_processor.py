@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from recbole_sda.lvlm.families import FAMILIES
-from recbole_sda.lvlm.processor import fitted
+from recbole_sda.lvlm.processor import fitted_size
 
 PICTURES = [name for name, family in FAMILIES.items() if family.image_processor]
 VLMS = [name for name in PICTURES if name not in ("clip", "siglip")]
@@ -53,7 +53,7 @@ def test_pictures_stay_within_the_limits(backbone):
 
 @pytest.mark.parametrize("size, low, high", [((3, 4), 400, 1000), ((3000, 2), 1, 1000), ((50, 50), 1, 2500)])
 def test_fitted(size, low, high):
-    width, height = fitted(size, low, high)
+    width, height = fitted_size(size, low, high)
     assert width >= 1 and height >= 1 and (low <= width * height <= high or min(width, height) == 1)
     if low <= size[0] * size[1] <= high:
         assert (width, height) == size

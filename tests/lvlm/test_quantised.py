@@ -47,7 +47,7 @@ def test_training_and_vectors(wide, bits, method):
 def test_quantised_weights_are_not_merged(stage, random_adapter, tmp_path):
     keys = {"adapter": str(random_adapter("moda", tmp_path / "a")), "quantization": "8bit", "device": "cpu"}
     extractor = Extractor(stage(**keys))
-    with extractor._weights("text") as adapted:
-        assert adapted is extractor.adapted  # beside the weights, not in them
+    with extractor._adapter("text") as adapted:
+        assert adapted is extractor.adapted  # not merged into the weights
     with pytest.raises((TypeError, InputError)), adapters.merged(extractor.adapted, 1):
         pass

@@ -4,7 +4,7 @@ import transformers
 
 from recbole_sda.errors import InputError
 from recbole_sda.features.store import FeatureStore
-from recbole_sda.lvlm.extraction import extract
+from recbole_sda.lvlm.extraction import run_extraction
 from recbole_sda.lvlm.ray_extract import ray_shard_encoder
 from recbole_sda.lvlm.settings import read_settings
 from recbole_sda.lvlm.tiny import make_tiny
@@ -18,10 +18,10 @@ def settings(items_file, tmp_path):
 
 
 def test_actors_equal_one_process_and_the_driver_loads_no_weights(settings, tmp_path, monkeypatch):
-    one = FeatureStore(extract(settings, tmp_path / "one"))
+    one = FeatureStore(run_extraction(settings, tmp_path / "one"))
     load = transformers.AutoModelForImageTextToText
     monkeypatch.setattr(load, "from_pretrained", lambda *a, **k: pytest.fail("the driver loads weights"))
-    two = FeatureStore(extract(settings, tmp_path / "two", encode_shards=ray_shard_encoder(settings, 2)))
+    two = FeatureStore(run_extraction(settings, tmp_path / "two", encode_shards=ray_shard_encoder(settings, 2)))
     assert one.sha256 == two.sha256
     for name in one.modalities:
         assert torch.equal(one.matrix(name), two.matrix(name)) and torch.equal(one.present(name), two.present(name))
@@ -30,7 +30,7 @@ def test_actors_equal_one_process_and_the_driver_loads_no_weights(settings, tmp_
 def test_an_actor_that_cannot_load_says_why(settings, tmp_path):
     (tmp_path / "tiny/model.safetensors").write_text("damaged")
     with pytest.raises(InputError, match="backbone=.*tiny cannot be loaded") as caught:
-        extract(settings, tmp_path / "store", encode_shards=ray_shard_encoder(settings, 1))
+        run_extraction(settings, tmp_path / "store", encode_shards=ray_shard_encoder(settings, 1))
     assert "Traceback" not in str(caught.value)
 
 

@@ -3,7 +3,7 @@ import torch
 
 from recbole_sda.errors import InputError
 from recbole_sda.lvlm.extraction_plan import make_plan
-from recbole_sda.lvlm.items import read_catalogue
+from recbole_sda.lvlm.items import read_item_content
 from recbole_sda.lvlm.settings import read_settings
 from recbole_sda.lvlm.shards import Shards, differences
 
@@ -24,7 +24,7 @@ class Words:
 def plan_of(items_file, **keys):
     given = {"items": str(items_file), "text_prompt": "{title}", "shard_items": 2, "token_budget": 4, **keys}
     settings = read_settings((), given)
-    return make_plan(read_catalogue(settings), {"model": "words"}, Words(), ("image", "text"), settings)
+    return make_plan(read_item_content(settings), {"model": "words"}, Words(), ("image", "text"), settings)
 
 
 def test_plan_holds_each_distinct_input_once(items_file):

@@ -7,10 +7,10 @@ from recbole_sda.lvlm.training_items import StepBatches
 TRAIN = np.arange(0, 40, 2)
 
 
-def test_every_item_once_per_pass():
+def test_every_item_once_steps_per_epoch():
     plan = StepBatches(TRAIN, 5, 8, 1)
-    for a_pass in (range(4), range(4, 8)):
-        assert sorted(np.concatenate([plan[k] for k in a_pass]).tolist()) == TRAIN.tolist()
+    for epoch in (range(4), range(4, 8)):
+        assert sorted(np.concatenate([plan[k] for k in epoch]).tolist()) == TRAIN.tolist()
     assert len(plan) == 8
     with pytest.raises(IndexError):
         plan[8]
@@ -34,5 +34,5 @@ def test_partners_are_bought_together_and_of_training():
         assert len(set(batch.tolist())) == 6 and set(batch.tolist()) <= set(TRAIN.tolist())
         together += sum(other in batch for item in batch for other in (pairs.tocsr()[item].indices))
     assert together >= 20 * 4  # of six items at least four have their partner there
-    firsts = np.concatenate([plan[k][:3] for k in range(plan.per_pass)])
+    firsts = np.concatenate([plan[k][:3] for k in range(plan.steps_per_epoch)])
     assert len(set(firsts.tolist())) == len(firsts)

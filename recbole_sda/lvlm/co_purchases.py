@@ -1,0 +1,57 @@
+"""Co-purchase counts: how many users bought both of two items, from the training part of an interaction file."""
+
+import csv
+from pathlib import Path
+from typing import Sequence, Union
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+import torch
+from torch import Tensor
+
+from recbole_sda.errors import InputError
+
+N_EVALUATION = 2  # last interactions of each user: validation and test of a leave-one-out split
+
+
+def count_co_purchases(path: Union[str, Path], ids: Sequence[str]) -> sp.csr_matrix:
+    """Return the number of users who bought both items, (n_items, n_items), symmetric with a zero diagonal.
+
+    Args:
+        path: RecBole atomic file with user, item and timestamp. The last two interactions of each user are left out: they
+            are validation and test data of a leave-one-out split.
+        ids: item tokens, in the order of rows and columns; interactions with other items are ignored.
+
+    Raises:
+        InputError: the file or a column is missing, or the file holds none of the items.
+    """
+    if not Path(path).is_file():
+        raise InputError(f"interactions={path} does not exist")
+    table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, quoting=csv.QUOTE_NONE)
+    table.columns = [name.partition(":")[0] for name in table.columns]
+    for name in ("user_id", "item_id", "timestamp"):
+        if name not in table:
+            raise InputError(
+                f"interactions={path}: column {name} is missing; the columns are {', '.join(table.columns)}"
+            )
+    table["timestamp"] = table["timestamp"].astype(float)
+    table = table.sort_values(["user_id", "timestamp"], kind="stable")
+    from_end = table.groupby("user_id").cumcount(ascending=False)
+    table = table[(from_end >= N_EVALUATION).to_numpy()]
+    column = pd.Index(ids).get_indexer(table["item_id"])
+    user = pd.factorize(table["user_id"])[0]
+    in_ids = column >= 0
+    if not in_ids.any():
+        raise InputError(f"interactions={path}: the training part holds none of the items")
+    bought = sp.csr_matrix((np.ones(in_ids.sum()), (user[in_ids], column[in_ids])), shape=(user.max() + 1, len(ids)))
+    bought.data[:] = 1.0
+    counts = (bought.T @ bought).tocsr()
+    counts.setdiag(0)
+    counts.eliminate_zeros()
+    return counts
+
+
+def co_purchases_among(counts: sp.csr_matrix, chosen: np.ndarray) -> Tensor:
+    """Return the co-purchase counts between the chosen items, (n_chosen, n_chosen), float32."""
+    return torch.from_numpy(counts[chosen][:, chosen].toarray().astype(np.float32))
