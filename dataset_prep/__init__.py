@@ -1,1 +1,1 @@
-"""From raw data to RecBole atomic files, an items file and pictures."""
+"""Preparation of data sets: from raw data to RecBole atomic files, an items file and images."""

@@ -1,4 +1,4 @@
-"""What is kept of the interactions: repetitions, ratings, times, k-core."""
+"""Filters of interactions: repetitions, ratings, times, k-core, history length."""
 
 from typing import Optional
 
@@ -7,16 +7,19 @@ import numpy as np
 from dataset_prep.interactions import Interactions
 from recbole_sda.errors import InputError
 
-KEEP = ("first", "last", "all")
+REPETITIONS = ("first", "last", "all")
 
 
 def deduplicate(data: Interactions, keep: str = "first") -> Interactions:
-    """Return each pair of user and item once: its first or its last interaction in time, or all.
+    """Return one interaction of each user-item pair, the first or the last in time; or all.
 
-    Among interactions of one time, the one that comes first (or last) in the file.
+    Among interactions of the same time, the first (or last) one in the file is used.
+
+    Raises:
+        InputError: ``keep`` is not one of ``REPETITIONS``.
     """
-    if keep not in KEEP:
-        raise InputError(f"repetitions={keep!r}: allowed are {', '.join(KEEP)}")
+    if keep not in REPETITIONS:
+        raise InputError(f"repetitions={keep!r}: allowed are {', '.join(REPETITIONS)}")
     if keep == "all" or not len(data):
         return data
     pair = data.user.astype(np.int64) * (int(data.item.max()) + 1) + data.item
@@ -31,34 +34,34 @@ def deduplicate(data: Interactions, keep: str = "first") -> Interactions:
 
 
 def at_least_rated(data: Interactions, lowest: float) -> Interactions:
-    """Return the interactions rated ``lowest`` or better; unrated ones are left out."""
+    """Return the interactions rated ``lowest`` or better, without unrated ones."""
     return data.take(data.rating >= lowest)
 
 
-def between(data: Interactions, start: Optional[int], end: Optional[int]) -> Interactions:
-    """Return the interactions from ``start`` on and before ``end``, in the units of ``time``."""
-    kept = np.ones(len(data), dtype=bool)
+def between(data: Interactions, start: Optional[float], end: Optional[float]) -> Interactions:
+    """Return the interactions with ``start`` <= time < ``end``, in the units of ``time``; None is no limit."""
+    chosen = np.ones(len(data), dtype=bool)
     if start is not None:
-        kept &= data.time >= start
+        chosen &= data.time >= start
     if end is not None:
-        kept &= data.time < end
-    return data.take(kept)
+        chosen &= data.time < end
+    return data.take(chosen)
 
 
 def k_core(data: Interactions, users: int, items: int) -> Interactions:
     """Return the largest part in which every user has at least ``users`` interactions and every item ``items``."""
     while True:
-        kept = _frequent(data, users, items)
-        if kept.all():
+        frequent = _frequent(data, users, items)
+        if frequent.all():
             return data
-        data = data.take(kept)
+        data = data.take(frequent)
 
 
 def one_pass(data: Interactions, users: int, items: int) -> Interactions:
-    """Return the interactions whose user and item are frequent in the data as given, in one pass.
+    """Return the interactions whose user and item are frequent in the given data.
 
-    What is left may hold users and items below the limits, since others were taken out beside them. This is the filter of
-    the paper's reference code.
+    Since others are removed at the same time, the result may contain users and items below the limits. This is the
+    filter of the paper's reference code.
     """
     return data.take(_frequent(data, users, items))
 
@@ -68,10 +71,10 @@ def _frequent(data: Interactions, users: int, items: int) -> np.ndarray:
     return (of_user[data.user] >= users) & (of_item[data.item] >= items)
 
 
-def longest(data: Interactions, most: int) -> Interactions:
-    """Return each user's last ``most`` interactions in time."""
+def most_recent(data: Interactions, n: int) -> Interactions:
+    """Return each user's last ``n`` interactions in time."""
     order = np.lexsort((data.time, data.user))
     user = data.user[order]
     ends = np.append(np.flatnonzero(user[1:] != user[:-1]), len(user) - 1)
     last = np.repeat(ends, np.diff(np.append(-1, ends)))
-    return data.take(np.sort(order[last - np.arange(len(user)) < most])) if len(data) else data
+    return data.take(np.sort(order[last - np.arange(len(user)) < n])) if len(data) else data

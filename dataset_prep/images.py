@@ -1,220 +1,111 @@
-"""Pictures of items: fetched politely or taken from a folder, verified, shrunk; every failure with its reason."""
+"""The images of all items in one folder: fetched in parallel or copied, with every failure and its reason on record."""
 
 import hashlib
-import io
 import json
-import logging
-import math
-import os
 import re
-import threading
-import time
-from collections import Counter, defaultdict
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from http.client import HTTPException
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
-from urllib.error import HTTPError, URLError
-from urllib.parse import urlsplit
-from urllib.request import Request, urlopen
+from typing import Any, Collection, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
-from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
 
-from dataset_prep.download import AGAIN, AGENT
-from recbole_sda.io.images import to_upright_rgb
+from dataset_prep.image_source import SUFFIXES, FetchError, ImageOptions, RateLimit, read_source, write_image
+from recbole_sda.io.atomic_write import write_lines
 from recbole_sda.io.text import read_json_lines
 
-logger = logging.getLogger(__name__)
-
 FAILURES, SOURCES = "failures.jsonl", "sources.jsonl"
-SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "GIF": ".gif", "WEBP": ".webp", "BMP": ".bmp"}
 
 
-class Options(NamedTuple):
-    """How pictures are fetched.
+class _Result(NamedTuple):
+    """The file of an item's image and its source, None where all sources failed; and (source, reason) of each failure."""
 
-    Attributes:
-        max_pixels: area to which larger pictures are shrunk; None keeps them as they are.
-        workers: pictures at once.
-        per_second: requests to one host, at most.
-        max_bytes: largest file.
-        timeout: seconds without an answer.
-        tries: per picture.
-        pause: seconds before the second try, doubled for each further one.
-    """
-
-    max_pixels: Optional[int] = None
-    workers: int = 8
-    per_second: float = 10.0
-    max_bytes: int = 20 << 20
-    timeout: float = 20.0
-    tries: int = 3
-    pause: float = 1.0
-
-
-class Failure(Exception):
-    """A picture that cannot be had, with the reason."""
-
-
-class _Pace:
-    """Keeps the requests to each host apart by a fixed time."""
-
-    def __init__(self, per_second: float):
-        self.apart, self.next, self.lock = 1 / per_second, defaultdict(float), threading.Lock()
-
-    def wait(self, host: str) -> None:
-        with self.lock:
-            now = time.monotonic()
-            at = max(now, self.next[host])
-            self.next[host] = at + self.apart
-        time.sleep(max(at - now, 0))
+    name: Optional[str]
+    source: Optional[str]
+    failed: List[Tuple[str, str]]
 
 
 def fetch_images(
-    sources: Dict[str, Sequence[str]], folder, options: Options = Options()
-) -> Tuple[Dict[str, str], List[dict]]:
-    """Bring the pictures of items into a folder; those that are there already, of the same source and size, stay as they are.
+    sources: Mapping[str, Sequence[str]], folder: Union[str, Path], options: ImageOptions
+) -> Tuple[Dict[str, str], List[Dict[str, str]]]:
+    """Write the images of items to a folder. An image that is there already, from the same source and of the same size, stays.
 
     Args:
-        sources: item id -> addresses (http, https) or paths of its picture, the first that works is taken.
-        folder: where they go, one file per item; ``sources.jsonl`` there says where each is from, ``failures.jsonl`` what could
-            not be had.
-        options: see :class:`Options`.
+        sources: item id -> addresses (http, https) or paths of its image; the first that works is used.
+        folder: of the images, one file per item. It also gets ``sources.jsonl``, the source of each image, and
+            ``failures.jsonl``, what could not be fetched.
+        options: see :class:`ImageOptions`.
 
     Returns:
         Item id -> file name in the folder; and the failures: item id, source and reason.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    for draft in folder.glob(".*.part"):  # of a run that was killed
+    for draft in folder.glob(".*.part"):  # of an interrupted run
         draft.unlink()
-    names = file_stems(sources)
-    there = {path.stem: path.name for path in folder.iterdir() if path.suffix in SUFFIXES.values()}
-    known = {note["item_id"]: note for note in read_json_lines(folder / SOURCES)}
-    found = {
-        item: there[stem]
-        for item, stem in names.items()
-        if stem in there and _still_wanted(known.get(item), sources[item], options)
+    stems = file_stems(sources)
+    existing = {path.stem: path.name for path in folder.iterdir() if path.suffix in SUFFIXES.values()}
+    recorded = {line["item_id"]: line for line in read_json_lines(folder / SOURCES)}
+    names = {
+        item: existing[stem]
+        for item, stem in stems.items()
+        if stem in existing and _is_current(recorded.get(item), sources[item], options)
     }
-    missing = [item for item, given in sources.items() if item not in found and given]
-    pace, failures = _Pace(options.per_second), []
+    missing = [item for item, addresses in sources.items() if item not in names and addresses]
+    limit = RateLimit(options.per_second)
+    failures: List[Dict[str, str]] = []
     pool = ThreadPoolExecutor(options.workers)
     try:
-        work = pool.map(lambda item: _one(sources[item], folder, names[item], options, pace), missing)
+        results = pool.map(lambda item: _fetch_one(sources[item], folder, stems[item], options, limit), missing)
         with open(folder / SOURCES, "w", encoding="utf-8") as log:
-            log.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in known.values())
-            for item, (name, source, failed) in zip(
-                missing, tqdm(work, total=len(missing), desc="pictures", unit="picture")
-            ):
-                if name is None:
-                    failures += [{"item_id": item, "source": source, "reason": reason} for source, reason in failed]
+            log.writelines(_json_line(line) for line in recorded.values())
+            for item, result in zip(missing, tqdm(results, total=len(missing), desc="images", unit="image")):
+                if result.name is None:
+                    failures += [{"item_id": item, "source": s, "reason": reason} for s, reason in result.failed]
                     continue
-                for old in {there.get(names[item]), name} - {None, name}:  # of another format
-                    (folder / old).unlink()
-                found[item] = name
-                line = {"item_id": item, "source": source, "max_pixels": options.max_pixels}
-                log.write(json.dumps(line, ensure_ascii=False) + "\n")
+                old = existing.get(stems[item])
+                if old not in (None, result.name):  # of another format
+                    (folder / str(old)).unlink()
+                names[item] = result.name
+                line = {"item_id": item, "source": result.source, "max_pixels": options.max_pixels}
+                log.write(_json_line(line))
     finally:
         pool.shutdown(cancel_futures=True)
-    text = "".join(json.dumps(failure, ensure_ascii=False) + "\n" for failure in failures)
-    (folder / FAILURES).write_text(text, encoding="utf-8")
-    return found, failures
+    write_lines(folder / FAILURES, map(_json_line, failures))
+    return names, failures
 
 
-def file_stems(items) -> Dict[str, str]:
-    """Return a file name for each id, without its ending: safe on every system, and different for different ids.
+def _json_line(value: Dict[str, Any]) -> str:
+    return json.dumps(value, ensure_ascii=False) + "\n"
 
-    What another selection of items leaves in the folder is never taken for another item's: an id that is no file name, or
-    that differs from another one in case alone, ends with a hash of its own.
+
+def file_stems(items: Collection[str]) -> Dict[str, str]:
+    """Return a file name without its ending for each id: valid on every system, and different for different ids.
+
+    An id that is not a valid file name, or that differs from another one in case alone, gets a hash of the id at its
+    end. So an image that another selection of items has left in the folder is never used for a different item.
     """
     same = Counter(item.lower() for item in items)
     stems = {}
     for item in items:
         stem = re.sub(r"[^A-Za-z0-9_-]", "_", item)[:100]
-        plain = stem == item and same[item.lower()] == 1
-        stems[item] = stem if plain else f"{stem}~{hashlib.sha256(item.encode()).hexdigest()[:12]}"
+        unchanged = stem == item and same[item.lower()] == 1
+        stems[item] = stem if unchanged else f"{stem}~{hashlib.sha256(item.encode()).hexdigest()[:12]}"
     return stems
 
 
-def _still_wanted(known: Optional[dict], sources: Sequence[str], options: Options) -> bool:
-    """Return whether a picture that is there is what would be fetched; of one that came another way nothing is known."""
-    return known is None or (known["source"] in sources and known["max_pixels"] == options.max_pixels)
+def _is_current(recorded: Optional[Dict[str, Any]], sources: Sequence[str], options: ImageOptions) -> bool:
+    """Return whether an existing image is the one that would be fetched; one without a record counts as such."""
+    return recorded is None or (recorded["source"] in sources and recorded["max_pixels"] == options.max_pixels)
 
 
-def _one(sources: Sequence[str], folder: Path, stem: str, options: Options, pace: _Pace):
-    """Return the file name of the first source that works and the source, or None twice; and what failed on the way."""
-    failed = []
+def _fetch_one(sources: Sequence[str], folder: Path, stem: str, options: ImageOptions, limit: RateLimit) -> _Result:
+    """Write the image of the first source that works."""
+    failed: List[Tuple[str, str]] = []
     for source in sources:
         try:
-            content = _read(source, options, pace)
-            return _store(content, folder, stem, options.max_pixels), source, failed
-        except Failure as failure:
-            failed.append((source, str(failure)))
-    return None, None, failed
-
-
-def _read(source: str, options: Options, pace: _Pace) -> bytes:
-    if not source.startswith(("http://", "https://")):
-        try:
-            if os.path.getsize(source) > options.max_bytes:
-                raise Failure(f"larger than {options.max_bytes:,} bytes")
-            return Path(source).read_bytes()
-        except OSError as error:
-            raise Failure(error.strerror or str(error)) from None
-    for number in range(options.tries):
-        try:
-            pace.wait(urlsplit(source).netloc)
-            return _get(source, options)
-        except HTTPError as error:
-            reason = f"the server answers {error.code} {error.reason}"
-            if error.code not in AGAIN:
-                raise Failure(reason) from None
-        except TimeoutError:
-            reason = f"no answer in {options.timeout:g} s"
-        except (URLError, HTTPException, OSError, ValueError) as error:
-            reason = str(getattr(error, "reason", error)) or type(error).__name__
-        if number + 1 < options.tries:
-            time.sleep(options.pause * 2**number)
-    raise Failure(f"{reason}, {options.tries} tries")
-
-
-def _get(url: str, options: Options) -> bytes:
-    with urlopen(Request(url, headers={"User-Agent": AGENT}), timeout=options.timeout) as answer:
-        size = answer.headers.get("Content-Length")
-        if size and int(size) > options.max_bytes:
-            raise Failure(f"larger than {options.max_bytes:,} bytes")
-        content = answer.read(options.max_bytes + 1)
-    if len(content) > options.max_bytes:
-        raise Failure(f"larger than {options.max_bytes:,} bytes")
-    if size and len(content) < int(size):
-        raise OSError(f"broke off after {len(content):,} of {int(size):,} bytes")
-    return content
-
-
-def _store(content: bytes, folder: Path, stem: str, max_pixels: Optional[int]) -> str:
-    """Verify a picture and write it; the file appears whole or not at all."""
-    try:
-        with Image.open(io.BytesIO(content)) as image:
-            kind, size = image.format, image.size
-            image.load()
-            if kind not in SUFFIXES or (max_pixels is not None and size[0] * size[1] > max_pixels):
-                content, kind = _jpeg(image, max_pixels), "JPEG"
-    except (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        start = content[:40].decode("latin-1").strip()
-        raise Failure(f"not a whole picture ({type(error).__name__}); it begins {start!r}") from None
-    name = stem + SUFFIXES[kind]
-    draft = folder / f".{name}.part"
-    draft.write_bytes(content)
-    os.replace(draft, folder / name)
-    return name
-
-
-def _jpeg(image: Image.Image, max_pixels: Optional[int]) -> bytes:
-    image = to_upright_rgb(image)
-    width, height = image.size
-    scale = min(1.0, math.sqrt((max_pixels or width * height) / (width * height)))
-    size = max(1, math.floor(width * scale)), max(1, math.floor(height * scale))
-    out = io.BytesIO()
-    image.resize(size, Image.Resampling.LANCZOS).save(out, "JPEG", quality=90)
-    return out.getvalue()
+            content = read_source(source, options, limit)
+            return _Result(write_image(content, folder, stem, options.max_pixels), source, failed)
+        except FetchError as error:
+            failed.append((source, str(error)))
+    return _Result(None, None, failed)

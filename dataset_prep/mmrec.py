@@ -1,57 +1,55 @@
-"""Published splits as given: MMRec's interaction files, whose column ``x_label`` says train (0), validation (1) or test (2)."""
+"""MMRec's interaction files with published splits: column ``x_label`` is 0 for train, 1 for validation, 2 for test."""
 
+from itertools import chain
 from pathlib import Path
-from typing import Tuple
+from typing import Any, Dict, Iterator, List, Tuple, Union
 
 import numpy as np
 
-from dataset_prep.interactions import Interactions, collect, pick
-from dataset_prep.lines import csv_rows
+from dataset_prep.interactions import Interactions, collect
 from dataset_prep.problems import Problems
+from dataset_prep.records import csv_rows
+from dataset_prep.rows import parse_rows
 from recbole_sda.errors import InputError
 
 FIELDS = {"user": "userID", "item": "itemID", "rating": "rating", "time": "timestamp"}
 LABELS = {"0": 0, "1": 1, "2": 2}
 
 
-def read_mmrec(path, problems: Problems) -> Tuple[Interactions, np.ndarray]:
+def read_mmrec(path: Union[str, Path], problems: Problems) -> Tuple[Interactions, np.ndarray]:
     """Return the interactions of a file and the part of each: 0 train, 1 validation, 2 test.
 
     MMRec's vectors belong to the items by number: row k of ``image_feat.npy`` is item ``k``.
 
     Raises:
-        InputError: columns are missing, or a label is none of 0, 1 and 2.
+        InputError: a column is missing, a label is not 0, 1 or 2, or a row cannot be read: the split would be
+            incomplete without it.
     """
-    parts, names = [], set()
+    parts: List[int] = []
 
-    def rows():
+    def checked_rows() -> Iterator[Dict[str, Any]]:
         for number, row in enumerate(csv_rows(path, problems), start=2):
-            names.update(row)
-            label = row.get("x_label")
-            if label is None:
-                raise InputError(f"{path}: expected columns userID, itemID and x_label; found {', '.join(row)}")
+            _check_columns(path, row)
+            label = row["x_label"]
             if label not in LABELS:
                 raise InputError(f"{path}, line {number}: x_label is {label!r}; allowed are 0, 1 and 2")
             parts.append(LABELS[label])
             yield row
 
-    checked = rows()
-    first = next(checked, None)
+    rows = checked_rows()
+    first = next(rows, None)
     if first is None:
-        raise InputError(f"{Path(path)} holds no interactions")
+        raise InputError(f"{path} holds no interactions")
     fields = {key: name for key, name in FIELDS.items() if name in first}
-    for key in ("user", "item"):
-        if key not in fields:
-            raise InputError(f"{path}: expected columns userID, itemID and x_label; found {', '.join(first)}")
-
-    def every():
-        yield first
-        yield from checked
-
-    data = collect(pick(every(), fields, path, problems))
+    data = collect(parse_rows(chain([first], rows), fields, path, problems))
     if problems.counts:
-        first_one = problems.examples[0]
+        bad = problems.examples[0]
         raise InputError(
-            f"{first_one['where']}: {first_one['problem']}, {first_one['found']!r}; a split is taken whole"
+            f"{bad['where']}: {bad['problem']}, {bad['found']!r}; a split is read completely or not at all"
         )
     return data, np.array(parts, dtype=np.int8)
+
+
+def _check_columns(path: Union[str, Path], row: Dict[str, Any]) -> None:
+    if not {"userID", "itemID", "x_label"} <= set(row):
+        raise InputError(f"{path}: expected columns userID, itemID and x_label; found {', '.join(row)}")

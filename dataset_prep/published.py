@@ -1,7 +1,8 @@
-"""Counts that papers give for standard sets, to see at once whether a prepared set is the one they used."""
+"""Counts that papers publish for standard data sets, to check whether a prepared set is the one that they used."""
 
 from typing import Dict, Optional
 
+COUNTS = ("users", "items", "interactions")
 # (release, category): 5-core of both users and items (McAuley et al. 2015; the same in S3-Rec and MMRec).
 FIVE_CORE = {
     ("2014", "Beauty"): (22_363, 12_101, 198_502),
@@ -11,16 +12,16 @@ FIVE_CORE = {
 }
 
 
-def published(release: str, category: str, k: int) -> Optional[Dict[str, int]]:
-    """Return the published counts of a 5-core set; None where none are known."""
-    found = FIVE_CORE.get((release, category)) if k == 5 else None
-    return dict(zip(("users", "items", "interactions"), found)) if found else None
+def published_counts(release: str, category: str, k: int) -> Optional[Dict[str, int]]:
+    """Return the published numbers of users, items and interactions of a k-core; None where there are none."""
+    counts = FIVE_CORE.get((release, category)) if k == 5 else None
+    return dict(zip(COUNTS, counts)) if counts else None
 
 
-def compare(ours: Dict[str, int], theirs: Dict[str, int]) -> str:
-    """Say how counts differ from the published ones."""
-    names = ("users", "items", "interactions")
-    if all(ours[name] == theirs[name] for name in names):
+def compare(counts: Dict[str, int], published: Dict[str, int]) -> str:
+    """Return a sentence part on how counts differ from the published ones."""
+    differing = [name for name in COUNTS if counts[name] != published[name]]
+    if not differing:
         return "the published counts exactly"
-    parts = [f"{name} {ours[name]:,} (published {theirs[name]:,})" for name in names if ours[name] != theirs[name]]
+    parts = (f"{name} {counts[name]:,} (published {published[name]:,})" for name in differing)
     return "not the published set: " + ", ".join(parts)

@@ -1,6 +1,6 @@
-"""Splits written down: which interactions are for training, validation and test."""
+"""Splits that are written to files: which interactions are for training, validation and test."""
 
-from typing import Dict, Sequence
+from typing import Dict, Sequence, Tuple
 
 import numpy as np
 
@@ -12,9 +12,9 @@ SPLITS = ("none", "leave-one-out", "ratio", "time")
 
 
 def leave_one_out(data: Interactions) -> np.ndarray:
-    """Return the part of each interaction (0 train, 1 valid, 2 test): a user's last one is test, the one before validation.
+    """Return the part of each interaction, a position in ``PARTS``: a user's last one is test, the one before validation.
 
-    Users with fewer than three interactions are for training alone.
+    Interactions of users with fewer than three are all for training.
     """
     from_end, size = _from_end(data)
     part = np.zeros(len(data), dtype=np.int8)
@@ -24,17 +24,24 @@ def leave_one_out(data: Interactions) -> np.ndarray:
 
 
 def ratio(data: Interactions, shares: Sequence[float]) -> np.ndarray:
-    """Return the part of each interaction, each user's in time order cut by shares, such as 8, 1, 1.
+    """Return the part of each interaction, a position in ``PARTS``: each user's history in time, cut by shares.
 
-    Validation and test get ``floor`` of their share, at least one where the user has three or more; the rest is for training.
+    Validation and test get ``floor`` of their share, at least one interaction for users with three or more. The others
+    are for training.
+
+    Args:
+        data: the interactions.
+        shares: of training, validation and test, such as 8, 1, 1.
+
+    Raises:
+        InputError: there are not three shares, one is negative, or that of training is 0.
     """
     if len(shares) != 3 or min(shares) < 0 or shares[0] <= 0:
         raise InputError(f"ratio={list(shares)}: expected three shares for training, validation and test, as 8 1 1")
     from_end, size = _from_end(data)
-    valid, test = (np.floor(size * share / sum(shares)).astype(int) for share in shares[1:])
-    enough = size >= 3
     valid, test = (
-        np.where(enough & (share > 0), np.maximum(n, 1), 0) for n, share in ((valid, shares[1]), (test, shares[2]))
+        np.where((size >= 3) & (share > 0), np.maximum(np.floor(size * share / sum(shares)).astype(int), 1), 0)
+        for share in shares[1:]
     )
     part = np.zeros(len(data), dtype=np.int8)
     part[from_end < valid + test] = 1
@@ -42,15 +49,21 @@ def ratio(data: Interactions, shares: Sequence[float]) -> np.ndarray:
     return part
 
 
-def by_time(data: Interactions, valid_from: int, test_from: int) -> np.ndarray:
-    """Return the part of each interaction: before ``valid_from`` train, before ``test_from`` validation, then test."""
+def by_time(data: Interactions, valid_from: float, test_from: float) -> np.ndarray:
+    """Return the part of each interaction, a position in ``PARTS``.
+
+    Before ``valid_from`` it is training, from then on validation, and from ``test_from`` on test.
+
+    Raises:
+        InputError: validation begins after the test.
+    """
     if valid_from > test_from:
-        raise InputError(f"time split: validation begins at {valid_from}, after the test at {test_from}")
+        raise InputError(f"split_at={valid_from} {test_from}: validation begins after the test")
     return ((data.time >= valid_from).astype(np.int8) + (data.time >= test_from)).astype(np.int8)
 
 
-def _from_end(data: Interactions):
-    """Return how many of a user's interactions come after each, and how many the user has."""
+def _from_end(data: Interactions) -> Tuple[np.ndarray, np.ndarray]:
+    """Return, for each interaction, how many later ones its user has, and how many the user has in total."""
     order = np.lexsort((data.time, data.user))
     user = data.user[order]
     size = np.bincount(data.user, minlength=1)

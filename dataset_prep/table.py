@@ -1,108 +1,130 @@
-"""One's own tables: interactions and items in CSV, JSON lines or Parquet, pictures in a folder or by address."""
+"""Tables of one's own: interactions and items in CSV, JSON lines or Parquet; images in a folder or by address."""
 
+from itertools import chain
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence
+from typing import Any, Collection, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
-from dataset_prep.interactions import Interactions, collect, pick, token
+from dataset_prep.interactions import Interactions, collect
 from dataset_prep.items import Item, clean, gather, price_of
-from dataset_prep.lines import records
 from dataset_prep.problems import Problems
+from dataset_prep.records import Record, read_records
+from dataset_prep.rows import parse_rows, token
 from recbole_sda.errors import InputError, nearest
 
-PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp")
+PathLike = Union[str, Path]
 
 
-def read_interactions(path, columns: Dict[str, Optional[str]], problems: Problems, per_second: int = 1) -> Interactions:
+def read_interactions(
+    path: PathLike, columns: Mapping[str, Optional[str]], problems: Problems, per_second: int = 1
+) -> Interactions:
     """Read interactions from a table.
 
     Args:
         path: the table.
-        columns: names of ``user``, ``item`` and, where they are there, ``time`` and ``rating``.
-        problems: where broken rows are counted.
+        columns: names of the columns of ``user`` and ``item``, and of ``time`` and ``rating`` or None.
+        problems: counts bad rows.
         per_second: units of the time in a second.
 
     Raises:
-        InputError: the file or a column is missing; the message says which columns there are.
+        InputError: the file or a column is missing, or the table has no rows.
     """
-    rows = iter(records(path, problems))
-    first = next(rows, None)
+    records = read_records(path, problems)
+    first = next(records, None)
     if first is None:
         raise InputError(f"{path} holds no rows")
     names = {key: column_of(name, first, path, f"--{key}-col") for key, name in columns.items() if name}
-
-    def every():
-        yield first
-        yield from rows
-
-    return collect(pick(every(), names, path, problems, per_second))
+    return collect(parse_rows(chain([first], records), names, path, problems, per_second))
 
 
-def column_of(name: str, record: dict, path, option: str) -> str:
-    """Return the column that a name means: itself, or the one that RecBole's ``name:type`` begins with."""
-    typed = {str(key).partition(":")[0]: key for key in record}
-    if name in record:
+def column_of(name: str, columns: Collection[str], path: PathLike, option: str) -> str:
+    """Return the column that a name refers to: the column itself, or one of RecBole's, ``name:type``.
+
+    Args:
+        name: given by the user.
+        columns: of the table.
+        path: of the table, for the message.
+        option: of the command line that gave the name, for the message.
+
+    Raises:
+        InputError: there is no such column.
+    """
+    typed = {str(column).partition(":")[0]: column for column in columns}
+    if name in columns:
         return name
     if name in typed:
         return typed[name]
     raise InputError(
-        f"{path}: no column {name!r} ({option}); there is {', '.join(map(str, record))}.{nearest(name, typed)}"
+        f"{path}: no column {name!r} ({option}); there are {', '.join(map(str, columns))}.{nearest(name, typed)}"
     )
 
 
 def read_items(
-    path, wanted: Sequence[str], item_col: str, text_cols: Sequence[str], image_col: Optional[str], problems: Problems
+    path: PathLike,
+    wanted: Collection[str],
+    item_col: str,
+    text_cols: Sequence[str],
+    image_col: Optional[str],
+    problems: Problems,
 ) -> Dict[str, Item]:
     """Read the wanted items of a table.
 
     Args:
         path: the table.
-        wanted: ids that interactions have.
+        wanted: ids that occur in interactions.
         item_col: column of the id.
-        text_cols: columns that are kept as fields; none takes all but id and picture.
-        image_col: column with an address or path of the picture.
-        problems: where broken rows are counted.
-    """
-    names = dict.fromkeys(
-        key for record in records(path, Problems()) for key in record
-    )  # JSON may lack some in a record
-    if not names:
-        raise InputError(f"{path} holds no rows")
-    id_column = column_of(item_col, names, path, "--item-col")
-    image = column_of(image_col, names, path, "--image-col") if image_col else None
-    chosen = [column_of(name, names, path, "--text-cols") for name in text_cols]
-    fields = chosen or [key for key in names if key not in (id_column, image)]
+        text_cols: columns that become text fields; empty for all but the id and the image.
+        image_col: column with an address or a path of the image, or a list of them.
+        problems: counts bad rows.
 
-    def read(record: dict) -> Optional[Item]:
+    Raises:
+        InputError: the file or a column is missing, or the table has no rows.
+    """
+    # JSON records need not all have the same columns, so all of them are read.
+    columns = dict.fromkeys(column for record in read_records(path, Problems()) for column in record)
+    if not columns:
+        raise InputError(f"{path} holds no rows")
+    id_column = column_of(item_col, columns, path, "--item-col")
+    image_column = column_of(image_col, columns, path, "--image-col") if image_col else None
+    chosen = [column_of(name, columns, path, "--text-cols") for name in text_cols]
+    text_columns = chosen or [column for column in columns if column not in (id_column, image_column)]
+
+    def read(record: Record) -> Optional[Item]:
         if record.get(id_column) in (None, ""):
             return None
-        item: Item = {field_name(field): _value(record.get(field), field) for field in fields}
-        pictures = record.get(image) if image else None
-        pictures = pictures if isinstance(pictures, list) else [pictures]
-        return {"item_id": token(record[id_column]), **item, "pictures": [str(p) for p in pictures if p]}
+        fields = {field_name(column): _value(record.get(column), column) for column in text_columns}
+        images = record.get(image_column) if image_column else None
+        images = images if isinstance(images, list) else [images]
+        return Item(token(record[id_column]), fields, [str(image) for image in images if image])
 
-    return gather(records(path, problems), set(wanted), read, problems)
+    return gather(read_records(path, problems), set(wanted), read, problems)
 
 
 def field_name(column: str) -> str:
-    """Return a column's name as a field's: without RecBole's type, blanks and other signs as underscores."""
+    """Return the field name of a column: without RecBole's type, other characters than letters and digits as underscores."""
     name = "".join(c if c.isalnum() else "_" for c in str(column).partition(":")[0])
     return f"{name}_" if name in ("item_id", "image", "user_id") else name
 
 
-def _value(value, column: str):
+def _value(value: Any, column: str) -> Any:
     return price_of(value) if str(column).partition(":")[0].lower() == "price" else clean(value)
 
 
-def columns_of(items: Dict[str, Item]) -> List[tuple]:
-    """Return the fields of items with their RecBole types."""
-    names = dict.fromkeys(
-        name for item in items.values() for name in item if name not in ("item_id", "pictures", "image")
-    )
+def columns_of(items: Mapping[str, Item]) -> List[Tuple[str, str]]:
+    """Return the text fields of items with their RecBole types."""
+    names = dict.fromkeys(name for item in items.values() for name in item.fields)
     return [(name, "float" if name.lower() == "price" else "token_seq") for name in names]
 
 
-def pictures_in(folder, items: Dict[str, Item], wanted: Sequence[str]) -> None:
-    """Point items to pictures in a folder: by the file that their table names, else by ``<item id>.jpg`` and the like.
+def add_images_of_folder(folder: PathLike, items: Dict[str, Item], wanted: Sequence[str]) -> None:
+    """Set the image sources of items to the files of a folder.
+
+    A file that the table of items names is used, or else ``<item id>.jpg`` or another suffix of an image.
+
+    Args:
+        folder: of the images.
+        items: id -> item; wanted items without an entry get one.
+        wanted: ids that occur in interactions.
 
     Raises:
         InputError: the folder does not exist.
@@ -110,8 +132,8 @@ def pictures_in(folder, items: Dict[str, Item], wanted: Sequence[str]) -> None:
     root = Path(folder)
     if not root.is_dir():
         raise InputError(f"--images={folder} is not a folder")
-    by_stem = {path.stem: path for path in sorted(root.iterdir()) if path.suffix.lower() in PICTURE_SUFFIXES}
-    for name in wanted:
-        item = items.setdefault(name, {"item_id": name, "pictures": []})
-        named = [p if p.startswith(("http://", "https://")) else str(root / p) for p in item.get("pictures", [])]
-        item["pictures"] = named or ([str(by_stem[name])] if name in by_stem else [])
+    by_stem = {path.stem: str(path) for path in sorted(root.iterdir()) if path.suffix.lower() in IMAGE_SUFFIXES}
+    for item_id in wanted:
+        item = items.setdefault(item_id, Item(item_id))
+        named = [s if s.startswith(("http://", "https://")) else str(root / s) for s in item.image_sources]
+        item.image_sources = named or ([by_stem[item_id]] if item_id in by_stem else [])

@@ -1,4 +1,4 @@
-"""Generated raw files of the Amazon releases, and a server that answers badly in every way."""
+"""Generated raw files of the Amazon releases, and a server that fails in every way."""
 
 import gzip
 import io
@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 
-def picture(size=(40, 30), kind="PNG") -> bytes:
-    """A picture's bytes."""
+def image_bytes(size=(40, 30), kind="PNG") -> bytes:
+    """The content of an image file."""
     out = io.BytesIO()
     Image.effect_noise(size, 50).convert("RGB").save(out, kind)
     return out.getvalue()
@@ -24,7 +24,7 @@ class Answers(BaseHTTPRequestHandler):
     """By path: /ok.png, /redirect.png, /404.png, /busy.png (503 once), /slow.png, /text.png, /cut.png, /huge.png, /file."""
 
     content = bytes(range(256)) * 4000
-    image = picture()
+    image = image_bytes()
     seen: Counter = Counter()
     ranges: list = []
 
@@ -63,12 +63,12 @@ class Answers(BaseHTTPRequestHandler):
         elif path.startswith("/huge"):
             self._send(b"x" * 50_000)
         elif path.startswith("/big"):
-            self._send(picture((400, 300), "JPEG"))
+            self._send(image_bytes((400, 300), "JPEG"))
         elif path.startswith("/file"):
             self._file(first)
 
     def _file(self, first):
-        """/file: breaks off at first and knows ranges; /file-norange: breaks off and does not; /file-stuck: always."""
+        """/file: the first answer is incomplete, ranges work; /file-norange: ranges do not work; /file-stuck: always incomplete."""
         begin = int((self.headers.get("Range") or "bytes=0-").split("=")[1].rstrip("-"))
         self.ranges.append(begin)
         if "norange" in self.path:
@@ -107,7 +107,7 @@ def raw(tmp_path):
     """A function: release -> review and metadata files of 20 users and 10 items whose 5-core is known.
 
     Users 0 to 9 have items 0 to 5 each: the 5-core, 10 users, 6 items, 60 interactions. Users 10 to 19 have 4 items each,
-    among them 6 to 9. One review stands twice.
+    among them 6 to 9. One review occurs twice.
     """
 
     def write(release: str, address: str = "http://127.0.0.1:9"):

@@ -1,3 +1,5 @@
+"""Fields of items."""
+
 import pytest
 
 from dataset_prep.items import price_of

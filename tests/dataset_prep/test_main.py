@@ -1,4 +1,4 @@
-"""The commands from raw files to a data set that trains."""
+"""The commands, from raw files to a trained model."""
 
 import json
 import shutil
@@ -46,7 +46,7 @@ def test_a_release_with_a_known_core(raw, tmp_path, server, release, capsys):
     assert items[0]["categories"] == ["Music", "Drums & Co"] and table["categories:token_seq"][0] == "Music Drums_&_Co"
     assert items[0].get("price") == {"2014": 9.5, "2018": 1009.5, "2023": None}[release]
     assert Image.open(folder / items[0]["image"]).size == (40, 30)
-    assert "6 of 6 items have a picture" in capsys.readouterr().out
+    assert "6 of 6 items have an image" in capsys.readouterr().out
 
 
 def test_the_same_command_gives_the_same_bytes(raw, tmp_path, server):
@@ -58,15 +58,15 @@ def test_the_same_command_gives_the_same_bytes(raw, tmp_path, server):
     assert files_of(first) == files_of(second)
 
 
-def test_what_was_wrong_is_told(raw, tmp_path, capsys):
+def test_problems_of_the_input_are_reported(raw, tmp_path, capsys):
     assert amazon(raw, tmp_path, "2018", "--k-core", "1", "--no-images") == 0
-    told = capsys.readouterr().out
-    assert "item without metadata: 1" in told and "0 of 10 items have a picture" in told
+    printed = capsys.readouterr().out
+    assert "item without metadata: 1" in printed and "0 of 10 items have an image" in printed
     lines = (tmp_path / "dataset/Amazon_Instruments/problems.jsonl").read_text().splitlines()
     assert [json.loads(line)["where"] for line in lines] == ["B9"]
 
 
-def test_published_counts_stand_beside_ours(raw, tmp_path, capsys):
+def test_published_counts_are_compared(raw, tmp_path, capsys):
     reviews, meta = raw("2014")
     given = ["--reviews", str(reviews), "--meta", str(meta), "--out", str(tmp_path), "--no-images"]
     assert main(["amazon", "--category", "Baby", "--release", "2014", *given]) == 0
@@ -88,7 +88,7 @@ def test_errors_are_one_line(raw, tmp_path, capsys, more, message):
 
 
 @pytest.mark.parametrize("option", ["--workers", "--per-second", "--max-pixels"])
-def test_options_of_pictures(tmp_path, capsys, option):
+def test_options_of_images(tmp_path, capsys, option):
     with pytest.raises(SystemExit, match="2"):
         main(["table", "--name", "S", "--inter", "none.csv", "--out", str(tmp_path), option, "0"])
     assert f"argument {option}: '0': expected" in capsys.readouterr().err and not (tmp_path / "S").exists()
@@ -101,7 +101,7 @@ def test_a_wrong_release_of_a_file_is_refused(raw, tmp_path, capsys):
     assert "expected records with user_id, parent_asin, rating, timestamp; found reviewerID" in capsys.readouterr().err
 
 
-def test_a_data_set_of_another_origin_is_left_alone(raw, tmp_path, capsys):
+def test_a_data_set_of_another_origin_is_not_replaced(raw, tmp_path, capsys):
     folder = tmp_path / "dataset/Amazon_Instruments"
     folder.mkdir(parents=True)
     (folder / "Amazon_Instruments.inter").write_text("mine")
@@ -117,23 +117,23 @@ def test_own_tables(tmp_path, capsys):
         {"what": range(6), "The title": ["a, b"] * 6, "price": ["$3"] * 6, "file": ["x.png"] * 3 + [None] * 3}
     )
     items.to_parquet(tmp_path / "items.parquet")
-    (tmp_path / "pictures").mkdir()
-    Image.new("RGB", (4, 4)).save(tmp_path / "pictures/x.png")
-    Image.new("RGB", (4, 4)).save(tmp_path / "pictures/5.png")
+    (tmp_path / "posters").mkdir()
+    Image.new("RGB", (4, 4)).save(tmp_path / "posters/x.png")
+    Image.new("RGB", (4, 4)).save(tmp_path / "posters/5.png")
     given = ["--name", "Mine", "--inter", str(tmp_path / "inter.csv"), "--user-col", "who", "--item-col", "what"]
     given += ["--time-col", "day", "--rating-col", "stars", "--items", str(tmp_path / "items.parquet")]
-    given += ["--image-col", "file", "--images", str(tmp_path / "pictures"), "--out", str(tmp_path)]
+    given += ["--image-col", "file", "--images", str(tmp_path / "posters"), "--out", str(tmp_path)]
     assert main(["table", *given, "--split", "time", "--split-at", "2020-01-05", "2020-01-06"]) == 0
-    found = read_items(tmp_path / "Mine/items.jsonl")
-    assert found[0] == {"item_id": "0", "The_title": "a, b", "price": 3.0, "image": "images/0.png"}
-    assert [bool(item["image"]) for item in found] == [True, True, True, False, False, True]
+    written = read_items(tmp_path / "Mine/items.jsonl")
+    assert written[0] == {"item_id": "0", "The_title": "a, b", "price": 3.0, "image": "images/0.png"}
+    assert [bool(item["image"]) for item in written] == [True, True, True, False, False, True]
     sizes = [len(pd.read_csv(tmp_path / f"Mine/Mine.{part}.inter", sep="\t")) for part in ("train", "valid", "test")]
     assert sizes == [24, 6, 6]
     assert main(["table", *given, "--time-col", "when"]) == 2
-    assert "no column 'when' (--time-col); there is who, what, stars, day" in capsys.readouterr().err
+    assert "no column 'when' (--time-col); there are who, what, stars, day" in capsys.readouterr().err
 
 
-def test_mmrec_splits_are_taken_as_given(tmp_path, capsys):
+def test_published_splits_of_mmrec(tmp_path, capsys):
     rows = [(u, (u + i) % 12, 1.0, 10 * i, 0 if i < 6 else i - 5) for u in range(12) for i in range(8)]
     names = ["userID", "itemID", "rating", "timestamp", "x_label"]
     pd.DataFrame(rows, columns=names).to_csv(tmp_path / "baby.inter", sep="\t", index=False)
@@ -141,20 +141,20 @@ def test_mmrec_splits_are_taken_as_given(tmp_path, capsys):
     test = pd.read_csv(tmp_path / "Baby/Baby.test.inter", sep="\t")
     assert len(test) == 12 and (test["item_id:token"] == (test["user_id:token"] + 7) % 12).all()
     keys = {"data_path": str(tmp_path), "runs_path": str(tmp_path), "epochs": 1, "use_gpu": False, "threads": 1}
-    found = run(
+    result = run(
         "BPR",
         "Baby",
         (),
         {**keys, "benchmark_filename": ["train", "valid", "test"], "topk": [5], "valid_metric": "NDCG@5"},
     )
-    assert found["protocol"]["split"].startswith("given files")
+    assert result["protocol"]["split"].startswith("given files")
     bad = (tmp_path / "baby.inter").read_text().replace("\t2\n", "\t3\n", 1)
     (tmp_path / "baby.inter").write_text(bad)
     assert main(["mmrec", "--inter", str(tmp_path / "baby.inter"), "--name", "Baby", "--out", str(tmp_path)]) == 2
     assert "x_label is '3'; allowed are 0, 1 and 2" in capsys.readouterr().err
     (tmp_path / "baby.inter").write_text(bad.replace("\t3\n", "\t2\n") + "0\t7\n")
     assert main(["mmrec", "--inter", str(tmp_path / "baby.inter"), "--name", "Baby", "--out", str(tmp_path)]) == 2
-    assert "baby.inter:98: bad line, '0\\t7'; a split is taken whole" in capsys.readouterr().err
+    assert "baby.inter:98: bad line, '0\\t7'; a split is read completely or not at all" in capsys.readouterr().err
 
 
 def test_from_raw_files_to_a_trained_model(raw, tmp_path, server):
@@ -169,22 +169,22 @@ def test_from_raw_files_to_a_trained_model(raw, tmp_path, server):
     keys = {"data_path": str(tmp_path / "dataset"), "runs_path": str(tmp_path / "runs"), "epochs": 1, "use_gpu": False}
     with pytest.raises(InputError, match="topk=.5, 10, 20.: Amazon_Instruments has 6 items"):
         run("SASRec_SDA", "Amazon_Instruments", (), keys)
-    found = run("SASRec_SDA", "Amazon_Instruments", (), {**keys, "threads": 1, "topk": [5], "valid_metric": "NDCG@5"})
-    assert found["protocol"]["items"] == 6 and not found["miniature"]
+    result = run("SASRec_SDA", "Amazon_Instruments", (), {**keys, "threads": 1, "topk": [5], "valid_metric": "NDCG@5"})
+    assert result["protocol"]["items"] == 6 and not result["miniature"]
     shutil.rmtree(tmp_path / "runs")
 
 
-def test_ctrl_c_says_that_the_command_goes_on(raw, tmp_path, monkeypatch, capsys):
+def test_ctrl_c_names_how_to_continue(raw, tmp_path, monkeypatch, capsys):
     def stop(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("dataset_prep.prepare.fetch_images", stop)
+    monkeypatch.setattr("dataset_prep.dataset_folder.fetch_images", stop)
     assert amazon(raw, tmp_path, "2018") == 130
-    assert "goes on" in capsys.readouterr().err
+    assert "continues where it stopped" in capsys.readouterr().err
     assert not (tmp_path / "dataset/Amazon_Instruments/Amazon_Instruments.inter").exists()
 
 
-def test_each_preset_says_its_command():
+def test_each_preset_names_its_command():
     presets = {path.stem: path.read_text() for path in (properties_dir() / "dataset").glob("Amazon_*.yaml")}
     assert set(presets) == set(amazon_sources())
     for name, text in presets.items():
@@ -232,11 +232,19 @@ def test_fields_that_the_first_item_lacks(tmp_path):
     assert own_table(tmp_path, items=str(tmp_path / "items.jsonl"), **{"text-cols": "about"}) == 0
 
 
-def test_a_preparation_that_was_killed_goes_on(tmp_path, monkeypatch):
-    """Between the interactions, which come last, and the account of it all."""
+def test_a_text_column_called_pictures(tmp_path):
+    write_interactions(tmp_path / "inter.csv", lambda k: k)
+    rows = [{"item_id": f"i{k}", "pictures": f"two of {k}"} for k in range(8)]
+    pd.DataFrame(rows).to_csv(tmp_path / "items.csv", index=False)
+    assert own_table(tmp_path, items=str(tmp_path / "items.csv")) == 0
+    assert [item["pictures"] for item in read_items(tmp_path / "S/items.jsonl")] == [f"two of {k}" for k in range(8)]
+
+
+def test_an_interrupted_preparation_is_continued(tmp_path, monkeypatch):
+    """Interrupted between the interactions, which are written last, and the record."""
     write_interactions(tmp_path / "inter.csv", lambda k: k)
     with monkeypatch.context() as patch:
-        patch.setattr("dataset_prep.atomic.sha256", lambda path: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr("dataset_prep.dataset_folder.sha256", lambda path: (_ for _ in ()).throw(KeyboardInterrupt))
         assert own_table(tmp_path) == 130
     assert (tmp_path / "S/S.inter").is_file() and not (tmp_path / "S/dataset.json").exists()
     assert own_table(tmp_path) == 0
@@ -245,8 +253,8 @@ def test_a_preparation_that_was_killed_goes_on(tmp_path, monkeypatch):
     assert own_table(tmp_path) == 2
 
 
-def test_another_preparation_leaves_nothing_of_the_first(tmp_path):
-    """Neither the parts of its split nor its pictures."""
+def test_a_second_preparation_replaces_the_first(tmp_path):
+    """Neither the parts of its split nor its images remain."""
     write_interactions(tmp_path / "inter.csv", lambda k: k)
     for colour in ("red", "blue"):
         (tmp_path / colour).mkdir()
@@ -255,18 +263,18 @@ def test_another_preparation_leaves_nothing_of_the_first(tmp_path):
     assert own_table(tmp_path, split="leave-one-out", images=str(tmp_path / "red")) == 0
     assert own_table(tmp_path, images=str(tmp_path / "blue"), **{"max-pixels": "256"}) == 0
     assert sorted(path.name for path in (tmp_path / "S").glob("*.inter")) == ["S.inter"]
-    pictures = [path for path in (tmp_path / "S/images").iterdir() if path.suffix != ".jsonl"]
-    assert len(pictures) == 8 and all(Image.open(path).size == (16, 16) for path in pictures)
-    assert all(Image.open(path).convert("RGB").getpixel((8, 8))[2] > 200 for path in pictures)
+    images = [path for path in (tmp_path / "S/images").iterdir() if path.suffix != ".jsonl"]
+    assert len(images) == 8 and all(Image.open(path).size == (16, 16) for path in images)
+    assert all(Image.open(path).convert("RGB").getpixel((8, 8))[2] > 200 for path in images)
 
 
-def test_ids_that_are_words_for_nothing(tmp_path):
-    """NA, null and nan are ids; blanks are none."""
+def test_ids_that_look_like_missing_values(tmp_path):
+    """NA, null and nan are ids; blanks are a missing id."""
     names = ["NA", "null", "nan", "None", "i4", "i5", "i6", "i7"]
     rows = [(f"u{u}", names[(u + k) % 8], k) for u in range(8) for k in range(8)] + [(" ", "i4", 1)]
     pd.DataFrame(rows, columns=["user_id", "item_id", "time"]).to_csv(tmp_path / "inter.csv", index=False)
     assert own_table(tmp_path) == 0
     assert json.loads((tmp_path / "S/dataset.json").read_text())["problems"] == {"incomplete interaction": 1}
     keys = {"data_path": str(tmp_path), "runs_path": str(tmp_path), "epochs": 1, "use_gpu": False, "threads": 1}
-    found = run("SASRec", "S", (), {**keys, "topk": [5], "valid_metric": "NDCG@5"})
-    assert found["protocol"]["items"] == 8 and found["groups"]["test"]["users"]["short"]["cases"] == 8
+    result = run("SASRec", "S", (), {**keys, "topk": [5], "valid_metric": "NDCG@5"})
+    assert result["protocol"]["items"] == 8 and result["groups"]["test"]["users"]["short"]["cases"] == 8

@@ -1,0 +1,149 @@
+"""The commands of ``python -m dataset_prep``: parsed arguments to a data set's folder."""
+
+import argparse
+from pathlib import Path
+from typing import Dict, Mapping, Optional, Union
+
+from dataset_prep import amazon, splits, table
+from dataset_prep.atomic_files import write_inter, write_split
+from dataset_prep.dataset_folder import Prepared, open_folder, sha256, summary, write_dataset, write_record
+from dataset_prep.download import download
+from dataset_prep.image_source import ImageOptions
+from dataset_prep.interactions import collect
+from dataset_prep.items import Item, gather
+from dataset_prep.mmrec import read_mmrec
+from dataset_prep.prepare import Choices, filter_interactions
+from dataset_prep.problems import Problems
+from dataset_prep.published import published_counts
+from dataset_prep.records import json_lines
+from dataset_prep.rows import parse_rows
+from recbole_sda.data.miniature.generate import generate
+from recbole_sda.errors import InputError
+
+FIELDS = (
+    ("title", "token_seq"),
+    ("brand", "token"),
+    ("categories", "token_seq"),
+    ("price", "float"),
+    ("description", "token_seq"),
+)
+
+
+def prepare_amazon(args: argparse.Namespace) -> None:
+    """Prepare a category of an Amazon release, downloaded unless its files are given."""
+    release = amazon.release(args.release)
+    folder = open_folder(args.out, args.name or amazon.dataset_name(args.category), args.overwrite)
+    reviews = _source("--reviews", args.reviews, release.reviews, args)
+    metadata = _source("--meta", args.meta, release.metadata, args)
+    problems, choices = Problems(), _choices(args)
+    records = json_lines(reviews, problems)
+    rows = parse_rows(records, release.fields, reviews, problems, release.per_second)
+    data, steps = filter_interactions(collect(rows), choices)
+    items = gather(json_lines(metadata, problems), set(data.used_items()), release.read_item, problems)
+    prepared = Prepared(
+        data=data,
+        items=items,
+        columns=FIELDS,
+        choices=choices,
+        steps=steps,
+        provenance={
+            "source": f"Amazon reviews {args.release}, {args.category}",
+            "files": _files({"reviews": reviews, "metadata": metadata}),
+        },
+        problems=problems,
+        published_counts=(
+            published_counts(args.release, args.category, choices.k_core) if choices.is_plain_core else None
+        ),
+    )
+    _finish(args, folder, prepared)
+
+
+def prepare_table(args: argparse.Namespace) -> None:
+    """Prepare a data set from tables of interactions and items."""
+    folder = open_folder(args.out, args.name, args.overwrite)
+    problems, choices = Problems(), _choices(args)
+    columns = {"user": args.user_col, "item": args.item_col, "time": args.time_col, "rating": args.rating_col}
+    data = table.read_interactions(args.inter, columns, problems, 1000 if args.time_unit == "ms" else 1)
+    data, steps = filter_interactions(data, choices)
+    tokens = data.used_items()
+    items: Dict[str, Item] = {}
+    if args.items:
+        item_col = args.items_id_col or args.item_col
+        items = table.read_items(args.items, tokens, item_col, args.text_cols or (), args.image_col, problems)
+    if args.images:
+        table.add_images_of_folder(args.images, items, tokens)
+    prepared = Prepared(
+        data=data,
+        items=items,
+        columns=table.columns_of(items),
+        choices=choices,
+        steps=steps,
+        provenance={"source": "own tables", "files": _files({"inter": args.inter, "items": args.items})},
+        problems=problems,
+    )
+    _finish(args, folder, prepared)
+
+
+def prepare_mmrec(args: argparse.Namespace) -> None:
+    """Prepare an interaction file of MMRec with its published split."""
+    folder, problems = open_folder(args.out, args.name, args.overwrite), Problems()
+    data, part = read_mmrec(args.inter, problems)
+    labels = write_split(folder, args.name, data, part)
+    write_inter(folder / f"{args.name}.inter", data)
+    sizes = splits.counts(part)
+    record = {"name": args.name, "source": "MMRec", "files": _files({"inter": args.inter}), "counts": data.counts()}
+    files = [f"{args.name}.{label}.inter" for label in labels] + [f"{args.name}.inter"]
+    write_record(folder, {**record, "split": {"benchmark_filename": labels, **sizes}}, files)
+    print(f"{folder}: " + ", ".join(f"{label} {sizes[label]:,}" for label in labels))
+    print(
+        f"  python run_recbole_sda.py --model=BPR_SDA --dataset={args.name} --data_path={args.out} "
+        "--benchmark_filename=[train,valid,test]"
+    )
+
+
+def prepare_sample(args: argparse.Namespace) -> None:
+    """Write the built-in miniature of a data set."""
+    folder, items = generate(args.name, args.out)
+    print(f"{folder}: a miniature of invented products; items in {items.name}")
+
+
+def _source(option: str, given: Optional[str], address: str, args: argparse.Namespace) -> Path:
+    """Return a file of a release: the given one, or else the downloaded one."""
+    if given:
+        if not Path(given).is_file():
+            raise InputError(f"{option}={given} does not exist")
+        return Path(given)
+    url = address.format(args.category)
+    return download(url, Path(args.raw) / f"amazon{args.release}" / url.rpartition("/")[2])
+
+
+def _files(paths: Mapping[str, Union[str, Path, None]]) -> Dict[str, Dict[str, str]]:
+    """Return the name and the hash of each given input file."""
+    return {kind: {"file": Path(p).name, "sha256": sha256(Path(p))} for kind, p in paths.items() if p}
+
+
+def _choices(args: argparse.Namespace) -> Choices:
+    return Choices(
+        start=args.start,
+        end=args.end,
+        min_rating=args.min_rating,
+        repetitions=args.repetitions,
+        k_core=args.k_core,
+        filter=args.filter,
+        max_history=args.max_history,
+        split=args.split,
+        ratio=tuple(args.ratio),
+        split_at=tuple(args.split_at or ()),
+    )
+
+
+def _finish(args: argparse.Namespace, folder: Path, prepared: Prepared) -> None:
+    """Write the data set, then print a summary and the next commands."""
+    options = None
+    if not args.no_images:
+        options = ImageOptions(max_pixels=args.max_pixels, workers=args.workers, per_second=args.per_second)
+    record = write_dataset(folder, prepared, options)
+    print(summary(folder, record))
+    print(f"\n{folder} is ready. Next, item vectors: light ones, or those of a vision-language model (docs/lvlm.md)")
+    print(f"  python -m recbole_sda features extract --items {folder}/items.jsonl --out {folder}/features/light")
+    print(f"  python run_recbole_sda.py --model=SASRec_SDA --dataset={folder.name} --data_path={args.out}")

@@ -1,0 +1,146 @@
+"""One image from an address or a path: read with retries at a limited rate, verified, shrunk, written atomically."""
+
+import io
+import math
+import os
+import threading
+import time
+from collections import defaultdict
+from http.client import HTTPException
+from pathlib import Path
+from typing import Dict, NamedTuple, Optional
+from urllib.error import HTTPError, URLError
+from urllib.parse import urlsplit
+from urllib.request import Request, urlopen
+
+from PIL import Image, UnidentifiedImageError
+
+from dataset_prep.download import AGENT, RETRY_STATUS
+from recbole_sda.io.images import to_upright_rgb
+
+SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "GIF": ".gif", "WEBP": ".webp", "BMP": ".bmp"}
+
+
+class ImageOptions(NamedTuple):
+    """How images are fetched.
+
+    Attributes:
+        max_pixels: area to which larger images are shrunk; None keeps their size.
+        workers: images fetched in parallel.
+        per_second: requests to one host, at most.
+        max_bytes: largest file.
+        timeout: seconds without an answer.
+        tries: per image.
+        pause: seconds before the second try, doubled for each further one.
+    """
+
+    max_pixels: Optional[int] = None
+    workers: int = 8
+    per_second: float = 10.0
+    max_bytes: int = 20 << 20
+    timeout: float = 20.0
+    tries: int = 3
+    pause: float = 1.0
+
+
+class FetchError(Exception):
+    """An image cannot be fetched or read; the message is the reason."""
+
+
+class RateLimit:
+    """A minimum time between two requests to the same host, shared by threads."""
+
+    def __init__(self, per_second: float) -> None:
+        self.interval, self.lock = 1 / per_second, threading.Lock()
+        self.next_time: Dict[str, float] = defaultdict(float)
+
+    def wait(self, host: str) -> None:
+        """Wait until the next request to a host is allowed."""
+        with self.lock:
+            now = time.monotonic()
+            start = max(now, self.next_time[host])
+            self.next_time[host] = start + self.interval
+        time.sleep(max(start - now, 0))
+
+
+def read_source(source: str, options: ImageOptions, limit: RateLimit) -> bytes:
+    """Return the content of an address (http, https) or a path.
+
+    Raises:
+        FetchError: it cannot be read, is too large, or all tries failed.
+    """
+    if not source.startswith(("http://", "https://")):
+        try:
+            if os.path.getsize(source) > options.max_bytes:
+                raise FetchError(_too_large(options))
+            return Path(source).read_bytes()
+        except OSError as error:
+            raise FetchError(error.strerror or str(error)) from None
+    reason = ""
+    for number in range(options.tries):
+        try:
+            limit.wait(urlsplit(source).netloc)
+            return _get(source, options)
+        except HTTPError as error:
+            reason = f"the server answers {error.code} {error.reason}"
+            if error.code not in RETRY_STATUS:
+                raise FetchError(reason) from None
+        except TimeoutError:
+            reason = f"no answer in {options.timeout:g} s"
+        except (URLError, HTTPException, OSError, ValueError) as error:
+            reason = str(getattr(error, "reason", error)) or type(error).__name__
+        if number + 1 < options.tries:
+            time.sleep(options.pause * 2**number)
+    raise FetchError(f"{reason}, {options.tries} tries")
+
+
+def _get(url: str, options: ImageOptions) -> bytes:
+    with urlopen(Request(url, headers={"User-Agent": AGENT}), timeout=options.timeout) as answer:
+        length = answer.headers.get("Content-Length")
+        if length and int(length) > options.max_bytes:
+            raise FetchError(_too_large(options))
+        content: bytes = answer.read(options.max_bytes + 1)
+    if len(content) > options.max_bytes:
+        raise FetchError(_too_large(options))
+    if length and len(content) < int(length):
+        raise OSError(f"connection closed after {len(content):,} of {int(length):,} bytes")
+    return content
+
+
+def _too_large(options: ImageOptions) -> str:
+    return f"larger than {options.max_bytes:,} bytes"
+
+
+def write_image(content: bytes, folder: Path, stem: str, max_pixels: Optional[int]) -> str:
+    """Verify an image by decoding it, write it atomically, and return the name of its file in ``folder``.
+
+    The content is written unchanged, unless the image is larger than ``max_pixels`` or in a format other than those of
+    ``SUFFIXES``: it is then written as JPEG.
+
+    Raises:
+        FetchError: the content is not a complete image.
+    """
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            kind, size = str(image.format), image.size
+            image.load()
+            if kind not in SUFFIXES or (max_pixels is not None and size[0] * size[1] > max_pixels):
+                content, kind = _to_jpeg(image, max_pixels), "JPEG"
+    except (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        start = content[:40].decode("latin-1").strip()
+        raise FetchError(f"not a complete image ({type(error).__name__}); it begins with {start!r}") from None
+    name = stem + SUFFIXES[kind]
+    draft = folder / f".{name}.part"
+    draft.write_bytes(content)
+    os.replace(draft, folder / name)
+    return name
+
+
+def _to_jpeg(image: Image.Image, max_pixels: Optional[int]) -> bytes:
+    image = to_upright_rgb(image)
+    width, height = image.size
+    scale = min(1.0, math.sqrt((max_pixels or width * height) / (width * height)))
+    size = max(1, math.floor(width * scale)), max(1, math.floor(height * scale))
+    out = io.BytesIO()
+    image.resize(size, Image.Resampling.LANCZOS).save(out, "JPEG", quality=90)
+    return out.getvalue()
