@@ -1,5 +1,6 @@
 import pytest
 import torch
+import transformers
 from PIL import Image
 from torch import nn
 
@@ -78,6 +79,36 @@ def test_multimodal_positions_need_the_token_types(backbone):
         whole = b.states(batch, "image")[0]
         del batch["mm_token_type_ids"]
         assert not torch.allclose(b.states(batch, "image")[0], whole, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "family, loaders",
+    [
+        ("qwen2_5_vl", ["AutoConfig", "AutoTokenizer", "ProcessorMixin", "AutoModelForImageTextToText"]),
+        ("clip", ["AutoConfig", "AutoTokenizer", "AutoImageProcessor", "AutoModel"]),
+    ],
+)
+def test_every_part_of_a_model_is_of_the_revision(backbone, monkeypatch, family, loaders):
+    calls, depth = [], []
+
+    def record(owner):
+        load = owner.from_pretrained.__func__
+
+        def recorded(cls, *args, **kwargs):
+            if not depth:  # calls by the stage, not those inside transformers
+                calls.append((owner.__name__, kwargs.get("revision")))
+            depth.append(owner)
+            try:
+                return load(cls, *args, **kwargs)
+            finally:
+                depth.pop()
+
+        monkeypatch.setattr(owner, "from_pretrained", classmethod(recorded))
+
+    for name in loaders:
+        record(getattr(transformers, name))
+    assert backbone(family, revision="abc").describe()["revision"] == "abc"
+    assert sorted(calls) == sorted((name, "abc") for name in loaders)
 
 
 def test_describe_names_the_model(backbone, tiny):
