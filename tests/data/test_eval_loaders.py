@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from recbole_sda.config.run_config import RunConfig
 from recbole_sda.data import eval_loaders
 from recbole_sda.data.eval_loaders import SampleLoader, UserLoader
 from recbole_sda.engine import experiment
@@ -14,6 +15,7 @@ from recbole.data import create_dataset, data_preparation  # isort: skip
 from recbole.data.interaction import Interaction  # isort: skip
 from recbole.evaluator.collector import Collector  # isort: skip
 from recbole.trainer import Trainer  # isort: skip
+from recbole.utils.case_study import full_sort_topk  # isort: skip
 
 RATIO = {"split": {"RS": [0.6, 0.2, 0.2]}}
 
@@ -155,3 +157,102 @@ def test_negatives_are_the_same_for_every_model_and_seed_and_differ_by_phase(bui
 def test_other_modes_are_recboles(build):
     loader = build("BPR", eval_args={"mode": "pop10"}, repeatable=False).data.test
     assert type(loader).__name__ == "NegSampleEvalDataLoader"
+
+
+@pytest.mark.parametrize("phase", ["valid", "test"])
+@pytest.mark.parametrize(
+    "keys", [{"repeatable": False}, {"repeatable": False, "mask_validation": False}, {"repeatable": True}]
+)
+def test_recboles_case_study_of_a_general_model(build, tmp_path, keys, phase):
+    """Top k of all items but the padding and what each user had before the phase, by the model's own scores."""
+    run = experiment.build(build.config("BPR", **keys), tmp_path)
+    loader, users = getattr(run.data, phase), [5, 2, 40]
+    before = [run.data.train, run.data.valid][: 2 if phase == "test" and "mask_validation" not in keys else 1]
+    with torch.no_grad():
+        scores = run.model.eval().full_sort_predict(Interaction({"user_id": torch.tensor(users)})).view(3, -1)
+    scores[:, 0] = -torch.inf
+    for row, user in enumerate(users):
+        seen = [part.dataset.inter_feat["item_id"][part.dataset.inter_feat["user_id"] == user] for part in before]
+        assert len(torch.cat(seen)) > 2
+        if not keys["repeatable"]:
+            scores[row, torch.cat(seen)] = -torch.inf
+    expected = scores.topk(5)
+    found = full_sort_topk(users, run.model, loader, 5)
+    assert torch.equal(found[0], expected.values) and torch.equal(found[1], expected.indices)
+
+
+def test_a_case_study_includes_users_without_an_interaction_in_the_phase(build, tmp_path):
+    run = experiment.build(build.config("BPR", repeatable=False, eval_args=RATIO), tmp_path)
+    train = run.data.train.dataset.inter_feat
+    feat = run.data.test.dataset.inter_feat
+    run.data.test.dataset.inter_feat = feat[feat["user_id"] != 5]
+    loader = UserLoader(run.config, run.data.test.dataset, eval_loaders.pair_keys(run.data.train.dataset), None)
+    assert 5 not in loader.user_df["user_id"]
+    assert sorted(loader.uid2history_item[5].tolist()) == sorted(set(train["item_id"][train["user_id"] == 5].tolist()))
+
+
+@pytest.mark.parametrize("model", ["SASRec", "SASRec_SDA"])
+def test_recboles_case_study_of_a_sequential_model(build, tmp_path, model):
+    run = experiment.build(build.config(model), tmp_path)
+    samples, users = run.data.test.dataset.inter_feat, [5, 2, 40]
+    rows = [int((samples["user_id"] == user).nonzero()) for user in users]
+    with torch.no_grad():
+        scores = run.model.eval().full_sort_predict(samples[rows].to("cpu"))
+    scores[:, 0] = -torch.inf
+    expected = scores.topk(5)
+    found = full_sort_topk(users, run.model, run.data.test, 5)
+    torch.testing.assert_close(found[0], expected.values)
+    assert torch.equal(found[1], expected.indices)
+
+
+@pytest.fixture
+def repeated(tiny_keys, tmp_path, write_tiny):
+    """Keys of a data set in which the last item of every user is also the user's first."""
+    path = write_tiny(tmp_path / "repeated") / "tiny.inter"
+    header, *lines = path.read_text().splitlines()
+    rows = [line.split("\t") for line in lines]
+    first = {user: item for user, item, t in rows if t == "0"}
+    last = {user: t for user, _, t in rows}
+    rows = [[user, first[user] if t == last[user] else item, t] for user, item, t in rows]
+    path.write_text("\n".join([header, *map("\t".join, rows)]) + "\n")
+    return {
+        **tiny_keys,
+        "data_path": str(tmp_path / "repeated"),
+        "topk": [5],
+        "valid_metric": "NDCG@5",
+        "MAX_ITEM_LIST_LENGTH": 20,
+    }
+
+
+@pytest.mark.parametrize("mode", ["full", "uni5"])
+@pytest.mark.parametrize("model", ["BPR", "SASRec"])
+def test_a_history_never_hides_a_positive(repeated, tmp_path, model, mode):
+    """Each positive has its rank among the candidates, by the model's own scores."""
+    keys = {"eval_args": {"mode": mode}, **({"repeatable": False} if model == "BPR" else {})}
+    run = experiment.build(RunConfig(model, "tiny", (), {**repeated, **keys}), tmp_path / "run")
+    evaluated(run)
+    cases, samples = run.trainer.eval_collector.ranking.cases, run.data.test.dataset.inter_feat
+    assert len(cases.rank) == 43
+    for user, item, rank in zip(cases.user, cases.item, cases.rank):
+        batch = samples[[int((samples["user_id"] == user).nonzero())]].to("cpu")
+        with torch.no_grad():
+            scores = run.model.eval().full_sort_predict(batch).flatten()
+        candidates = set(range(1, len(scores)))
+        if model == "BPR":
+            before = [part.dataset.inter_feat for part in (run.data.train, run.data.valid)]
+            seen = {i for feat in before for i in feat["item_id"][feat["user_id"] == user].tolist()}
+            candidates -= seen - {item}
+        else:
+            seen = set(batch["item_id_list"].flatten().tolist())
+        assert item in seen
+        if mode == "uni5":
+            candidates = {item, *negatives_of(run.data.test, user)}
+            assert len(candidates) == 6
+        assert rank == sum(bool(scores[other] >= scores[item]) for other in candidates)
+
+
+def negatives_of(loader, user):
+    """Item ids that were drawn for the case of a user."""
+    if isinstance(loader, SampleLoader):
+        return loader._candidates[int((loader.dataset.inter_feat["user_id"] == user).nonzero())].tolist()
+    return loader._negatives.take(np.flatnonzero(loader.user_df["user_id"].numpy() == user))[1].tolist()

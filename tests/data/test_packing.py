@@ -46,8 +46,8 @@ def test_every_target_once_with_the_end_of_its_history(max_length, stride):
     parts = sequences(1)
     ours, theirs = samples(windows_of(parts, max_length, stride)), recbole_samples(parts, max_length)
     assert len(ours) == len(theirs)
-    for (user, target, history), (_, wanted, full) in zip(sorted_by_place(ours), theirs):
-        assert target == wanted
+    for (user, target, history), (other, wanted, full) in zip(sorted_by_place(ours), theirs):
+        assert (user, target) == (other, wanted)
         assert history == full[len(full) - len(history) :]
         if len(full) < max_length:
             assert history == full

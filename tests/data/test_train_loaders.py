@@ -1,6 +1,7 @@
 """Packed and trimmed training against RecBole's padded prefixes: the same summed loss and gradients."""
 
 import copy
+import random
 
 import numpy as np
 import pytest
@@ -13,6 +14,8 @@ from recbole_sda.errors import InputError
 from recbole_sda.model.registry import BASE_MODELS, model_class
 
 from recbole.data.dataloader import TrainDataLoader  # isort: skip
+from recbole.data.interaction import Interaction  # isort: skip
+from recbole.data.transform import MaskItemSequence  # isort: skip
 
 PACKED = [name + suffix for name, row in BASE_MODELS.items() if row.sequences == "packed" for suffix in ("", "_SDA")]
 TRIMMED = [name + suffix for name, row in BASE_MODELS.items() if row.sequences != "padded" for suffix in ("", "_SDA")]
@@ -47,7 +50,7 @@ def test_summed_loss_and_gradients_equal_recboles(build, name, longest):
     assert one == pytest.approx(other, rel=1e-5)
     assert one_grads.keys() == other_grads.keys()
     for key, value in other_grads.items():
-        torch.testing.assert_close(one_grads[key], value, rtol=1e-3, atol=1e-4, msg=lambda text: f"{key}: {text}")
+        torch.testing.assert_close(one_grads[key], value, rtol=1e-3, atol=1e-4, msg=key)
 
 
 @pytest.mark.parametrize("name", PACKED)
@@ -119,18 +122,79 @@ def test_negatives_take_part_in_the_size_of_a_batch(build):
     assert len(next(iter(ours))["item_id"]) == len(next(iter(theirs))["item_id"]) == 64
 
 
-def test_masked_batches_hold_as_many_expected_targets_whatever_their_length(build):
+def simulated_targets(built, length, ft_ratio, n_samples):
+    """Mean number of targets of a sample, and its standard error, over many samples that RecBole masks."""
+    transform, dataset = MaskItemSequence(built.config), built.data.dataset
+    assert transform.ft_ratio == built.config["ft_ratio"]
+    transform.ft_ratio = ft_ratio
+    sequence = torch.zeros(n_samples, built.config["MAX_ITEM_LIST_LENGTH"], dtype=torch.long)
+    sequence[:, :length] = torch.arange(1, length + 1)
+    samples = Interaction({"item_id_list": sequence, "item_length": torch.full((n_samples,), length)})
+    targets = (transform(dataset, samples)["MASK_INDEX"] > 0).sum(dim=1).double()  # BERT4Rec's loss counts these
+    return targets.mean().item(), targets.std().item() / n_samples**0.5
+
+
+@pytest.mark.parametrize("length", [1, 2, 5, 10])
+@pytest.mark.parametrize("mask_ratio, ft_ratio", [(0.2, 0.3), (0.3, 0.0), (0.1, 1.0)])
+def test_expected_targets_of_a_masked_sample(build, length, mask_ratio, ft_ratio):
+    """With a maximum length of 60 the largest number of masks is out of reach."""
+    built = build("BERT4Rec", MAX_ITEM_LIST_LENGTH=60, mask_ratio=mask_ratio, ft_ratio=ft_ratio)
+    loader = built.data.train
+    (weight,) = {int(weight) for weight in loader.weight[loader.length == length]}
+    random.seed(0)
+    mean, error = simulated_targets(built, length, 0, 20_000)
+    last, _ = simulated_targets(built, length, 1, 2)
+    expected = (1 - ft_ratio) * mean + ft_ratio * last
+    assert expected < 5
+    assert weight / 100 == pytest.approx(expected, abs=4 * error + 0.011)  # rounded up to a hundredth
+
+
+def test_expected_targets_at_the_largest_number_of_masks(build):
+    """The bound is applied to the expectation: never more than RecBole's largest number, and at most 20 % too much."""
+    built = build("BERT4Rec", MAX_ITEM_LIST_LENGTH=9, mask_ratio=0.3, ft_ratio=0.0)
+    random.seed(0)
+    mean, _ = simulated_targets(built, 9, 0, 20_000)
+    weight = built.data.train.weight[built.data.train.length == 9][0] / 100
+    assert mean < weight <= min(1.2 * mean, 2.01)
+
+
+def test_masked_batches_have_as_many_targets_whatever_their_length(build):
     """RecBole's BERT4Rec has no target in a sample of length one; a batch of such samples has loss zero, not NaN."""
-    built = build("BERT4Rec", train_batch_size=20, MAX_ITEM_LIST_LENGTH=20, ft_ratio=0.3)
+    built = build("BERT4Rec", train_batch_size=40, MAX_ITEM_LIST_LENGTH=60, ft_ratio=0.0)
     loader, model = built.data.train, built.model
-    batches = list(loader)
-    assert sum(map(len, batches)) == len(loader.dataset)
-    lengths = [batch["item_length"].float() for batch in batches]
-    expected = [(0.7 * (0.2 * (n - 1)).clamp(max=4) + 0.3 * (n > 1)).sum().item() for n in lengths]
-    longest = max(len(batch) for batch in batches)
-    assert longest > 2 * min(len(batch) for batch in batches[:-1])
-    assert sorted(expected)[1] == pytest.approx(sorted(expected)[-1], rel=0.4)  # but for what is left over
-    assert all(torch.isfinite(model.calculate_loss(batch)) for batch in batches)
+    random.seed(0)
+    sizes, targets, lengths = [], [], []
+    for _ in range(60):
+        batches = list(loader)
+        assert sum(map(len, batches)) == len(loader.dataset)
+        assert all(torch.isfinite(model.calculate_loss(batch)) for batch in batches[:1])
+        batches = sorted(batches, key=lambda batch: batch["item_length"].double().mean())[
+            :-1
+        ]  # the last may be smaller
+        sizes.append([len(batch) for batch in batches])
+        targets.append([int((batch["MASK_INDEX"] > 0).sum()) for batch in batches])
+        lengths.append([batch["item_length"].double().mean() for batch in batches])
+    assert len({len(row) for row in sizes}) == 1
+    sizes, targets, lengths = (np.mean(rows, axis=0) for rows in (sizes, targets, lengths))
+    assert sizes[1] > 2 * sizes[-1] and lengths[1] < lengths[-1] / 2
+    assert targets[1:] == pytest.approx(targets[1:].mean(), rel=0.1)
+
+
+def test_a_batch_of_samples_without_a_target_has_loss_zero(build):
+    built = build("BERT4Rec", train_batch_size=4)
+    loader = built.data.train
+    batch = loader.batch(np.flatnonzero(loader.length == 1)[:4])
+    assert (batch["MASK_INDEX"] == 0).all() and built.model.calculate_loss(batch) == 0
+
+
+@pytest.mark.parametrize("longest, default", [(6, 3), (5, 2), (1, 1)])
+def test_the_default_stride_is_half_the_maximum_length(build, longest, default):
+    windows = {}
+    for stride in (None, default, *({longest, 1} - {default})):
+        windows[stride] = build("SASRec", MAX_ITEM_LIST_LENGTH=longest, packed_stride=stride).data.train.windows
+    assert all(torch.equal(*pair) for pair in zip(windows[None], windows[default]))
+    others = [len(part.start) for stride, part in windows.items() if stride not in (None, default)]
+    assert len(windows[None].start) not in others and len(windows[None].start) > 43
 
 
 def test_targets_per_epoch_are_recboles(build):

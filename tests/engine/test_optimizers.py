@@ -1,10 +1,13 @@
-"""Adam in one pass."""
+"""Fused Adam, the learning rates of a model's parts, and tables of sparse gradients."""
 
 import copy
 
+import pytest
 import torch
 
-from recbole_sda.engine.optimizers import fuse
+from recbole_sda.engine import experiment
+from recbole_sda.engine.optimizers import DenseAndSparse, fuse
+from recbole_sda.errors import InputError
 
 
 def test_fused_adam_is_adam():
@@ -26,3 +29,42 @@ def test_fused_adam_is_adam():
 def test_other_optimizers_stay():
     optimizer = torch.optim.SGD(torch.nn.Linear(2, 2).parameters(), lr=0.1)
     assert fuse(optimizer) is optimizer and not optimizer.param_groups[0].get("fused")
+
+
+@pytest.mark.parametrize("model", ["SASRec_SDA", "BPR_SDA"])
+def test_the_encoder_has_its_own_learning_rate(build, tmp_path, model):
+    run = experiment.build(build.config(model, learning_rate=0.008, encoder_lr_factor=0.25), tmp_path)
+    others, encoder = run.trainer.optimizer.param_groups
+    assert (others["lr"], encoder["lr"]) == (0.008, 0.002)
+    weights = {id(p) for p in run.model.items.encoder_weights()}
+    assert {id(p) for p in encoder["params"]} == weights and weights
+    assert {id(p) for p in others["params"]} == {id(p) for p in run.model.parameters()} - weights
+
+
+@pytest.mark.parametrize("model, factor", [("SASRec_SDA", 1.0), ("SASRec", None)])
+def test_without_a_factor_there_is_one_learning_rate(build, tmp_path, model, factor):
+    keys = {} if factor is None else {"encoder_lr_factor": factor}
+    run = experiment.build(build.config(model, learning_rate=0.008, **keys), tmp_path)
+    (group,) = run.trainer.optimizer.param_groups
+    assert group["lr"] == 0.008 and len(group["params"]) == len(list(run.model.parameters()))
+
+
+def test_a_sparse_table_is_in_no_other_optimizer(build, tmp_path):
+    keys = {"softmax_negatives": 5, "learning_rate": 0.008, "encoder_lr_factor": 0.25}
+    run = experiment.build(build.config("SASRec_SDA", **keys), tmp_path)
+    optimizer = run.trainer.optimizer
+    assert isinstance(optimizer, DenseAndSparse)
+    others, encoder, table = optimizer.param_groups
+    assert [group["lr"] for group in optimizer.param_groups] == [0.008, 0.002, 0.008]
+    assert [p.shape[0] for p in table["params"]] == [run.data.dataset.item_num]
+    assert len(others["params"]) + len(encoder["params"]) + 1 == len(list(run.model.parameters()))
+    assert all(p is not table["params"][0] for p in others["params"])
+
+
+@pytest.mark.parametrize("keys", [{"learner": "sgd"}, {"weight_decay": 0.1}, {"clip_grad_norm": {"max_norm": 1}}])
+def test_what_sparse_gradients_cannot_do(build, tmp_path, keys):
+    (key,) = keys
+    with pytest.raises(
+        InputError, match=f"{key}=.*: with softmax_negatives and an id embedding, only the rows of the batch"
+    ):
+        experiment.build(build.config("SASRec_SDA", softmax_negatives=5, **keys), tmp_path)
