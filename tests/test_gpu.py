@@ -30,8 +30,8 @@ def test_a_run_is_evaluated_again_and_recommends(model, keys):
 
 
 @pytest.mark.parametrize("model", ["SASRec_SDA", "BPR_SDA", "FREEDOM_SDA", "MMGCN_SDA"])
-def test_an_interrupted_run_goes_on(model, keys, tmp_path, monkeypatch):
-    """Sums on a GPU are not ordered, so that losses are close, not equal."""
+def test_an_interrupted_run_is_resumed(model, keys, tmp_path, monkeypatch):
+    """The order of sums on a GPU varies, so losses are close, not equal."""
     whole = experiment.run(model, "tiny", (), {**keys, "run_dir": str(tmp_path / "whole")})
     train_epoch, calls = RunTrainer._train_epoch, []
 

@@ -1,4 +1,4 @@
-"""Real data beside the checkout: import its vectors, train, and compare with other items' features."""
+"""Real data next to the checkout: import its vectors, train, and compare with other items' features."""
 
 import csv
 import json
@@ -64,8 +64,8 @@ def test_posters_and_texts_through_the_lvlm_stage(realdata, tmp_path):
     table.columns = [column.partition(":")[0] for column in table.columns]
     with open(folder / "items.jsonl", "w", encoding="utf-8") as file:
         for row in table.to_dict("records"):
-            there = row["image"] and (source / "images" / row["image"]).is_file()
-            image = f"images/{row['image']}" if there else None
+            has_file = row["image"] and (source / "images" / row["image"]).is_file()
+            image = f"images/{row['image']}" if has_file else None
             file.write(json.dumps({"item_id": row["item_id"], "title": row["title"], "image": image}) + "\n")
     keys = {"backbone": str(make_tiny("qwen2_5_vl", tmp_path / "tiny")), "items": str(folder / "items.jsonl")}
     keys |= {"dtype": "float32", "steps": 40, "eval_every": 40, "learning_rate": 5e-3, "threads": 1}

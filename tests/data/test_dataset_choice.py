@@ -10,7 +10,7 @@ from recbole_sda.errors import InputError
 from recbole_sda.features.store import find_store
 
 
-def test_a_prepared_set_is_taken_as_it_is(data_path, caplog):
+def test_a_prepared_set_is_used_unchanged(data_path, caplog):
     assert choose_dataset("tiny", data_path) == "tiny" and not caplog.text
 
 
@@ -20,7 +20,7 @@ def test_pre_split_files_count_as_prepared(tmp_path):
     assert choose_dataset("d", tmp_path) == "d"
 
 
-def test_a_supported_set_that_is_not_there_gives_way_to_its_miniature_and_says_so(tmp_path, caplog):
+def test_a_supported_set_that_is_not_prepared_is_replaced_by_its_miniature_with_a_warning(tmp_path, caplog):
     assert choose_dataset("Amazon_Sports", tmp_path) == "Amazon_Sports-sample"
     for part in (
         "is not prepared",
@@ -56,7 +56,7 @@ def test_the_miniature_is_made_once_with_its_features(tmp_path):
     assert made == {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
 
 
-def test_processes_make_the_miniature_in_turn(tmp_path):
+def test_two_processes_generate_the_miniature_once(tmp_path):
     code = "import sys; from recbole_sda.data.dataset_choice import ensure_sample; ensure_sample('Amazon_Baby-sample', sys.argv[1])"
     both = [
         subprocess.Popen([sys.executable, "-c", code, tmp_path], stderr=subprocess.PIPE, text=True) for _ in range(2)

@@ -8,8 +8,8 @@ from recbole_sda.data.datasets import load_data
 
 
 @pytest.mark.parametrize("model", ["SASRec", "BPR", "Pop"])
-def test_seconds_apart_are_told_apart(tiny_keys, tmp_path, write_tiny, model):
-    """RecBole holds times in float32, where those of our days lie 64 or 128 seconds apart."""
+def test_times_are_exact_to_the_second(tiny_keys, tmp_path, write_tiny, model):
+    """RecBole stores times in float32, in which present-day times are multiples of 64 or 128 seconds."""
     path = write_tiny(tmp_path) / "tiny.inter"
     table = pd.read_csv(path, sep="\t")
     table["timestamp:float"] = 1_400_000_000 + 5 * table["timestamp:float"].astype(int)

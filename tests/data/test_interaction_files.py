@@ -22,7 +22,7 @@ from recbole_sda.errors import InputError
         ("SASRec", "user_id:token\titem_id:token\ttime:float", "no column 'timestamp'"),
     ],
 )
-def test_interaction_files_that_recbole_would_stumble_over(tiny_keys, tmp_path, write_tiny, model, header, message):
+def test_interaction_files_that_recbole_cannot_read(tiny_keys, tmp_path, write_tiny, model, header, message):
     path = write_tiny(tmp_path) / "tiny.inter"
     path.write_text("\n".join([header, *path.read_text().split("\n")[1:]]))
     with pytest.raises(InputError, match=f"tiny.inter: .*{message}"):

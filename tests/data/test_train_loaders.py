@@ -50,7 +50,9 @@ def test_summed_loss_and_gradients_equal_recboles(build, name, longest):
     assert one == pytest.approx(other, rel=1e-5)
     assert one_grads.keys() == other_grads.keys()
     for key, value in other_grads.items():
-        torch.testing.assert_close(one_grads[key], value, rtol=1e-3, atol=1e-4, msg=key)
+        torch.testing.assert_close(
+            one_grads[key], value, rtol=1e-3, atol=1e-4, msg=lambda text, key=key: f"{key}: {text}"
+        )
 
 
 @pytest.mark.parametrize("name", PACKED)
@@ -64,7 +66,7 @@ def test_up_to_the_maximum_length_the_stride_does_not_matter(build, name):
 
 @pytest.mark.parametrize("name", PACKED)
 def test_what_follows_a_position_does_not_change_its_output(build, name):
-    """What the table's column `packed` claims: causal, and blind to the padding behind a sequence."""
+    """The table's column `packed`: outputs depend neither on later items nor on the padding after a sequence."""
     built = build(name, fast_sequences=False)
     model = built.model.eval()
     sequence, length = torch.tensor([[3, 5, 7, 0, 0, 0, 0, 0]]), torch.tensor([3])
@@ -77,8 +79,8 @@ def test_what_follows_a_position_does_not_change_its_output(build, name):
 
 
 @pytest.mark.parametrize("name", TRIMMED)
-def test_padding_does_not_change_what_claims_so(build, name):
-    """What the column claims: loss and scores of a batch without its padding are those of the padded one.
+def test_padding_does_not_change_trimmed_models(build, name):
+    """The table's column `trimmed`: loss and scores of a batch without its padding equal those of the padded one.
 
     Item vectors are as large as after training, that of the padding too, and histories as short as one item.
     """
@@ -242,7 +244,7 @@ def test_all_processes_have_equally_many_batches(build, monkeypatch, n_batches, 
 
 
 def test_dynamic_negatives_are_chosen_by_the_model(build):
-    """RecBole tells the training loader the model, which scores the candidates."""
+    """RecBole gives the training loader the model, which scores the candidates."""
     keys = {
         "loss_type": "BPR",
         "train_neg_sample_args": {"distribution": "uniform", "sample_num": 1, "dynamic": True, "candidate_num": 3},

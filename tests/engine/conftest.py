@@ -1,4 +1,4 @@
-"""A finished run of SASRec_SDA on the tiny data set, and what two runs are compared by."""
+"""A finished run of SASRec_SDA on the tiny data set, and helpers to compare two runs."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""One run: its folder, its protocol, what it cannot start with."""
+"""One run: its folder, its protocol, and inputs that it refuses."""
 
 import json
 from pathlib import Path
@@ -112,7 +112,7 @@ def test_models_with_trainers_of_their_own(keys):
         experiment.run("RaCT", "tiny", (), keys)
 
 
-def test_what_came_of_the_search_space_runs_with_one_modality(keys):
+def test_teachers_of_the_search_space_run_with_one_modality(keys):
     """InfoNCE has no target entropy; with one modality neither it nor CMSA has a pair."""
     for teacher in ("identity", "features"):
         given = {**keys, "epochs": 1, "cmsa_teacher": teacher, "modalities": ["text"]}

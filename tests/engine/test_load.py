@@ -1,4 +1,4 @@
-"""A run's weights again: evaluation, and what they do not belong to."""
+"""Loading a run's weights: evaluation, and data to which the weights do not belong."""
 
 import shutil
 
@@ -36,7 +36,7 @@ def test_what_was_trained_is_not_changed_by_evaluation(finished, key, value):
         experiment.evaluate(finished[1], {key: value})
 
 
-def test_the_epochs_choice_is_that_of_the_run(finished):
+def test_the_selection_of_the_epoch_is_that_of_the_run(finished):
     again = experiment.evaluate(finished[1], {"valid_metric": "Hit@5", "topk": [5]})
     assert again["protocol"]["selection"] == "NDCG@10 on validation data" and "hit@10" not in again["test"]
 
@@ -91,7 +91,7 @@ def test_vectors_under_other_ids_are_others(tiny_keys, tmp_path, write_tiny):
         experiment.load(run_dir)
 
 
-def test_another_store_beside_it_changes_nothing(tiny_keys, tmp_path, write_tiny):
+def test_another_store_in_the_folder_changes_nothing(tiny_keys, tmp_path, write_tiny):
     folder = write_tiny(tmp_path / "data")
     keys = {**tiny_keys, "data_path": str(tmp_path / "data"), "runs_path": str(tmp_path / "runs"), "epochs": 1}
     run_dir = experiment.run("BPR_SDA", "tiny", (), keys)["run_dir"]
@@ -102,7 +102,7 @@ def test_another_store_beside_it_changes_nothing(tiny_keys, tmp_path, write_tiny
         experiment.run("BPR_SDA", "tiny", (), keys)
 
 
-def test_a_run_needs_the_one_that_it_was_aligned_with_no_more(keys):
+def test_a_trained_run_no_longer_needs_the_run_of_its_alignment(keys):
     base = experiment.run("BPR", "tiny", (), {**keys, "epochs": 1})["run_dir"]
     given = {**keys, "epochs": 1, "alignment_weight": 0.1, "alignment_run": base}
     result = experiment.run("BPR_SDA", "tiny", (), given)

@@ -1,3 +1,5 @@
+"""Metrics of groups, and the file of ranks."""
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -45,7 +47,7 @@ def test_ranks_give_the_metrics_of_recboles_evaluator(tiny_keys, tmp_path, model
 
 @pytest.mark.parametrize("model", ["Pop", "BPR"])
 def test_other_metrics_change_nothing(tiny_keys, tmp_path, model):
-    """GAUC needs whole scores, which RecBole collects; ties stay against the right item, and the spread is counted."""
+    """GAUC needs all scores, which RecBole collects; ties still count against the right item, and the spread is computed."""
     keys = {**tiny_keys, "runs_path": str(tmp_path), "epochs": 1}
     plain, both = (experiment.run(model, "tiny", (), {**keys, "metrics": m}) for m in (METRICS, [*METRICS, "GAUC"]))
     assert {name: both["test"][name] for name in plain["test"]} == plain["test"] and 0 < both["test"]["gauc"] < 1
@@ -54,7 +56,7 @@ def test_other_metrics_change_nothing(tiny_keys, tmp_path, model):
 
 @pytest.mark.parametrize("mode", ["full", "uni5"])
 def test_context_models_have_groups(tiny_keys, tmp_path, mode):
-    """They are asked about a candidate at a time."""
+    """They score one candidate at a time."""
     negatives = {"distribution": "uniform", "sample_num": 1}
     keys = {**tiny_keys, "runs_path": str(tmp_path), "epochs": 1, "train_neg_sample_args": negatives}
     result = experiment.run("FM", "tiny", (), {**keys, "eval_args": {"mode": mode}})

@@ -1,4 +1,4 @@
-"""Going on with a run: the same result as without the interruption."""
+"""Resuming a run: the same result as without the interruption."""
 
 import pytest
 import torch
@@ -86,7 +86,7 @@ def test_epochs_without_an_evaluation_are_kept(keys, tmp_path, monkeypatch, comp
     assert history(tmp_path / "cut") == history(tmp_path / "whole")
 
 
-def test_one_process_is_at_a_run(finished, keys):
+def test_one_process_uses_a_run_folder(finished, keys):
     _, folder = finished
     with (
         exclusive_lock(folder / ".lock", ""),
@@ -129,7 +129,7 @@ def test_recboles_context_and_knowledge_models(model, mode, tiny_keys, tmp_path,
         assert comparable(longer) == comparable(experiment.run(model, "tiny", (), {**given, "epochs": 3}))
 
 
-def test_a_trainer_with_two_optimisers_keeps_them_apart(keys):
+def test_a_trainer_with_two_optimizers_keeps_both(keys):
     run = experiment.open_run(experiment.run("RecVAE", "tiny", (), {**keys, "epochs": 1})["run_dir"])
     for half in ("encoder", "decoder"):
         ours = {id(p) for group in getattr(run.trainer, f"optimizer_{half}").param_groups for p in group["params"]}
