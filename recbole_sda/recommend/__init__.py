@@ -1,1 +1,1 @@
-"""Recommendations of a trained model for users: as a table, and as a page to look at."""
+"""Recommendations of a trained model for users, as a table or as an HTML page."""

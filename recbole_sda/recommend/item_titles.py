@@ -1,9 +1,9 @@
-"""Titles and pictures of items, for those who read recommendations."""
+"""Titles and images of items, for people who read recommendations."""
 
 import base64
 import io
 from pathlib import Path
-from typing import Dict, NamedTuple, Optional
+from typing import Any, Dict, NamedTuple, Optional
 
 import pandas as pd
 from PIL import Image, UnidentifiedImageError
@@ -15,7 +15,12 @@ THUMBNAIL = 112  # pixels of the longer side
 
 
 class Item(NamedTuple):
-    """What is shown of an item; either may be missing."""
+    """What people see of an item; either part may be missing.
+
+    Attributes:
+        title: its title.
+        image: path of its image file.
+    """
 
     title: Optional[str]
     image: Optional[Path]
@@ -24,13 +29,13 @@ class Item(NamedTuple):
 def read_titles(
     folder: Path, dataset: str, items_file: Optional[str] = None, id_field: str = "item_id"
 ) -> Dict[str, Item]:
-    """Return title and picture by external item id.
+    """Return titles and images: external item id -> item.
 
     Args:
-        folder: the data set's.
+        folder: folder of the data set.
         dataset: its name.
-        items_file: an items.jsonl with titles and pictures; None takes the folder's, or else titles of the ``.item`` file.
-        id_field: column of item ids in the ``.item`` file; without it there are no titles.
+        items_file: an items.jsonl with titles and images; None: that of the folder, or else its ``.item`` file.
+        id_field: column of item ids in the ``.item`` file; a file without it gives no items.
     """
     path = Path(items_file) if items_file else folder / "items.jsonl"
     if items_file or path.is_file():
@@ -55,12 +60,12 @@ def read_titles(
     }
 
 
-def _text(value) -> Optional[str]:
+def _text(value: Any) -> Optional[str]:
     return str(value).strip() or None if value is not None else None
 
 
 def thumbnail(path: Optional[Path]) -> Optional[str]:
-    """Return a small picture as a data address, None where there is none that can be read."""
+    """Return a small version of an image as a data URL; None where the file is missing or is no readable image."""
     if path is None or not path.is_file():
         return None
     try:

@@ -1,14 +1,15 @@
-"""Items that came after training: embedded from their features alone, and scored beside the others."""
+"""New items, added after training: embedded from their features alone, and scored together with the trained items."""
 
 import logging
 from contextlib import contextmanager
-from typing import Iterator, List, NamedTuple, Sequence
+from typing import Any, Dict, Iterator, List, NamedTuple, Sequence, Set, Tuple
 
 import torch
 from torch import Tensor, nn
 
+from recbole_sda.engine.run import Run
 from recbole_sda.errors import InputError
-from recbole_sda.features.light_encoders import LIGHT
+from recbole_sda.features.light_encoders import LIGHT_ENCODER
 from recbole_sda.features.store import FeatureStore
 from recbole_sda.features.transforms import view_of_others
 from recbole_sda.model.item_features import item_tokens
@@ -21,94 +22,113 @@ class NewItems(NamedTuple):
 
     Attributes:
         ids: external item ids.
-        embeddings: (n_new, dim); an id embedding, where the model has them, is left out: there is none to learn from.
+        embeddings: (n_new, dim), from features alone: new items have no trained id embedding.
     """
 
     ids: List[str]
     embeddings: Tensor
 
 
-def embed_new_items(run, store: FeatureStore) -> NewItems:
-    """Return the items of a store that the run's data set lacks, embedded by the run's item encoder.
+def embed_new_items(run: Run, store: FeatureStore) -> NewItems:
+    """Embed the items of a store that the run's data set does not have, with the run's item encoder.
 
     Args:
         run: an open run with its weights, see :func:`recbole_sda.engine.run.load`.
-        store: features made like those of the run.
+        store: features from the same encoder as those of the run.
 
     Raises:
-        InputError: the model has no encoder, the store has no new item, or its vectors are of another kind.
+        InputError: the model has no item encoder, or the store has no new item with vectors, or vectors of another encoder.
     """
-    model = run.model
+    model: Any = run.model
     if getattr(model, "feature_record", None) is None or not hasattr(model, "item_table"):
         raise InputError(
-            f"new items need a model that embeds items by their features alone; {run.config['model']} does not"
+            f"new items need a model that embeds items from their features alone; {run.config['model']} does not"
         )
     trained_on = FeatureStore(model.feature_record["store"])
     store.check_modalities(model.modality_names)
     check_same_space(trained_on, store, model.modality_names)
-    known = set(item_tokens(run.data.dataset))
-    rows = [row for row, token in enumerate(store.item_ids) if token not in known]
-    if not rows:
-        raise InputError(f"{store.path} holds no item that the run's data set lacks")
-    present = torch.stack([store.present(name) for name in model.modality_names])
-    blank = [store.item_ids[row] for row in rows if not present[:, row].any()]
-    if blank:
-        logger.warning(
-            "%d new items without any vector of %s are left out: %s",
-            len(blank), " and ".join(model.modality_names), ", ".join(blank[:5]) + ", ..." * (len(blank) > 5),
-        )  # fmt: skip
-        rows = [row for row in rows if present[:, row].any()]
-    if not rows:
-        raise InputError(f"{store.path}: no new item has a vector of {' or '.join(model.modality_names)}")
+    rows, present = _new_rows(store, model.modality_names, set(item_tokens(run.data.dataset)))
     steps = model.feature_record["views"]
     device = model.items.present.device
     features = [view_of_others(trained_on, store, name, steps)[rows].to(device) for name in model.modality_names]
     with torch.no_grad():
-        _, embeddings = model.items.encoder.eval()(features, present[:, rows].to(device))
+        _, embeddings = model.items.encoder.eval()(features, present.to(device))
     return NewItems([store.item_ids[row] for row in rows], embeddings)
 
 
-def check_same_space(ours: FeatureStore, others: FeatureStore, modalities: Sequence[str]) -> None:
-    """Refuse a store whose vectors are not of the same encoder as ours: they would be embedded, and mean nothing.
+def _new_rows(store: FeatureStore, modalities: Sequence[str], trained: Set[str]) -> Tuple[List[int], Tensor]:
+    """Return the rows of a store with new items, and which vectors they have, (n_modalities, n_new).
 
-    The record of the encoder must be the same. Where it tells too little (none is recorded, or it is one that is fitted on its
-    own catalogue, as the light one), the stores must share items, and these must have the same vectors.
+    New items without any vector are left out with a warning.
+    """
+    rows = [row for row, token in enumerate(store.item_ids) if token not in trained]
+    if not rows:
+        raise InputError(f"{store.path} has no item that the run's data set does not have")
+    present = torch.stack([store.present(name) for name in modalities])
+    blank = [store.item_ids[row] for row in rows if not present[:, row].any()]
+    if blank:
+        logger.warning(
+            "%d new items have no vector of %s and are left out: %s",
+            len(blank), " and ".join(modalities), ", ".join(blank[:5]) + ", ..." * (len(blank) > 5),
+        )  # fmt: skip
+        rows = [row for row in rows if present[:, row].any()]
+    if not rows:
+        raise InputError(f"{store.path}: no new item has a vector of {' or '.join(modalities)}")
+    return rows, present[:, rows]
+
+
+def check_same_space(ours: FeatureStore, others: FeatureStore, modalities: Sequence[str]) -> None:
+    """Refuse a store whose vectors come from another encoder than ours: their embeddings would be meaningless.
+
+    Both stores must record the same encoder. Where the record does not identify the vectors (no encoder is recorded, or a light
+    encoder, which is fitted on the catalogue of its store), the stores must share items, and these must have the same vectors.
+
+    Raises:
+        InputError: the records differ, shared items have different vectors, or the stores share no items that are needed.
     """
     for key in ("encoder", "pooling", "prompt", "truncate_dim", "l2"):
-        values = [store.manifest.get(key) for store in (ours, others)]
-        if values[0] != values[1]:
+        our_value, other_value = ours.manifest.get(key), others.manifest.get(key)
+        if our_value != other_value:
             raise InputError(
-                f"{others.path} was made with {key} {values[1]}, the run's features with {values[0]}: their vectors do not compare"
+                f"{others.path} was made with {key} {other_value}, the features of the run with {our_value}; their vectors "
+                "are not comparable"
             )
-    place = {token: row for row, token in enumerate(ours.item_ids)}
-    shared = [(place[token], row) for row, token in enumerate(others.item_ids) if token in place]
-    compared = 0
+    n_compared = _compare_shared_items(ours, others, modalities)
+    encoder = (others.manifest.get("encoder") or {}).get("model")
+    if n_compared or encoder not in (None, LIGHT_ENCODER):
+        return
+    if encoder is None:
+        reason, remedy = "its encoder is not recorded", "record it in both with `features import --encoder`"
+    else:
+        reason = "a light encoder is fitted on the catalogue of each store"
+        remedy = "extract one store of old and new items, train on it, and give it here too"
+    raise InputError(f"{others.path}: {reason}, so its vectors may not match those of {ours.path}; {remedy}")
+
+
+def _compare_shared_items(ours: FeatureStore, others: FeatureStore, modalities: Sequence[str]) -> int:
+    """Refuse different vectors of items that both stores have; return the number of vectors compared."""
+    row_of = {token: row for row, token in enumerate(ours.item_ids)}
+    shared = [(row_of[token], row) for row, token in enumerate(others.item_ids) if token in row_of]
+    n_compared = 0
     for name in modalities if shared else ():
         a, b = (torch.tensor(rows) for rows in zip(*shared))
         both = ours.present(name)[a] & others.present(name)[b]
         x, y = ours.matrix(name)[a[both]].float(), others.matrix(name)[b[both]].float()
-        if x.shape != y.shape or not torch.allclose(
-            x, y, rtol=1e-2, atol=1e-2 * float(x.abs().mean() if len(x) else 1)
-        ):
-            raise InputError(f"{others.path}: items that {ours.path} has too have other {name} vectors there")
-        compared += len(x)
-    encoder = (others.manifest.get("encoder") or {}).get("model")
-    if not compared and encoder in (None, LIGHT):
-        way = "record it in both with `features import --encoder`" if encoder is None else ""
-        way = way or "extract one store of old and new items, train on it, and give it here too"
-        why = (
-            "its encoder is not recorded" if encoder is None else "the light encoders are fitted on each catalogue anew"
-        )
-        raise InputError(f"{others.path}: {why}, so its vectors may not be those of {ours.path}; {way}")
+        tolerance = 1e-2 * float(x.abs().mean() if len(x) else 1)
+        if x.shape != y.shape or not torch.allclose(x, y, rtol=1e-2, atol=tolerance):
+            raise InputError(f"{others.path}: its {name} vectors of items that {ours.path} also has are different")
+        n_compared += len(x)
+    return n_compared
 
 
 @contextmanager
-def extended(model, new: NewItems) -> Iterator[None]:
-    """Inside, the model's item table ends with the new items, so that it scores them too.
+def extended(model: Any, new: NewItems) -> Iterator[None]:
+    """Context manager in which the new items follow the rows of the model's item table, so that the model scores them too.
 
-    A model with a bias per item (BERT4Rec, TransRec) gives new items the median bias.
+    In a model with a bias per item (BERT4Rec, TransRec), a new item has the median bias.
     """
-    n_rows, longer = model.items.num_embeddings + len(new.ids), {}
+    n_rows = model.items.num_embeddings + len(new.ids)
+    longer: Dict[str, Any] = {}
 
     def with_median(bias: Tensor) -> Tensor:
         more = bias.new_full((n_rows - len(bias), *bias.shape[1:]), float(bias.median()))

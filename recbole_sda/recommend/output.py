@@ -1,9 +1,9 @@
-"""Recommendations as parquet, CSV, or a page to look at."""
+"""Writing recommendations as a parquet or CSV table, or as an HTML page."""
 
 import os
 from itertools import islice
 from pathlib import Path
-from typing import Callable, Dict, Iterable, List
+from typing import Any, Callable, Dict, Iterable, List
 
 import pandas as pd
 import pyarrow
@@ -15,7 +15,7 @@ from recbole_sda.recommend.item_titles import Item, thumbnail
 
 FORMATS = (".parquet", ".csv", ".html")
 MAX_SHOWN = 50  # users of a page
-HISTORY_SHOWN = 6
+HISTORY_SHOWN = 6  # last items of a user's history on a page
 TEXT = pyarrow.string()
 TYPES = {"user_id": TEXT, "rank": pyarrow.int32(), "item_id": TEXT, "score": pyarrow.float32(), "new": pyarrow.bool_(),
          "title": TEXT, "image": TEXT}  # fmt: skip
@@ -23,24 +23,26 @@ PAGE = Path(__file__).with_name("page.html")
 
 
 def check_out(path: Path) -> None:
-    """Refuse a file whose ending says no known format."""
+    """Refuse a file whose suffix is not one of :data:`FORMATS`."""
     if path.suffix not in FORMATS:
         raise InputError(f"--out={path}: expected a file that ends with {', '.join(FORMATS)}")
 
 
 def with_titles(block: pd.DataFrame, items: Dict[str, Item]) -> pd.DataFrame:
-    """Return recommendations with columns ``title`` and ``image`` (a path), where any item has them."""
+    """Return recommendations with the columns ``title`` and ``image`` (a path); unchanged where ``items`` is empty."""
     if not items:
         return block
-    none = Item(None, None)
-    found = [items.get(token, none) for token in block["item_id"]]
-    images = [str(item.image) if item.image else None for item in found]
-    return block.assign(title=pd.Series([item.title for item in found], index=block.index, dtype="str"),
+    shown = [items.get(token, Item(None, None)) for token in block["item_id"]]
+    images = [str(item.image) if item.image else None for item in shown]
+    return block.assign(title=pd.Series([item.title for item in shown], index=block.index, dtype="str"),
                         image=pd.Series(images, index=block.index, dtype="str"))  # fmt: skip
 
 
 def write_table(blocks: Iterable[pd.DataFrame], out: Path) -> int:
-    """Write blocks to a parquet or CSV file as they come; return the number of lines. The file is there only when it is whole."""
+    """Write blocks to a parquet or CSV file, one block in memory at a time; return the number of lines.
+
+    The file appears atomically, after the last block.
+    """
     out.parent.mkdir(parents=True, exist_ok=True)
     draft = out.with_name(f".{out.name}.part")
     n, writer = 0, None
@@ -49,7 +51,7 @@ def write_table(blocks: Iterable[pd.DataFrame], out: Path) -> int:
             if out.suffix == ".csv":
                 block.to_csv(draft, mode="a" if n else "w", header=not n, index=False)
             else:
-                # named types: a first block without any title would make the column one of nulls
+                # Without named types, a first block that has no title would make a column of nulls.
                 schema = pyarrow.schema([(name, TYPES[name]) for name in block.columns])
                 writer = writer or pyarrow.parquet.ParquetWriter(draft, schema, compression="zstd")
                 writer.write_table(pyarrow.Table.from_pandas(block, schema, preserve_index=False))
@@ -70,21 +72,30 @@ def write_page(
     title: str,
     about: str,
 ) -> int:
-    """Write a page with pictures inside, of the first users; return how many users it shows."""
+    """Write a self-contained HTML page of the first :data:`MAX_SHOWN` users; return the number of users on it.
 
-    def shown(token: str, place: int = 0, new: bool = False) -> dict:
+    Args:
+        blocks: recommendations, see :meth:`recbole_sda.recommend.recommender.Recommender.top`.
+        out: file of the page.
+        items: titles and images by external item id.
+        history: returns the item ids of a user in time order.
+        title: title of the page.
+        about: text below the title.
+    """
+
+    def shown(token: str, rank: int = 0, new: bool = False) -> Dict[str, Any]:
         item = items.get(token, Item(None, None))
-        return {"title": item.title or token, "image": thumbnail(item.image), "place": place, "new": new}
+        return {"title": item.title or token, "image": thumbnail(item.image), "rank": rank, "new": new}
 
     users = []
     by_user = (pair for block in blocks for pair in block.groupby("user_id", sort=False))
     for user, rows in islice(by_user, MAX_SHOWN):
-        known = history(user)
+        user_items = history(user)
         users.append(
             {
                 "id": user,
-                "n_history": len(known),
-                "history": [shown(token) for token in known[-HISTORY_SHOWN:]],
+                "n_history": len(user_items),
+                "history": [shown(token) for token in user_items[-HISTORY_SHOWN:]],
                 "top": [shown(row.item_id, row.rank, row.new) for row in rows.itertuples()],
             }
         )

@@ -1,7 +1,8 @@
-"""The k best items of each user, block by block."""
+"""The top k items of each user, from a trained model."""
 
-from contextlib import nullcontext
-from typing import Iterator, List, Optional, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Union
 
 import numpy as np
 import pandas as pd
@@ -13,105 +14,172 @@ from recbole_sda.engine import run as runs
 from recbole_sda.errors import InputError, nearest
 from recbole_sda.features.store import FeatureStore
 from recbole_sda.recommend.new_items import NewItems, embed_new_items, extended
+from recbole_sda.validation import Range
 
-BLOCK_SCORES = 5_000_000  # scores held at a time, 20 MB
+BLOCK_SCORES = 5_000_000  # scores in memory at a time, 20 MB
 
 
 class Recommender:
-    """A trained model that recommends.
+    r"""A trained model that scores and recommends items.
 
-    Users are judged by all that is known of them, validation and test interactions included: this is for use, not for measuring.
+    Scores are computed from all known interactions of a user, those of validation and test included: they are for use, not for
+    evaluation.
 
     Args:
-        run_dir: folder of the run.
-        new_items: directory of a feature store with items that came after training; they are scored from their features alone.
-        repeat: whether items that a user has can be recommended again.
+        run_dir: folder of a finished run.
+        new_items: directory of a feature store with items that were added after training; they are scored from their features
+            alone.
+        repeat: whether items that a user already has can be recommended.
+
+    Attributes:
+        user_ids: external user id -> internal id.
+        item_tokens: external item ids by internal id; 0 is the padding item.
+        new: the new items, or None.
+
+    Raises:
+        InputError: the folder is not a finished run, its data are gone, or the new items do not fit the model.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from recbole_sda.engine import experiment
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> (folder / "shop").mkdir()
+        >>> rows = [f"u{user}\ti{(user + 3 * time) % 30}\t{time}" for user in range(40) for time in range(8)]
+        >>> text = "\n".join(["user_id:token\titem_id:token\ttimestamp:float", *rows])
+        >>> _ = (folder / "shop/shop.inter").write_text(text)
+        >>> keys = {"data_path": str(folder), "epochs": 1, "run_dir": str(folder / "run")}
+        >>> _ = experiment.run("BPR", "shop", (), keys)
+        >>> recommender = Recommender(folder / "run")
+        >>> scores = recommender.scores(["u0", "u1"])
+        >>> scores.shape
+        (2, 30)
+        >>> table = pd.concat(recommender.top(["u0", "u1"], k=3))
+        >>> table.columns.tolist()
+        ['user_id', 'rank', 'item_id', 'score', 'new']
+        >>> table["user_id"].tolist(), table["rank"].tolist()
+        (['u0', 'u0', 'u0', 'u1', 'u1', 'u1'], [1, 2, 3, 1, 2, 3])
+        >>> first = table.iloc[0]
+        >>> bool(scores.loc["u0", first["item_id"]] == first["score"])
+        True
+        >>> first["item_id"] in recommender.history("u0")
+        False
     """
 
-    def __init__(self, run_dir, new_items: Optional[str] = None, repeat: bool = False):
+    def __init__(self, run_dir: Union[str, Path], new_items: Union[str, Path, None] = None, repeat: bool = False):
         self.run = runs.load(run_dir)
         self.repeat = repeat
-        self.model, self.dataset = self.run.model, self.run.data.dataset
+        self.model: Any = self.run.model
+        self.dataset: Any = self.run.data.dataset
         self.device = self.run.config["device"]
         self.new: Optional[NewItems] = None
         if new_items is not None:
             self.new = embed_new_items(self.run, FeatureStore(new_items))
         self.histories = histories(self.run.config)
         tokens = self.dataset.field2id_token
-        self.user_tokens, self.items = (
+        self.user_tokens, self.item_tokens = (
             np.asarray(tokens[field]).astype(str) for field in (self.dataset.uid_field, self.dataset.iid_field)
         )
-        self.users = {token: k for k, token in enumerate(self.user_tokens.tolist()) if k}
-
-    def ids_of(self, users: Optional[Sequence[str]]) -> List[int]:
-        """Return the internal ids of users; None takes all of them. An unknown user is an InputError."""
-        if users is None:
-            return list(self.users.values())
-        for user in users:
-            if user not in self.users:
-                raise InputError(
-                    f"user {user!r} is not in {self.run.config['dataset']}.{nearest(user, list(self.users)[:10000])}"
-                )
-        return [self.users[user] for user in users]
+        self.user_ids: Dict[str, int] = {token: k for k, token in enumerate(self.user_tokens.tolist()) if k}
 
     def history(self, user: str) -> List[str]:
-        """Return the external ids of a user's items in time order."""
-        return self.items[self.histories.of(self.users[user])].tolist()
+        """Return the external ids of a user's items in time order; an unknown user is an InputError."""
+        return self.item_tokens[self.histories.of(self._ids_of([user])[0])].tolist()
+
+    @torch.no_grad()
+    def scores(self, users: Sequence[str]) -> pd.DataFrame:
+        """Return the score of every item for some users.
+
+        Args:
+            users: external ids; an unknown one is an InputError.
+
+        Returns:
+            One row per user, one column per item, then per new item (external ids), float32. Items that a user already has
+            are included.
+        """
+        ids = np.asarray(self._ids_of(users), dtype=np.int64)
+        self.model.eval()
+        with self._with_new_items():
+            scores = self._scores(ids)
+        return pd.DataFrame(scores[:, 1:].numpy(), index=list(users), columns=self._column_tokens()[1:])
 
     @torch.no_grad()
     def top(self, users: Optional[Sequence[str]] = None, k: int = 10) -> Iterator[pd.DataFrame]:
-        """Yield the k best items of each user, a block of users at a time.
+        """Yield the top k items of each user, one table per block of users.
+
+        Blocks limit the memory: ``pd.concat(recommender.top(users))`` is the whole table.
 
         Args:
             users: external ids; None: all.
-            k: items per user. A user who has almost everything may get fewer.
+            k: items per user, from 1 to the number of items. A user who already has nearly all items may get fewer.
 
-        Returns:
-            Columns ``user_id``, ``rank`` (from 1), ``item_id``, ``score``, ``new`` (the item came after training).
+        Yields:
+            Tables with the columns ``user_id``, ``rank`` (from 1), ``item_id``, ``score`` and ``new`` (whether the item was
+            added after training).
+
+        Raises:
+            InputError: a user is unknown, k is out of range, or the model cannot score all items.
         """
-        ids = self.ids_of(users)
-        names = self.items if self.new is None else np.concatenate([self.items, self.new.ids])
-        if not 1 <= k < len(names):
-            raise InputError(f"k={k}: expected a whole number from 1 to {len(names) - 1}")
+        ids = self._ids_of(users)
+        tokens = self._column_tokens()
+        k = Range(1, len(tokens)).check("k", k, whole=True)
         self.model.eval()
-        step = max(1, BLOCK_SCORES // len(names))
-        with nullcontext() if self.new is None else extended(self.model, self.new):
+        step = max(1, BLOCK_SCORES // len(tokens))
+        with self._with_new_items():
             for start in range(0, len(ids), step):
-                yield self._top(np.asarray(ids[start : start + step]), k, names)
+                yield self._top(np.asarray(ids[start : start + step]), k, tokens)
 
-    def _top(self, users: np.ndarray, k: int, names: np.ndarray) -> pd.DataFrame:
+    def _ids_of(self, users: Optional[Sequence[str]]) -> List[int]:
+        """Return the internal ids of users; None: all users."""
+        if users is None:
+            return list(self.user_ids.values())
+        for user in users:
+            if user not in self.user_ids:
+                close = nearest(user, list(self.user_ids)[:10000])
+                raise InputError(f"user {user!r} is not in {self.run.config['dataset']}.{close}")
+        return [self.user_ids[user] for user in users]
+
+    def _column_tokens(self) -> np.ndarray:
+        """Return the external ids of the columns of :meth:`_scores`."""
+        return self.item_tokens if self.new is None else np.concatenate([self.item_tokens, self.new.ids])
+
+    def _with_new_items(self) -> AbstractContextManager[None]:
+        return nullcontext() if self.new is None else extended(self.model, self.new)
+
+    def _top(self, users: np.ndarray, k: int, tokens: np.ndarray) -> pd.DataFrame:
         scores = self._scores(users)
         scores[:, 0] = -torch.inf
         if not self.repeat:
             seen = [self.histories.of(user) for user in users]
             row = np.repeat(np.arange(len(users)), [len(items) for items in seen])
             scores[torch.from_numpy(row), torch.from_numpy(np.concatenate(seen))] = -torch.inf
-        values, places = scores.topk(k, dim=1)
+        values, columns = scores.topk(k, dim=1)
         keep = torch.isfinite(values).numpy()
-        place = places.numpy()[keep]
+        column = columns.numpy()[keep]
         return pd.DataFrame(
             {
                 "user_id": np.repeat(self.user_tokens[users], keep.sum(axis=1)),
                 "rank": np.broadcast_to(np.arange(1, k + 1), keep.shape)[keep].astype(np.int32),
-                "item_id": names[place],
+                "item_id": tokens[column],
                 "score": values.numpy()[keep],
-                "new": place >= len(self.items),
+                "new": column >= len(self.item_tokens),
             }
         )
 
     def _scores(self, users: np.ndarray) -> Tensor:
-        """Return the scores of items, then new items, (n_users, n_columns), on the CPU."""
+        """Return the scores of the padding item, the items and the new items, (n_users, n_columns), float32 on the CPU."""
         interaction = inference_batch(self.run.config, users, self.histories).to(self.device)
-        name, n_items = self.run.config["model"], len(self.items)
-        first = n_items if self.new is None else self.model.items.num_embeddings  # column of the first new item
-        n_columns = first + (0 if self.new is None else len(self.new.ids))
+        name, n_items = self.run.config["model"], len(self.item_tokens)
+        first_new = n_items if self.new is None else self.model.items.num_embeddings
+        n_columns = first_new + (0 if self.new is None else len(self.new.ids))
         try:
             scores = self.model.full_sort_predict(interaction)
         except NotImplementedError:
-            raise InputError(f"{name} scores single items only, not the whole catalogue") from None
+            raise InputError(f"{name} scores single items only, not all items at once") from None
         scores = scores.view(len(interaction), -1).float().cpu()
         if scores.shape[1] != n_columns:
             raise InputError(
-                f"{name} cannot score items that it was not trained on: they are no part of its graph or its layers"
+                f"{name} cannot score items that it was not trained on: its graph or its layers do not include them"
             )
-        return scores if first == n_items else torch.cat([scores[:, :n_items], scores[:, first:]], dim=1)
+        # Between the items and the new items the table may have other rows, such as a mask token.
+        return scores if first_new == n_items else torch.cat([scores[:, :n_items], scores[:, first_new:]], dim=1)

@@ -1,1 +1,1 @@
-"""What people look at: pictures and pages from what runs have written."""
+"""Reports: tables and figures from run folders, as an HTML page, Markdown and LaTeX."""

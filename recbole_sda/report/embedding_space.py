@@ -1,6 +1,7 @@
-"""Where pictures and texts of the same items lie, before and after the item encoder: a plane and a number."""
+"""Positions of the images and texts of the same items before and after the item encoder: a projection and a recall."""
 
-from typing import List, NamedTuple, Optional
+from pathlib import Path
+from typing import Any, Dict, List, NamedTuple, Optional, Union
 
 import numpy as np
 import torch
@@ -13,13 +14,13 @@ from recbole_sda.report.style import Figure, panels, style
 N_ITEMS, N_JOINED, NEAREST = 400, 30, 10
 
 
-class Space(NamedTuple):
-    """Vectors of some items that have all modalities.
+class EmbeddingSpace(NamedTuple):
+    """Vectors of a sample of items that have all modalities.
 
     Attributes:
-        names: of the modalities.
-        before: features as they enter the encoder, each (n, d_m), L2-normalised.
-        after: what the encoder makes of each modality, each (n, dim), L2-normalised.
+        names: names of the modalities.
+        before: the features that enter the encoder, one (n, d_m) per modality, L2-normalised.
+        after: the encoder's output per modality before fusion, each (n, dim), L2-normalised.
     """
 
     names: List[str]
@@ -27,10 +28,10 @@ class Space(NamedTuple):
     after: List[np.ndarray]
 
 
-def read_space(run_dir) -> Optional[Space]:
-    """Return the vectors of a run's items; None where the model has fewer than two modalities."""
-    run = runs.load(run_dir)
-    items = getattr(run.model, "items", None)
+def read_space(run_dir: Union[str, Path]) -> Optional[EmbeddingSpace]:
+    """Return the vectors of at most 400 items of a run; None where its model encodes fewer than two modalities."""
+    model: Any = runs.load(run_dir).model
+    items = getattr(model, "items", None)
     if items is None or items.encoder is None or items.n_modalities < 2:
         return None
     ids = torch.arange(1, items.n_items, device=items.present.device)
@@ -39,28 +40,39 @@ def read_space(run_dir) -> Optional[Space]:
     features, present = items.frozen_features(chosen)
     with torch.no_grad():
         after = items.encoder.eval().project(features, present)
-    return Space(
-        list(run.model.modality_names),
+    return EmbeddingSpace(
+        list(model.modality_names),
         [normalize(x.cpu().numpy()) for x in features],
         [normalize(z.cpu().numpy()) for z in after],
     )
 
 
-def found_share(x: np.ndarray, y: np.ndarray, k: int = NEAREST) -> float:
-    """Return the share of items of whose row in x the own row in y is among the k nearest by cosine."""
-    similar = normalize(x) @ normalize(y).T
-    return float(((similar >= similar.diagonal()[:, None]).sum(axis=1) <= k).mean())
+def cross_modal_recall(x: np.ndarray, y: np.ndarray, k: int = NEAREST) -> float:
+    """Return Recall@k of finding an item's vector in one modality by its vector in another one.
+
+    Args:
+        x: query vectors, (n, dim).
+        y: vectors of the same items in the other modality, (n, dim).
+        k: number of nearest vectors by cosine. Vectors of equal cosine count as nearer.
+
+    Example:
+        >>> x = np.eye(4) + 0.01
+        >>> cross_modal_recall(x, x, k=1), cross_modal_recall(x, np.roll(x, 1, axis=0), k=1)
+        (1.0, 0.0)
+    """
+    similarity = normalize(x) @ normalize(y).T
+    return float(((similarity >= similarity.diagonal()[:, None]).sum(axis=1) <= k).mean())
 
 
-def space_figure(space: Space, title: str) -> Figure:
-    """Both sides in two principal directions: each modality in its own plane before, the first two in one plane after."""
+def space_figure(space: EmbeddingSpace, title: str) -> Figure:
+    """Plot the first two principal components: of each modality alone before the encoder, of all together after it."""
     n = len(space.names)
     figure, axes = panels(n + 1, width=3.8, height=3.6, columns=n + 1)
     for k, (axis, name, x) in enumerate(zip(axes, space.names, space.before)):
         axis.scatter(*PCA(2, svd_solver="full").fit_transform(x).T, **_dots(k))
         axis.set_title(f"{name} before", fontsize=10)
-    both = PCA(2, svd_solver="full").fit_transform(np.concatenate(space.after))
-    parts = np.split(both, n)
+    projected = PCA(2, svd_solver="full").fit_transform(np.concatenate(space.after))
+    parts = np.split(projected, n)
     for k, (name, points) in enumerate(zip(space.names, parts)):
         axes[-1].scatter(*points.T, label=name, **_dots(k))
     for a, b in list(zip(parts[0], parts[1]))[:N_JOINED]:
@@ -73,6 +85,6 @@ def space_figure(space: Space, title: str) -> Figure:
     return figure
 
 
-def _dots(k: int) -> dict:
-    shape = style(k)
-    return {"color": shape["color"], "marker": shape["marker"], "s": 9, "alpha": 0.6, "linewidths": 0}
+def _dots(k: int) -> Dict[str, Any]:
+    line = style(k)
+    return {"color": line["color"], "marker": line["marker"], "s": 9, "alpha": 0.6, "linewidths": 0}

@@ -1,35 +1,35 @@
-"""Pictures of a comparison and of what happened in training; each function returns None where there is nothing to show."""
+"""Figures of comparisons and of training; each function returns None where it has nothing to show."""
 
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 
 from recbole_sda.comparison.tables import metric_title
-from recbole_sda.report.collect import Line
+from recbole_sda.report.collect import SeedRuns
 from recbole_sda.report.style import Figure, legend_below, panels, style
 
 QUINTILES = [f"quintile {k}" for k in range(1, 6)]
 
 
-def gains_figure(found: Dict[str, Any]) -> Optional[Figure]:
-    """Relative gain of each row over its base with the bootstrap interval over users, for all cases and tail items."""
-    shown = [(line, scope, name) for line in found["rows"] for scope in line["tests"] for name in line["tests"][scope]]
-    columns = list(dict.fromkeys((line["dataset"], scope) for line, scope, _ in shown))
+def gains_figure(comparison: Dict[str, Any]) -> Optional[Figure]:
+    """Plot the relative gain of each row over its base with its bootstrap interval, for all cases and for tail items."""
+    shown = [(row, scope, name) for row in comparison["rows"] for scope in row["tests"] for name in row["tests"][scope]]
+    columns = list(dict.fromkeys((row["dataset"], scope) for row, scope, _ in shown))
     if not columns:
         return None
     names = list(dict.fromkeys(name for *_, name in shown))
-    most = max(len({line["row"] for line, scope, _ in shown if (line["dataset"], scope) == c}) for c in columns)
+    most = max(len({row["row"] for row, scope, _ in shown if (row["dataset"], scope) == c}) for c in columns)
     figure, axes = panels(len(columns), width=5.6, height=1.5 + 0.45 * most)
     for axis, (dataset, scope) in zip(axes, columns):
-        rows = [line for line in found["rows"] if line["dataset"] == dataset and scope in line["tests"]]
+        rows = [row for row in comparison["rows"] if row["dataset"] == dataset and scope in row["tests"]]
         for k, name in enumerate(names):
-            points = [_relative(line, scope, name) for line in rows]
+            gains = [_gain_in_percent(row, scope, name) for row in rows]
             at = np.arange(len(rows)) + (k - (len(names) - 1) / 2) * 0.22
-            low, middle, high = np.array(points).T
-            shape = style(k, linestyle="", label=metric_title(name))
-            axis.errorbar(middle, at, xerr=[middle - low, high - middle], elinewidth=1.2, capsize=2, **shape)
+            low, middle, high = np.array(gains).T
+            line = style(k, linestyle="", label=metric_title(name))
+            axis.errorbar(middle, at, xerr=[middle - low, high - middle], elinewidth=1.2, capsize=2, **line)
         axis.axvline(0, color="black", linewidth=0.8)
-        axis.set_yticks(range(len(rows)), [line["row"] for line in rows])
+        axis.set_yticks(range(len(rows)), [row["row"] for row in rows])
         axis.set_ylim(len(rows) - 0.5, -0.5)
         cases = rows[0]["cases"][scope]
         axis.set_title(f"{dataset}, {'all users' if scope == 'all' else scope + ' items'} ({cases:,})", fontsize=10)
@@ -38,26 +38,28 @@ def gains_figure(found: Dict[str, Any]) -> Optional[Figure]:
     return figure
 
 
-def _relative(line: Dict[str, Any], scope: str, name: str) -> tuple:
-    test, gain = line["tests"][scope][name], line["gain"][scope][name]
-    if not gain:  # the base hits nothing, or both hit alike
+def _gain_in_percent(row: Dict[str, Any], scope: str, name: str) -> Tuple[float, float, float]:
+    """Return the gain between the ends of its interval (low, gain, high); nan where the base has no hit."""
+    test, gain = row["tests"][scope][name], row["gain"][scope][name]
+    if not gain:  # the base has mean zero, or both means are equal
         return (0.0, 0.0, 0.0) if test["difference"] == 0 else (np.nan,) * 3
     unit = 100 * gain / test["difference"]
     return unit * test["low"], 100 * gain, unit * test["high"]
 
 
-def groups_figure(lines: List[Line], metric: str) -> Optional[Figure]:
-    """A metric by the popularity of the right item: fifths of the catalogue, and cold items where there are cases."""
-    datasets = list(dict.fromkeys(line.dataset for line in lines))
+def groups_figure(rows: List[SeedRuns], metric: str) -> Optional[Figure]:
+    """Plot a metric by the popularity of the right item: quintiles of the items, and cold items where there are cases."""
+    datasets = list(dict.fromkeys(row.dataset for row in rows))
     if not datasets:
         return None
     figure, axes = panels(len(datasets))
     for axis, dataset in zip(axes, datasets):
-        own = [line for line in lines if line.dataset == dataset]
-        names = (["cold"] if own[0].cases("items", "cold") else []) + QUINTILES
-        for k, line in enumerate(own):
-            axis.plot([line.group("items", name, metric) for name in names], label=line.row, **style(k))
-        ticks = [f"{name.removeprefix('quintile ')}\n{own[0].cases('items', name):,}" for name in names]
+        of_dataset = [row for row in rows if row.dataset == dataset]
+        first = of_dataset[0]
+        names = (["cold"] if first.cases("items", "cold") else []) + QUINTILES
+        for k, row in enumerate(of_dataset):
+            axis.plot([row.group_mean("items", name, metric) for name in names], label=row.row, **style(k))
+        ticks = [f"{name.removeprefix('quintile ')}\n{first.cases('items', name):,}" for name in names]
         axis.set_xticks(range(len(names)), ticks)
         axis.set(
             title=dataset, ylabel=metric_title(metric), xlabel="quintile of the items, least popular first; test cases"
@@ -67,56 +69,60 @@ def groups_figure(lines: List[Line], metric: str) -> Optional[Figure]:
     return figure
 
 
-def curves_figure(lines: List[Line], phase: str, key: str, label: str) -> Optional[Figure]:
-    """A figure of the history by epoch, a thin line per seed and the mean of the epochs that all seeds reached."""
-    with_curves = [(line, line.curve(phase, key)) for line in lines]
-    datasets = list(dict.fromkeys(line.dataset for line, curves in with_curves if curves))
+def curves_figure(rows: List[SeedRuns], phase: str, key: str, label: str) -> Optional[Figure]:
+    """Plot a key of the training log by epoch: a thin line per seed, and the mean over the epochs that all seeds reached."""
+    with_curves = [(row, row.curves(phase, key)) for row in rows]
+    datasets = list(dict.fromkeys(row.dataset for row, curves in with_curves if curves))
     if not datasets:
         return None
     figure, axes = panels(len(datasets))
     for axis, dataset in zip(axes, datasets):
-        for k, (line, curves) in enumerate([pair for pair in with_curves if pair[0].dataset == dataset]):
-            shape = style(k)
+        for k, (row, curves) in enumerate([pair for pair in with_curves if pair[0].dataset == dataset]):
+            line = style(k)
             for epochs, values in curves if len(curves) > 1 else []:
-                axis.plot(epochs, values, color=shape["color"], linewidth=0.6, alpha=0.5)
+                axis.plot(epochs, values, color=line["color"], linewidth=0.6, alpha=0.5)
             if curves:
                 n = min(len(values) for _, values in curves)
                 mean = np.mean([values[:n] for _, values in curves], axis=0)
-                axis.plot(curves[0][0][:n], mean, label=line.row, markevery=max(1, n // 8), **shape)
+                axis.plot(curves[0][0][:n], mean, label=row.row, markevery=max(1, n // 8), **line)
         axis.set(title=dataset, xlabel="epoch", ylabel=label)
     legend_below(figure, axes)
     return figure
 
 
-def gates_figure(lines: List[Line]) -> Optional[Figure]:
-    """The experts' share of each modality in the item encoder, at the end of training, mean over seeds."""
+def gates_figure(rows: List[SeedRuns]) -> Optional[Figure]:
+    """Show the weight of each expert by modality in the item encoder after the last epoch, mean over seeds."""
     shown = []
-    for line in lines:
-        ends = [_last_gates(history) for history in line.histories]
-        if ends and all(ends):
-            shown.append(
-                (f"{line.row}\n{line.dataset}", {m: np.mean([end[m] for end in ends], axis=0) for m in ends[0]})
-            )
+    for row in rows:
+        last_gates = [_last_gates(log) for log in row.train_logs]
+        if last_gates and all(last_gates):
+            gates = {name: np.mean([of_seed[name] for of_seed in last_gates], axis=0) for name in last_gates[0]}
+            shown.append((f"{row.row}\n{row.dataset}", gates))
     if not shown:
         return None
     figure, axes = panels(len(shown), width=3.4, height=1.9, columns=3)
     for axis, (title, gates) in zip(axes, shown):
-        _map_of(axis, np.array(list(gates.values())), list(gates), "modality", numbers=True)
+        _heat_map(axis, np.array(list(gates.values())), list(gates), "modality", numbers=True)
         axis.set_title(title, fontsize=9)
     return figure
 
 
-def _last_gates(history: List[Dict[str, Any]]) -> Dict[str, List[float]]:
-    epochs = [line for line in history if line["phase"] == "train"]
-    found: Dict[str, List[float]] = {}
+def _last_gates(log: List[Dict[str, Any]]) -> Dict[str, List[float]]:
+    """Return modality -> weights of the experts after the last epoch; empty without gates."""
+    epochs = [line for line in log if line["phase"] == "train"]
+    gates: Dict[str, List[float]] = {}
     for key, value in (epochs[-1] if epochs else {}).items():
         if key.startswith("gate/"):
-            found.setdefault(key.split("/")[1], []).append(value)
-    return found
+            gates.setdefault(key.split("/")[1], []).append(value)
+    return gates
 
 
 def layer_gates_figure(record: Dict[str, Any]) -> Optional[Figure]:
-    """The experts' share of each modality in every adapted layer of an LVLM."""
+    """Show the weight of each expert by modality in every adapted layer of an LVLM.
+
+    Args:
+        record: content of the adaptation's ``adapt.yaml``.
+    """
     gates = record.get("gates")
     if not gates:
         return None
@@ -124,16 +130,17 @@ def layer_gates_figure(record: Dict[str, Any]) -> Optional[Figure]:
     figure, axes = panels(values.shape[1], width=4.4, height=1.4 + 0.16 * len(values))
     names = [name.removeprefix("model.language_model.layers.") for name in gates]
     for m, axis in enumerate(axes):
-        _map_of(axis, values[:, m], names if m == 0 else [""] * len(names), "adapted layer", numbers=len(values) <= 40)
+        labels = names if m == 0 else [""] * len(names)
+        _heat_map(axis, values[:, m], labels, "adapted layer", numbers=len(values) <= 40)
         axis.set_title(("image", "text")[m] if len(axes) == 2 else f"modality {m}")
     return figure
 
 
-def _map_of(axis, values: np.ndarray, names: List[str], what: str, numbers: bool) -> None:
+def _heat_map(axis: Any, values: np.ndarray, labels: List[str], label: str, numbers: bool) -> None:
     axis.imshow(values, cmap="Greys", vmin=0, vmax=1, aspect="auto")
-    axis.set_yticks(range(len(names)), names, fontsize=8)
+    axis.set_yticks(range(len(labels)), labels, fontsize=8)
     axis.set_xticks(range(values.shape[1]), range(1, values.shape[1] + 1))
-    axis.set(xlabel="expert", ylabel=what)
+    axis.set(xlabel="expert", ylabel=label)
     for (row, column), value in np.ndenumerate(values if numbers else np.empty((0, 0))):
         colour = "white" if value > 0.55 else "black"
         axis.text(column, row, f"{value:.2f}", ha="center", va="center", color=colour, fontsize=7)

@@ -1,1 +1,1 @@
-"""Search for settings with Ray Tune: on validation data alone."""
+"""Hyper-parameter search with Ray Tune, on validation data alone."""

@@ -1,4 +1,4 @@
-"""One trial: training and validation of a setting, without test data, able to go on where it was stopped."""
+"""One trial of a search: training and validation without test data; an interrupted trial can be resumed."""
 
 import hashlib
 import json
@@ -16,13 +16,14 @@ Report = Callable[[int, float, float], None]
 
 
 class Trial(NamedTuple):
-    """A setting that is tried.
+    """A trial.
 
     Attributes:
-        model, dataset: of the run.
+        model: name of the model.
+        dataset: name of the data set.
         config_files: YAML files, absolute paths.
-        keys: further keys, those of the search among them.
-        folder: of the run; named by what it holds, see :func:`trial_folder`.
+        keys: further keys, including those that are searched for.
+        folder: run folder, see :func:`trial_folder`.
     """
 
     model: str
@@ -33,7 +34,13 @@ class Trial(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What validation said of a trial: the best score, its epoch (from 1), and the epochs trained."""
+    """Validation result of a trial.
+
+    Attributes:
+        score: the best validation score.
+        epoch: its epoch, from 1.
+        epochs: number of epochs trained.
+    """
 
     score: float
     epoch: int
@@ -43,21 +50,30 @@ class Outcome(NamedTuple):
 def trial_folder(
     out: Path, model: str, dataset: str, config_files: Tuple[str, ...], keys: Dict[str, Any], inputs: Dict[str, str]
 ) -> Path:
-    """Return the folder of a trial, named by a hash of all that makes its result: the text of its files, data and vectors too."""
+    """Return the folder of a trial, named by a hash of all inputs of its result.
+
+    Args:
+        out: folder of the search.
+        model: name of the model.
+        dataset: name of the data set.
+        config_files: YAML files; their text is hashed.
+        keys: further keys.
+        inputs: hashes of the interaction files and feature vectors.
+    """
     texts = [Path(path).read_text(encoding="utf-8") for path in config_files]
     content = json.dumps([model, dataset, texts, sorted(keys.items()), sorted(inputs.items())], default=str)
     return out / "trials" / hashlib.sha256(content.encode()).hexdigest()[:12]
 
 
 def train_trial(trial: Trial, report: Report, machine: Optional[Dict[str, Any]] = None) -> None:
-    """Train a trial; go on where it was stopped.
+    """Train a trial, or resume it where it was interrupted.
 
-    The data are loaded without their test part, so no number of it can reach the search.
+    The data are loaded without their test part, so test data cannot influence the search.
 
     Args:
-        trial: the setting.
-        report: told epoch (from 1), validation score and best score so far after each validation, those of an earlier
-            start first, so that a scheduler sees the same as without the interruption.
+        trial: the trial.
+        report: called after each validation with the epoch (from 1), its score and the best score up to it. Validations from
+            before an interruption are reported first, so that a scheduler gets the same sequence as without it.
         machine: keys of this process, such as its GPU.
     """
     config = configure(trial.model, trial.dataset, trial.config_files, {**trial.keys, **(machine or {})})
@@ -73,24 +89,32 @@ def train_trial(trial: Trial, report: Report, machine: Optional[Dict[str, Any]] 
         bigger = run.trainer.valid_metric_bigger
         best: List[float] = []
 
-        def tell(epoch: int, score: float) -> None:
+        def report_epoch(epoch: int, score: float) -> None:
             best[:] = [score if not best else (max if bigger else min)(best[0], score)]
             report(epoch + 1, score, best[0])
 
         for epoch, score in scores(trial.folder, config["valid_metric"]):
-            tell(epoch, score)
-        run.trainer.fit(run.data.train, run.data.valid, callback_fn=tell)
+            report_epoch(epoch, score)
+        run.trainer.fit(run.data.train, run.data.valid, callback_fn=report_epoch)
 
 
 def scores(folder: Path, valid_metric: str) -> List[Tuple[int, float]]:
-    """Return epoch (from 0) and validation score of each evaluation so far."""
+    """Return the epoch (from 0) and the validation score of each finished evaluation."""
     return [(line["epoch"], line[valid_metric.lower()]) for line in read_history(folder) if line["phase"] == "valid"]
 
 
 def outcome(folder: Path, valid_metric: str, bigger: bool) -> Optional[Outcome]:
-    """Return what validation said of a trial, None before its first evaluation; of equal scores the last, as in training."""
-    found = scores(folder, valid_metric)
-    if not found:
+    """Return the validation result of a trial; None before its first evaluation.
+
+    Of several epochs with the best score, it is the last, as in training.
+
+    Args:
+        folder: run folder of the trial.
+        valid_metric: name of the validation metric.
+        bigger: whether larger scores are better.
+    """
+    evaluations = scores(folder, valid_metric)
+    if not evaluations:
         return None
-    epoch, score = max(found, key=lambda line: (line[1] if bigger else -line[1], line[0]))
-    return Outcome(score, epoch + 1, found[-1][0] + 1)
+    epoch, score = max(evaluations, key=lambda pair: (pair[1] if bigger else -pair[1], pair[0]))
+    return Outcome(score, epoch + 1, evaluations[-1][0] + 1)

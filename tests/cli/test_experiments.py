@@ -1,6 +1,10 @@
 """The commands compare, recommend and report."""
 
+import json
 import shutil
+
+import pandas as pd
+import pytest
 
 from recbole_sda.cli.experiments import main
 from recbole_sda.engine import experiment
@@ -42,3 +46,47 @@ def test_compare_prints_the_finished_rows_when_a_run_fails(tiny_keys, tmp_path, 
     printed = capsys.readouterr()
     assert "| BPR " in printed.out and "Without a finished run: broken" in printed.out
     assert "1 of 2 runs failed" in printed.err and "RuntimeError: diverged" in printed.err
+
+
+@pytest.fixture(scope="module")
+def run_dir(data_path, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    keys = {"data_path": str(data_path), "epochs": 1, "train_batch_size": 64, "use_gpu": False, "topk": [5, 10]}
+    experiment.run("BPR_SDA", "tiny", (), {**keys, "threads": 1, "run_dir": str(folder)})
+    return folder
+
+
+def test_recommend_writes_tables_and_pages(run_dir, tmp_path, items_file):
+    (tmp_path / "users.txt").write_text("u3\n\nu1\nu3\n")
+    assert (
+        main(["recommend", str(run_dir), f"--out={tmp_path / 'a.csv'}", f"--users={tmp_path / 'users.txt'}", "--k=4"])
+        == 0
+    )
+    table = pd.read_csv(tmp_path / "a.csv")
+    assert table["user_id"].tolist() == ["u3"] * 4 + ["u1"] * 4
+    assert main(["recommend", str(run_dir), f"--out={tmp_path / 'a.parquet'}", f"--items={items_file}"]) == 0
+    whole = pd.read_parquet(tmp_path / "a.parquet")
+    titles = {f"i{k}": json.loads(line)["title"] for k, line in enumerate(items_file.read_text().split("\n")[:6])}
+    assert len(whole) == 43 * 10 and set(whole["title"].dropna()) <= set(titles.values())
+    assert all(whole.loc[whole["item_id"] == item, "title"].eq(title).all() for item, title in titles.items())
+    assert main(["recommend", str(run_dir), f"--out={tmp_path / 'a.html'}", "--repeat"]) == 0
+    assert "may be recommended" in (tmp_path / "a.html").read_text()
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["--out=a.txt"], "--out=a.txt: expected a file that ends with .parquet, .csv, .html"),
+        (["--out=a.csv", "--users=u1,u99"], "user 'u99' is not in tiny"),
+        (["--out=a.csv", "--users= ,"], "has no user id"),
+        (["--out=a.csv", "--users=" + ",".join(f"u{k}" for k in range(100))], "user 'u43' is not in tiny"),
+        (["--out=a.csv", "--k=0"], "k=0: expected a whole number at least 1 and below 38"),
+        (["--out=a.csv", "--new-titles=x.jsonl"], "--new-titles needs --new-items"),
+        (["--out=a.csv", "--new-items=nowhere"], "nowhere"),
+        (["--out=a.csv", "--topk=3"], "--topk is not an option of recommend"),
+    ],
+)
+def test_wrong_options_of_recommend_are_refused(run_dir, words, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["recommend", str(run_dir), *words]) == 2
+    assert message in capsys.readouterr().err and not list(tmp_path.iterdir())

@@ -123,7 +123,7 @@ def test_a_killed_search_goes_on_to_the_same_result(tmp_path, data_path):
 @pytest.mark.parametrize(
     "keys, options, message",
     [
-        ({"learning_rate": 0.1}, {}, "learning_rate is given and searched for"),
+        ({"learning_rate": 0.1}, {}, "learning_rate is both given and searched for"),
         ({}, {"parallel": 0}, "parallel=0"),
         ({}, {"gpus": "abc"}, "gpus='abc': expected a number at least 0"),
         ({"epochz": 3}, {}, "epochz"),

@@ -53,7 +53,7 @@ def test_recboles_own_file(tmp_path):
         ("space: {a: {uniform: [2, 1]}}", "lower one first"),
         ("space: {a: {loguniform: [0, 1]}}", "both above 0"),
         ("samples: 0\nspace: {a: [1]}", "samples=0: expected a whole number of at least 1"),
-        ("samples: grid\nspace: {a: {uniform: [0, 1]}}", "needs choices alone; a is uniform"),
+        ("samples: grid\nspace: {a: {uniform: [0, 1]}}", "allows only choices; a is uniform"),
         ("reduction: 1\nspace: {a: [1]}", "reduction=1"),
     ],
 )
@@ -79,7 +79,7 @@ def test_a_bad_line_of_recboles_file_is_named(tmp_path):
 
 
 def test_every_shipped_space_is_read_and_its_keys_are_known():
-    from recbole_sda.config.run_config import check_keys
+    from recbole_sda.config.known_keys import check_keys
     from recbole_sda.io.yaml import properties_dir
 
     paths = sorted((properties_dir() / "search").glob("*.yaml"))

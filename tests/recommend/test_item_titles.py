@@ -1,0 +1,18 @@
+"""Titles and images of items."""
+
+from recbole_sda.recommend.item_titles import Item, read_titles, thumbnail
+
+
+def test_titles_and_images(tmp_path, items_file):
+    found = read_titles(items_file.parent, "x")
+    assert found["i1"].title == "blue drum" and thumbnail(found["i1"].image).startswith("data:image/jpeg;base64,")
+    assert thumbnail(found["i4"].image) is None and found["i5"].image is None  # no picture inside, none named
+    (tmp_path / "y.item").write_text('item_id:token\ttitle:token_seq\timage:token\n7\tThe "best"\t7.png\n8\t\t\n')
+    (tmp_path / "other").mkdir()
+    items_file.unlink()
+    found = read_titles(tmp_path, "y")
+    assert found["7"] == Item('The "best"', tmp_path / "7.png") and found["8"] == Item(None, None)
+    assert read_titles(tmp_path, "y", id_field="asin") == {} == read_titles(tmp_path / "other", "z")
+    path = tmp_path / "y.item"
+    path.write_text(path.read_text().replace("item_id:token", "asin:token"))
+    assert read_titles(tmp_path, "y", id_field="asin") == found

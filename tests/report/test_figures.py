@@ -1,0 +1,48 @@
+"""Figures and tables of a report against numbers computed by hand."""
+
+import json
+
+import numpy as np
+
+from recbole_sda.report.collect import SeedRuns, collect
+from recbole_sda.report.figures import curves_figure, gains_figure, gates_figure, groups_figure, layer_gates_figure
+from recbole_sda.report.frames import cost_frame, coverage_frame, groups_frame
+
+
+def test_figures_show_the_numbers(runs):
+    data = collect(map(str, runs))
+    base, ours = data.rows
+    results = [json.loads((folder / "metrics.json").read_text()) for folder in runs[2:]]
+    head = np.mean([result["groups"]["test"]["items"]["head"]["ndcg@10"] for result in results])
+    assert np.isclose(ours.group_mean("items", "head", "ndcg@10"), head)
+    shown = groups_figure(data.rows, "ndcg@10").axes[0].lines[1].get_ydata()
+    assert np.isclose(shown[-1], ours.group_mean("items", "quintile 5", "ndcg@10"))
+    history = [json.loads(line) for line in (runs[2] / "history.jsonl").read_text().splitlines()]
+    valid = [line["ndcg@10"] for line in history if line["phase"] == "valid"]
+    assert ours.curves("valid", "ndcg@10")[0] == ((1, 2, 3), tuple(valid))
+    axes = curves_figure(data.rows, "valid", "ndcg@10", "x").axes[0]
+    assert np.allclose(axes.lines[3].get_ydata(), valid)  # after the base's two seeds and mean
+    line = data.comparisons[0]["rows"][1]
+    figure = gains_figure(data.comparisons[0])
+    assert np.isclose(figure.axes[0].lines[0].get_xdata()[0], 100 * line["gain"]["all"]["hit@10"])
+    gates = gates_figure(data.rows).axes[0].images[0].get_array()
+    assert gates.shape == (2, 4) and np.allclose(np.asarray(gates).sum(axis=1), 1)
+    assert cost_frame(data.rows)["parameters"].tolist() == [
+        f"{r['parameters']:,}" for r in (base.results[0], results[0])
+    ]
+    assert groups_frame(data.rows, ["hit@10"]).shape[0] == 2 and "coverage@10" in coverage_frame(data.rows)
+
+
+def test_where_there_is_nothing_to_show():
+    row = SeedRuns("x", "d", [], [], [[{"epoch": 0, "phase": "train"}]])
+    assert curves_figure([row], "train", "cmsa/target_entropy", "y") is None and gates_figure([row]) is None
+    assert groups_figure([], "ndcg@10") is None and layer_gates_figure({}) is None
+    assert gains_figure({"rows": [{"tests": {}}]}) is None
+
+
+def test_layer_gates_show_a_panel_per_modality():
+    gates = {f"model.language_model.layers.{k}.q_proj": [[0.1, 0.2, 0.3, 0.4], [0.25] * 4] for k in range(3)}
+    figure = layer_gates_figure({"gates": gates})
+    assert [axis.get_title() for axis in figure.axes] == ["image", "text"]
+    assert np.allclose(figure.axes[0].images[0].get_array(), [[0.1, 0.2, 0.3, 0.4]] * 3)
+    assert np.allclose(figure.axes[1].images[0].get_array(), 0.25)
