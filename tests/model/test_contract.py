@@ -7,15 +7,13 @@ import torch
 
 from recbole_sda.model.registry import BASE_MODELS
 
+from .conftest import encoded_sizes, total
+
 from recbole.data.interaction import Interaction  # isort: skip
 from recbole.utils import init_seed  # isort: skip
 
 MODELS = [name + "_SDA" for name in BASE_MODELS]
 IDENTITY = {"item_encoder": "identity", "cmsa_weight": 0.0}
-
-
-def total(loss):
-    return sum(loss) if isinstance(loss, tuple) else loss
 
 
 def scores(model, data):
@@ -75,9 +73,7 @@ def test_gradients_reach_the_encoder_and_the_losses(build, name):
 @pytest.mark.parametrize("name", MODELS)
 def test_catalogue_is_encoded_once_per_step_and_once_per_evaluation(build, name):
     model, data, batch, _ = vars(build(name)).values()
-    calls = []
-    project = model.items.encoder.project
-    model.items.encoder.project = lambda *args: calls.append(1) or project(*args)
+    calls = encoded_sizes(model)
     model.train()
     model.calculate_loss(batch)
     assert len(calls) == 1

@@ -8,7 +8,7 @@ from recbole_sda.model.propagation import use_fast_products
 
 @pytest.mark.parametrize("name", ["LightGCN", "LightGCN_SDA"])
 def test_same_loss_gradients_and_scores(build, name):
-    found = []
+    result = []
     for fast in (False, True):
         built = build(name)
         assert not fast or use_fast_products(built.model)
@@ -18,8 +18,8 @@ def test_same_loss_gradients_and_scores(build, name):
         built.model.eval()
         with torch.no_grad():
             scores = built.model.full_sort_predict(next(iter(built.data.valid))[0])
-        found.append([built.model.user_embedding.weight.grad, scores])
-    for plain, fast in zip(*found):
+        result.append([built.model.user_embedding.weight.grad, scores])
+    for plain, fast in zip(*result):
         torch.testing.assert_close(plain, fast)
 
 

@@ -1,19 +1,9 @@
-"""What the mixin adds: switches, scale at the start, terms of the loss, controls."""
-
-import copy
+"""What the mixin adds to a model of RecBole: switches, scale at the start, the encoder's parameters."""
 
 import pytest
 import torch
 
-from recbole_sda.errors import InputError
-from recbole_sda.features.store import find_store, write_store
-from recbole_sda.losses.cmsa import CMSALoss, multimodal_cmsa
-
-
-def loss_of(built):
-    torch.manual_seed(0)
-    built.model.eval()  # without dropout
-    return built.model.calculate_loss(copy.deepcopy(built.batch))
+from .conftest import encoded_sizes, loss_of
 
 
 @pytest.mark.parametrize("encoder", ["moda", "linear"])
@@ -38,38 +28,6 @@ def test_the_recommendation_loss_is_that_of_the_base_on_the_encoded_table(build)
     torch.testing.assert_close(loss_of(ours)[0], loss_of(base))
 
 
-def test_cmsa_is_taken_over_the_distinct_items_of_the_batch(build):
-    built = build("SASRec_SDA", cmsa_weight=0.5, cmsa_teacher="embeddings")
-    model = built.model
-    items = sorted(set(built.batch["item_id"].flatten().tolist()) - {0})
-    encoded = model.items.encoded()
-    expected = 0.5 * multimodal_cmsa(
-        CMSALoss(0.1, True, 10.0), encoded.modalities[:, items], model.items.present[:, [i - 1 for i in items]]
-    )
-    torch.testing.assert_close(loss_of(built)[1], expected)
-
-
-def test_cmsa_max_items_bounds_the_batch(build):
-    built = build("SASRec_SDA", cmsa_max_items=5)
-    seen = []
-    forward = built.model.cmsa.forward
-    built.model.cmsa.forward = lambda x, y, *teacher: seen.append(len(x)) or forward(x, y)
-    loss_of(built)
-    assert seen and seen[0] <= 5
-
-
-def test_zero_weights_leave_the_loss_as_it_is(build):
-    built = build("SASRec_SDA", cmsa_weight=0.0)
-    assert (
-        built.model.cmsa is None and torch.is_tensor(loss_of(built)) and built.model.loss_names == ("recommendation",)
-    )
-
-
-def test_one_modality_is_said(build, caplog):
-    build("SASRec_SDA", modalities=["text"])
-    assert "with one modality CMSA is zero" in caplog.text
-
-
 @pytest.mark.parametrize("encoder", ["moda", "linear"])
 def test_the_encoder_starts_at_the_scale_of_the_table(build, encoder):
     base = build("SASRec").model.item_embedding.weight[1:]
@@ -83,93 +41,27 @@ def test_same_seed_same_encoder_and_the_base_draws_what_it_drew(build):
     assert torch.equal(one.items.ids.weight, base.item_embedding.weight)
 
 
-def test_features_are_aligned_by_token(build):
-    built = build("BPR_SDA", feature_views=[])
-    store = find_store(build.data_path / "tiny")
-    tokens = built.data.dataset.field2id_token["item_id"]
-    for item in (1, 5, 37):
-        row = store.matrix("text")[store.item_ids.index(tokens[item])].float()
-        assert torch.equal(built.model.items.features[1][item - 1], row)
-
-
-def test_shuffled_features_are_a_permutation_of_all_modalities_together(build, caplog):
-    plain, shuffled = build("BPR_SDA").model.items, build("BPR_SDA", shuffle_features=True).model.items
-    assert "this run is a control" in caplog.text
-    (a_image, a_text), (b_image, b_text) = plain.features, shuffled.features
-    order = [int((a_text == row).all(dim=1).nonzero()[0]) for row in b_text]
-    assert sorted(order) == list(range(37)) != order
-    assert torch.equal(b_image, a_image[order]) and torch.equal(shuffled.present, plain.present[:, order])
-    again = build("BPR_SDA", shuffle_features=True).model.items
-    assert torch.equal(again.features[0], b_image)
-
-
-def test_items_without_a_row_are_counted_and_masked(build, caplog, tmp_path):
-    caplog.set_level("INFO")
-    store = find_store(build.data_path / "tiny")
-    few = slice(0, 20)
-    data = {name: store.matrix(name)[few].numpy() for name in store.modalities}
-    folder = build.data_path / "tiny" / "features" / "few"
-    write_store(folder, store.item_ids[few], data, overwrite=True)
-    try:
-        model = build("SASRec_SDA", features="few", id_embedding="none").model
-    finally:
-        import shutil
-
-        shutil.rmtree(folder)
-    assert model.feature_record["items_without_row"] == 17 and model.feature_record["items_missing"]["text"] == 17
-    assert "17 without a row" in caplog.text
-    assert (~model.items.present[1]).sum() == 17
-
-
-def test_diagnostics_are_of_the_epoch(build):
-    built = build("SASRec_SDA")
-    loss_of(built)
-    first = built.model.diagnostics()
-    assert 0 < first["cmsa/target_entropy"] < 4 and first["cmsa/temperature"] == pytest.approx(0.1)
-    assert sum(first[f"gate/image/{e}"] for e in range(4)) == pytest.approx(1)
-    assert "cmsa/target_entropy" not in built.model.diagnostics()
-
-
 def test_paper_preset_trains(build):
     built = build("SASRec_SDA", preset="paper")
     assert torch.is_tensor(loss_of(built)) and built.model.items.ids is None
-    assert [type(m).__name__ for m in (built.model.items.encoder,)] == ["LinearItemEncoder"]
-
-
-def test_no_store_says_what_to_do(build, tmp_path):
-    import shutil
-
-    shutil.copytree(build.data_path / "tiny", tmp_path / "tiny", ignore=shutil.ignore_patterns("features"))
-    with pytest.raises(InputError, match="no feature store in .*features import.*features extract"):
-        build("SASRec_SDA", data_path=str(tmp_path))
+    assert type(built.model.items.encoder).__name__ == "LinearItemEncoder"
 
 
 @pytest.mark.parametrize("name", ["BPR_SDA", "TransRec_SDA"])
 def test_a_step_of_few_items_gives_the_loss_and_gradients_of_the_whole_catalogue(build, name):
     """Models whose step looks up the items of its batch alone encode no others."""
-    found = []
+    results = []
     for step_items in (None, ()):
         built = build(name, train_batch_size=4)
-        model, sizes = built.model.eval(), []
+        model = built.model.eval()
         if step_items is not None:
             model.step_items = step_items
-        project = model.items.encoder.project
-        model.items.encoder.project = lambda features, present: (
-            sizes.append(len(features[0])) or project(features, present)
-        )
+        sizes = encoded_sizes(model)
         loss = model.calculate_loss(built.batch)
         sum(loss).backward()
-        found.append((sizes[0], loss, [p.grad for p in model.parameters() if p.grad is not None]))
-    assert found[0][0] < found[1][0] == model.n_items - 1
-    torch.testing.assert_close(found[0][1:], found[1][1:])
-
-
-@pytest.mark.parametrize("teacher", ["embeddings", "features", "identity"])
-def test_the_teacher_of_cmsa_is_a_setting(build, teacher):
-    built = build("SASRec_SDA", cmsa_teacher=teacher)
-    loss_of(built)
-    assert built.model.loss_names == ("recommendation", "cmsa")
-    assert ("cmsa/target_entropy" in built.model.diagnostics()) == (teacher != "identity")
+        results.append((sizes[0], loss, [p.grad for p in model.parameters() if p.grad is not None]))
+    assert results[0][0] < results[1][0] == model.n_items - 1
+    torch.testing.assert_close(results[0][1:], results[1][1:])
 
 
 @pytest.mark.parametrize("model", ["SASRec_SDA", "BERT4Rec_SDA", "BPR_SDA"])
@@ -177,3 +69,27 @@ def test_id_embeddings_are_shrunk_by_training_interactions(build, model):
     built = build(model, id_shrinkage=3.0)
     count = torch.from_numpy(built.data.counts.items).float()
     torch.testing.assert_close(built.model.items.id_weight[: len(count), 0], count / (count + 3))
+
+
+MODA = {
+    "missing_embedding", "shared.weight", "experts.lora_A", "experts.lora_B",
+    "experts.gate.embedding.weight", "experts.gate.projection.weight",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["SASRec_SDA", "SimpleX_SDA", "FREEDOM_SDA"])
+@pytest.mark.parametrize(
+    "encoder, expected", [("moda", MODA), ("linear", {"missing_embedding", "first.weight", "second.weight"})]
+)
+def test_encoder_lr_factor_is_of_the_matrices_of_the_encoder(build, name, encoder, expected):
+    """Of all matrices and of no other parameter: neither biases nor temperature nor weights of the base model."""
+    model = build(name, item_encoder=encoder, encoder_lr_factor=0.25).model
+    weights = {id(parameter) for parameter in model.items.encoder_weights()}
+    names = {key for key, parameter in model.named_parameters() if id(parameter) in weights}
+    assert model.settings.encoder_lr_factor == 0.25
+    assert len(weights) == len(names) and {key.partition(".encoder.")[2] for key in names} == expected
+
+
+@pytest.mark.parametrize("name", ["SASRec_SDA", "FREEDOM_SDA"])
+def test_the_identity_encoder_has_no_learning_rate_of_its_own(build, name):
+    assert build(name, item_encoder="identity", cmsa_weight=0.0).model.items.encoder_weights() == []

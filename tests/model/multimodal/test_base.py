@@ -10,14 +10,12 @@ from recbole_sda.errors import InputError
 from recbole_sda.model.multimodal.base import per_modality
 from recbole_sda.model.registry import MULTIMODAL
 
+from ..conftest import total
+
 from recbole.utils import init_seed  # isort: skip
 
 IDENTITY = {"item_encoder": "identity", "cmsa_weight": 0.0}
 NAMES = list(MULTIMODAL)
-
-
-def total(loss):
-    return sum(loss) if isinstance(loss, tuple) else loss
 
 
 def scores(built):
@@ -71,7 +69,7 @@ def test_gradients_reach_every_weight(build, name):
 @pytest.mark.parametrize("name", NAMES)
 def test_features_matter(build, name):
     """Training on other items' features leads elsewhere."""
-    found = []
+    result = []
     for shuffled in (False, True):
         built = build(name, shuffle_features=shuffled)
         optimizer = torch.optim.SGD(built.model.parameters(), lr=0.1)
@@ -80,8 +78,8 @@ def test_features_matter(build, name):
             init_seed(1, True)
             built.model.calculate_loss(built.batch).backward()
             optimizer.step()
-        found.append(scores(built))
-    assert not torch.allclose(*found)
+        result.append(scores(built))
+    assert not torch.allclose(*result)
 
 
 @pytest.mark.parametrize("modalities", [["image"], ["text"]])

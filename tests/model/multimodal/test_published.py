@@ -41,7 +41,7 @@ def test_metrics_are_those_of_the_published_protocol(folder, tmp_path, masked):
         "topk": [K],
         "mask_validation": masked,
     }
-    found = experiment.run("FREEDOM", "Baby", (), {**keys, "valid_metric": f"Recall@{K}", "knn_k": 3})
+    result = experiment.run("FREEDOM", "Baby", (), {**keys, "valid_metric": f"Recall@{K}", "knn_k": 3})
     run = experiment.load(tmp_path / "run")
     dataset, model = run.data.dataset, run.model.eval()
     with torch.no_grad():
@@ -58,16 +58,16 @@ def test_metrics_are_those_of_the_published_protocol(folder, tmp_path, masked):
         recalls.append(sum(hits) / len(wanted))
         best = sum(1 / np.log2(k + 2) for k in range(min(K, len(wanted))))
         gains.append(sum(hit / np.log2(k + 2) for k, hit in enumerate(hits)) / best)
-    assert found["test"][f"recall@{K}"] == pytest.approx(np.mean(recalls), abs=1e-6)
-    assert found["test"][f"ndcg@{K}"] == pytest.approx(np.mean(gains), abs=1e-6)
-    assert found["protocol"]["selection"] == f"Recall@{K} on validation data"
-    assert found["protocol"]["evaluation"] == {
+    assert result["test"][f"recall@{K}"] == pytest.approx(np.mean(recalls), abs=1e-6)
+    assert result["test"][f"ndcg@{K}"] == pytest.approx(np.mean(gains), abs=1e-6)
+    assert result["protocol"]["selection"] == f"Recall@{K} on validation data"
+    assert result["protocol"]["evaluation"] == {
         "valid": "full sort",
         "test": "full sort" + " with the validation items" * (not masked),
     }
     other = experiment.evaluate(tmp_path / "run", {"mask_validation": not masked})
-    recall = {masked: found["test"][f"recall@{K}"], not masked: other["test"][f"recall@{K}"]}
-    assert other["valid"] == found["valid"] and recall[True] >= recall[False]
+    recall = {masked: result["test"][f"recall@{K}"], not masked: other["test"][f"recall@{K}"]}
+    assert other["valid"] == result["valid"] and recall[True] >= recall[False]
 
 
 def test_published_settings_hold_for_their_data_set_alone(data_path):

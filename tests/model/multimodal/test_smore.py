@@ -26,46 +26,46 @@ def back(wave, half, n):
     return (wave.conj() @ full).real
 
 
-def slow_spectral(made):
+def slow_spectral(case):
     """Denoised modalities and their fusion, item by item."""
-    model, dim = made.model, made.model.embedding_size
+    model, dim = case.model, case.model.embedding_size
     weights = array(model.filters[..., 0]) + 1j * array(model.filters[..., 1])
     half = dim // 2 + 1
-    mapped = [linear(model.maps[m], x) for m, x in enumerate(made.features)]
+    mapped = [linear(model.maps[m], x) for m, x in enumerate(case.features)]
     result = np.zeros((len(mapped) + 1, model.n_items, dim))
     for item in range(model.n_items):
         product = np.ones(half, complex)
         for m, x in enumerate(mapped):
             wave, spectrum = filtered(x[item], 1)
             result[m, item] = back(wave, spectrum[:half] * weights[m], dim)
-            if made.present[m, item]:
+            if case.present[m, item]:
                 product = product * spectrum[:half]
         result[-1, item] = back(wave, product * weights[-1], dim)
     return result
 
 
 def test_spectral_fusion_equals_sums_over_frequencies(toy):
-    made = toy("SMORE", embedding_size=6)
-    mapped = torch.stack(made.model.mapped())
-    found = made.model.spectral(mapped, made.model.item_features.present.unsqueeze(-1))
-    np.testing.assert_allclose(array(found), slow_spectral(made), atol=1e-5)
+    case = toy("SMORE", embedding_size=6)
+    mapped = torch.stack(case.model.mapped())
+    found = case.model.spectral(mapped, case.model.item_features.present.unsqueeze(-1))
+    np.testing.assert_allclose(array(found), slow_spectral(case), atol=1e-5)
 
 
 def test_embeddings(toy):
-    made = toy("SMORE", knn_k={"image": 3, "text": 5}, embedding_size=6)
-    model, n_users = made.model, len(made.users)
-    behaviour = np.concatenate(light_gcn(made.pairs, made.users, made.items, model.n_ui_layers))
-    clean, known = slow_spectral(made), [*made.present, made.present.any(axis=0)]
-    graphs = [neighbour_graph(x, has, k, True) for x, has, k in zip(made.features, made.present, (3, 5))]
+    case = toy("SMORE", knn_k={"image": 3, "text": 5}, embedding_size=6)
+    model, n_users = case.model, len(case.users)
+    behaviour = np.concatenate(light_gcn(case.pairs, case.users, case.items, model.n_ui_layers))
+    clean, known = slow_spectral(case), [*case.present, case.present.any(axis=0)]
+    graphs = [neighbour_graph(x, has, k, True) for x, has, k in zip(case.features, case.present, (3, 5))]
     graphs.append(np.maximum(*graphs))
     views = []
     for m, graph in enumerate(graphs):
-        items = graph @ (made.items * sigmoid(linear(model.gates[m][0], clean[m])) * known[m][:, None])
-        views.append(np.concatenate([propagate(made.pairs, made.users, items, symmetric)[0], items]))
+        items = graph @ (case.items * sigmoid(linear(model.gates[m][0], clean[m])) * known[m][:, None])
+        views.append(np.concatenate([propagate(case.pairs, case.users, items, symmetric)[0], items]))
     side = sigmoid(linear(model.preferences[2][0], behaviour)) * views[2]
     count = np.ones(len(side))
     for m in range(2):
-        there = np.concatenate([np.ones(n_users, bool), made.present[m]])
+        there = np.concatenate([np.ones(n_users, bool), case.present[m]])
         logits = linear(model.queries[m][2], np.tanh(linear(model.queries[m][0], views[2])))
         attention = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
         side += sigmoid(linear(model.preferences[m][0], behaviour)) * attention * views[m] * there[:, None]
@@ -75,6 +75,6 @@ def test_embeddings(toy):
     np.testing.assert_allclose(array(found[1]), side / count[:, None], atol=1e-5)
 
 
-def test_the_strongest_graph_is_symmetric_in_its_modalities(toy):
+def test_the_elementwise_maximum_graph_is_symmetric_in_its_modalities(toy):
     graph = toy("SMORE", knn_k=4).model.graphs[2](torch.eye(38))
     assert (graph >= toy("SMORE", knn_k=4).model.graphs[0](torch.eye(38)) - 1e-7).all()

@@ -17,22 +17,22 @@ def slow_score(toy, user, item):
 
 
 def test_scores(toy):
-    made = toy("VBPR")
-    batch = next(iter(made.data.valid))[0]
-    users = batch[made.model.USER_ID].tolist()
-    found = array(made.model.full_sort_predict(batch)).reshape(len(users), -1)
-    expected = [[slow_score(made, user, item) for item in range(made.model.n_items)] for user in users]
-    np.testing.assert_allclose(found, expected, atol=1e-5)
+    case = toy("VBPR")
+    batch = next(iter(case.data.valid))[0]
+    users = batch[case.model.USER_ID].tolist()
+    result = array(case.model.full_sort_predict(batch)).reshape(len(users), -1)
+    expected = [[slow_score(case, user, item) for item in range(case.model.n_items)] for user in users]
+    np.testing.assert_allclose(result, expected, atol=1e-5)
 
 
 def test_loss(toy):
-    made = toy("VBPR", reg_weight=0.2)
-    model = made.model
+    case = toy("VBPR", reg_weight=0.2)
+    model = case.model
     margins, size = [], 0.0
     bias = array(model.item_bias.weight)[:, 0]
-    for u, i, j in zip(*made.triple):
-        margins.append(slow_score(made, u, i) - slow_score(made, u, j))
-        rows = [made.users[u], made.items[i], made.items[j], bias[i], bias[j]]
+    for u, i, j in zip(*case.triple):
+        margins.append(slow_score(case, u, i) - slow_score(case, u, j))
+        rows = [case.users[u], case.items[i], case.items[j], bias[i], bias[j]]
         size += sum(np.sum(np.square(row)) for row in rows)
     expected = softplus_loss(np.array(margins)) + 0.2 * size / 2 / len(margins)
-    np.testing.assert_allclose(model.calculate_loss(made.batch).item(), expected, rtol=1e-5)
+    np.testing.assert_allclose(model.calculate_loss(case.batch).item(), expected, rtol=1e-5)
