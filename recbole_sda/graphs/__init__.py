@@ -1,0 +1,1 @@
+"""Graphs of items and of users and items, as fixed sparse matrices."""

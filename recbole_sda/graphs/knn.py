@@ -1,9 +1,10 @@
-"""Graphs of items that are neighbours by their features: built in blocks, cached by what they depend on."""
+"""Graphs of items that are nearest neighbours by their features: built in blocks, cached by a hash of their inputs."""
 
 import hashlib
 import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Optional, Sequence
+from typing import Optional, Sequence
 
 import numpy as np
 import scipy.sparse as sp
@@ -13,16 +14,17 @@ from torch.nn import functional as F
 
 from recbole_sda.io.cache import load_or_compute
 
-BLOCK, SIMILARITIES = 1024, 2**26  # at most so many rows, and numbers, at a time: 256 MiB
+BLOCK, SIMILARITIES = 1024, 2**26  # largest number of rows, and of similarities (256 MiB), in memory at a time
 
 
-class Neighbours(NamedTuple):
-    """The k nearest items of each item that has the modality, itself among them unless more than k items equal it.
+@dataclass(frozen=True)
+class Neighbours:
+    """The k nearest items of each item that has the modality. They include the item itself, unless more than k items equal it.
 
     Attributes:
-        items: (n_present,), int64, which items have neighbours.
-        index: (n_present, k), int64, their neighbours, nearest first.
-        similarity: (n_present, k), float32, cosine.
+        items: the items that have the modality, (n_present,), int64.
+        index: their neighbours, nearest first, (n_present, k), int64.
+        similarity: cosine similarity, (n_present, k), float32.
     """
 
     items: Tensor
@@ -33,37 +35,37 @@ class Neighbours(NamedTuple):
 def nearest_neighbours(x: Tensor, present: Tensor, k: int, block: Optional[int] = None) -> Neighbours:
     """Return the ``k`` nearest items by cosine similarity, among the items that have the modality.
 
-    Memory beside the result: the vectors at length one, in float32, and ``block`` rows of n_items similarities.
+    Memory in addition to the result: the unit-norm vectors in float32, and ``block`` rows of n_present similarities.
 
     Args:
         x: features, (n_items, dim).
-        present: (n_items,), bool; an item without the modality has no neighbours and is nobody's.
-        k: neighbours of an item with itself; fewer where fewer items are there.
+        present: (n_items,), bool; an item without the modality has no neighbours and is no item's neighbour.
+        k: number of neighbours of an item, including itself; fewer if fewer items have the modality.
         block: rows at a time; None: as many as :data:`SIMILARITIES` allows, at most :data:`BLOCK`.
     """
     items = present.nonzero().squeeze(1)
     block = block or min(BLOCK, max(1, SIMILARITIES // max(len(items), 1)))
     unit = F.normalize(x[items].float(), dim=1)
     k = min(k, len(items))
-    found = [(unit[start : start + block] @ unit.T).topk(k, dim=1) for start in range(0, len(unit), block)]
-    if not found:
+    blocks = [(unit[start : start + block] @ unit.T).topk(k, dim=1) for start in range(0, len(unit), block)]
+    if not blocks:
         return Neighbours(items, torch.empty(0, 0, dtype=torch.long), torch.empty(0, 0))
-    similarity, index = (torch.cat(parts) for parts in zip(*found))
+    similarity, index = (torch.cat(parts) for parts in zip(*blocks))
     return Neighbours(items, items[index], similarity)
 
 
 def cached_neighbours(folder: Optional[Path], x: Tensor, present: Tensor, k: int) -> Neighbours:
-    """Return :func:`nearest_neighbours`, from ``folder`` where the same were found before, and kept there.
+    """Return :func:`nearest_neighbours`, cached in a file of ``folder``; None does not cache.
 
-    The key holds the features themselves, which items have them, k and the metric.
+    The name of the file holds a hash of the features, of ``present``, k and the metric.
     """
     if folder is None:
         return nearest_neighbours(x, present, k)
     digest = hashlib.sha256(json.dumps({"k": k, "metric": "cosine", "shape": list(x.shape), "format": 1}).encode())
-    digest.update(x.flatten().numpy())
-    digest.update(present.numpy())
+    digest.update(x.flatten().numpy().data)
+    digest.update(present.numpy().data)
     path = Path(folder) / f"neighbours-{digest.hexdigest()[:16]}.safetensors"
-    return Neighbours(**load_or_compute(path, lambda: nearest_neighbours(x, present, k)._asdict()))
+    return Neighbours(**load_or_compute(path, lambda: vars(nearest_neighbours(x, present, k))))
 
 
 def item_graph(neighbours: Neighbours, n_items: int, weighted: bool) -> sp.csr_matrix:
@@ -71,8 +73,8 @@ def item_graph(neighbours: Neighbours, n_items: int, weighted: bool) -> sp.csr_m
 
     Args:
         neighbours: the neighbours of each item.
-        n_items: size of the catalogue with the padding item.
-        weighted: whether an entry of S is the similarity, negative ones as 0, or 1.
+        n_items: number of items including the padding item 0.
+        weighted: whether the entries of S are the similarities, with 0 for negative ones; else they are 1.
     """
     k = neighbours.index.shape[1]
     rows = neighbours.items.repeat_interleave(k).numpy()
@@ -84,13 +86,13 @@ def item_graph(neighbours: Neighbours, n_items: int, weighted: bool) -> sp.csr_m
 
 
 def elementwise_max(graphs: Sequence[sp.csr_matrix]) -> sp.csr_matrix:
-    """Return the largest entry of the graphs at each place."""
-    found = graphs[0]
+    """Return the elementwise maximum of the graphs."""
+    result = graphs[0]
     for graph in graphs[1:]:
-        found = found.maximum(graph)
-    return found
+        result = result.maximum(graph)
+    return result
 
 
 def weighted_sum(graphs: Sequence[sp.csr_matrix], weights: Sequence[float]) -> sp.csr_matrix:
-    """Return the sum of the graphs, each with its weight."""
+    """Return the weighted sum of the graphs."""
     return sum(weight * graph for weight, graph in zip(weights, graphs)).tocsr()

@@ -1,10 +1,10 @@
-"""Neighbour graphs against loops over all pairs, missing modalities, and the cache."""
+"""Nearest neighbours and their graphs equal loops over all pairs; missing modalities; the cache."""
 
 import numpy as np
 import pytest
 import torch
 
-from recbole_sda.graphs import knn as room
+from recbole_sda.graphs import knn
 from recbole_sda.graphs.knn import cached_neighbours, elementwise_max, item_graph, nearest_neighbours, weighted_sum
 
 
@@ -17,22 +17,22 @@ def features():
 
 
 def slow_neighbours(x, present, k):
-    found = {}
+    nearest = {}
     for i in range(len(x)):
         if present[i]:
             others = [j for j in range(len(x)) if present[j]]
             cosine = {j: float(x[i] @ x[j] / (x[i].norm() * x[j].norm())) for j in others}
-            found[i] = sorted(others, key=lambda j: -cosine[j])[:k]
-    return found
+            nearest[i] = sorted(others, key=lambda j: -cosine[j])[:k]
+    return nearest
 
 
 @pytest.mark.parametrize("block", [1, 2, 100])
 def test_neighbours_equal_a_loop(features, block):
     x, present = features
-    found = nearest_neighbours(x, present, 3, block)
-    assert dict(zip(found.items.tolist(), found.index.tolist())) == slow_neighbours(x, present, 3)
-    assert torch.equal(found.index[:, 0], found.items)  # an item is its own nearest
-    assert (found.similarity[:, :-1] >= found.similarity[:, 1:]).all()
+    nearest = nearest_neighbours(x, present, 3, block)
+    assert dict(zip(nearest.items.tolist(), nearest.index.tolist())) == slow_neighbours(x, present, 3)
+    assert torch.equal(nearest.index[:, 0], nearest.items)  # an item is its own nearest neighbour
+    assert (nearest.similarity[:, :-1] >= nearest.similarity[:, 1:]).all()
 
 
 def test_items_without_the_modality_are_isolated(features):
@@ -43,8 +43,8 @@ def test_items_without_the_modality_are_isolated(features):
 def test_more_neighbours_than_items():
     x, present = torch.randn(4, 2), torch.tensor([False, True, True, False])
     assert nearest_neighbours(x, present, 10).index.shape == (2, 2)
-    nobody = nearest_neighbours(x, torch.zeros(4, dtype=torch.bool), 3)
-    assert item_graph(nobody, 4, weighted=True).nnz == 0
+    empty = nearest_neighbours(x, torch.zeros(4, dtype=torch.bool), 3)
+    assert item_graph(empty, 4, weighted=True).nnz == 0
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -65,21 +65,21 @@ def test_normalisation_equals_a_loop(features, weighted):
     )
 
 
-def test_strongest_and_weighted_sum(features):
+def test_elementwise_max_and_weighted_sum(features):
     x, present = features
     a, b = (item_graph(nearest_neighbours(part, present, 3), 9, True) for part in (x, x.flip(1) ** 2))
     np.testing.assert_allclose(elementwise_max([a, b]).toarray(), np.maximum(a.toarray(), b.toarray()))
     np.testing.assert_allclose(weighted_sum([a, b], [0.1, 0.9]).toarray(), 0.1 * a.toarray() + 0.9 * b.toarray())
 
 
-def test_cache_holds_features_k_and_presence(features, tmp_path, monkeypatch):
+def test_cache_depends_on_features_k_and_presence(features, tmp_path, monkeypatch):
     x, present = features
     calls = []
-    build = room.nearest_neighbours
-    monkeypatch.setattr(room, "nearest_neighbours", lambda *args: calls.append(1) or build(*args))
+    build = knn.nearest_neighbours
+    monkeypatch.setattr(knn, "nearest_neighbours", lambda *args: calls.append(1) or build(*args))
     first = cached_neighbours(tmp_path / "graphs", x, present, 3)
     again = cached_neighbours(tmp_path / "graphs", x.clone(), present.clone(), 3)
-    assert len(calls) == 1 and all(torch.equal(*pair) for pair in zip(first, again))
+    assert len(calls) == 1 and all(torch.equal(value, vars(again)[name]) for name, value in vars(first).items())
     other = present.clone()
     other[1] = False
     for change in ((x + 1e-3, present, 3), (x, present, 4), (x, other, 3)):
@@ -95,4 +95,4 @@ def test_cache_holds_features_k_and_presence(features, tmp_path, monkeypatch):
 def test_a_folder_that_cannot_be_written_costs_only_the_cache(features, tmp_path, caplog):
     (tmp_path / "file").write_text("in the way")
     assert len(cached_neighbours(tmp_path / "file", *features, 3).items) == 7
-    assert "is not written" in caplog.text
+    assert "could not be written" in caplog.text

@@ -1,4 +1,4 @@
-"""The graph of users and items, by hand and by slow loops."""
+"""The graph of users and items: matrices by hand and by slow loops, probabilities of sampled edges."""
 
 import numpy as np
 import pytest
@@ -14,8 +14,8 @@ from recbole_sda.graphs.user_item import (
     users_from_items,
 )
 
-# user 1 has items 1 and 2, user 2 has item 2 (twice); 0 is padding, item 3 is seen by nobody
-EDGES = Edges.of([1, 2, 1, 2], [1, 2, 2, 2], n_users=3, n_items=4)
+# user 1 has items 1 and 2, user 2 has item 2 (twice); 0 is padding, item 3 has no users
+EDGES = Edges.from_interactions([1, 2, 1, 2], [1, 2, 2, 2], n_users=3, n_items=4)
 
 
 def dense(matrix):
@@ -63,13 +63,22 @@ def test_light_gcn_is_the_mean_over_layers():
     assert torch.equal(light_gcn(symmetric_graph(EDGES), nodes, 0), nodes)
 
 
-def test_pruning_keeps_the_stated_share_of_distinct_edges():
+def test_light_gcn_gradient_is_that_of_the_dense_products():
+    """On a graph that is not symmetric, where the gradient needs the transpose."""
+    nodes, weights = torch.randn(7, 2, requires_grad=True), torch.randn(7, 2)
+    graph = dense(mean_graph(EDGES))
+    expected = torch.autograd.grad((((nodes + graph @ nodes + graph @ graph @ nodes) / 3) * weights).sum(), nodes)
+    gradient = torch.autograd.grad((light_gcn(mean_graph(EDGES), nodes, 2) * weights).sum(), nodes)
+    torch.testing.assert_close(gradient, expected)
+
+
+def test_the_stated_share_of_distinct_edges_is_drawn():
     chosen = draw_edges(torch.rand(1003) + 0.1, 0.2)
     assert len(chosen) == len(set(chosen.tolist())) == 200
-    assert len(draw_edges(torch.ones(1000), 1 - 0.8)) == 200  # though 1 - 0.8 is less than a fifth
+    assert len(draw_edges(torch.ones(1000), 1 - 0.8)) == 200  # though 1 - 0.8 is less than 0.2
 
 
-def test_pruning_draws_in_proportion_to_the_weights():
+def test_edges_are_drawn_in_proportion_to_the_weights():
     """One edge of three with weights 1 : 2 : 5; and two of them, against the exact probabilities."""
     torch.manual_seed(0)
     weights = torch.tensor([1.0, 2.0, 5.0], dtype=torch.float64)

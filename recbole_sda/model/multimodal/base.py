@@ -48,7 +48,7 @@ class MultimodalRecommender(GeneralRecommender):
         self.item_features = self.build_features(config, dataset)
         pairs = dataset.inter_feat
         users, items = pairs[dataset.uid_field].numpy(), pairs[dataset.iid_field].numpy()
-        self.edges = Edges.of(users, items, self.n_users, self.n_items)
+        self.edges = Edges.from_interactions(users, items, self.n_users, self.n_items)
         self.user_embedding = self._table(self.n_users, self.user_factors * self.embedding_size)
         self.item_embedding = self._table(self.n_items, self.embedding_size)
         self.bpr = BPRLoss()
