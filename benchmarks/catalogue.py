@@ -1,7 +1,7 @@
-"""How a training step's time and memory grow with the catalogue: all items scored, in blocks, or sampled.
+"""Time and memory of a training step by size of the catalogue: with all items scored, or with sampled ones.
 
-Makes data sets of the given sizes (each item twice, random, histories of 19 items, two modalities of 64 values) in a
-temporary folder and runs every variant in a process of its own, so that its peak memory is its own.
+Writes random data sets of the given sizes to a temporary folder: each item occurs twice, histories have 19 items, two
+modalities have 64 values. Every variant runs in a separate process, so that its peak memory can be measured.
 
     python benchmarks/catalogue.py [--sizes=[10000,100000,1000000]] [--rounds=3] [--steps=5] [--batch=512]
 """
@@ -20,12 +20,13 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 
-from recbole_sda.cli.run import parse, run_command
+from recbole_sda.cli.exit_status import run_command
+from recbole_sda.cli.run import parse
 from recbole_sda.engine.run import build, configure
-from recbole_sda.engine.run_folder import start_logging
 from recbole_sda.features.store import write_store
+from recbole_sda.io.logs import start_logging
 from recbole_sda.model.registry import recbole_model
-from recbole_sda.recbole_patches import compat
+from recbole_sda.recbole_patches.scoped import tensorboard_folder
 
 from recbole.data import create_dataset, data_preparation  # isort: skip
 from recbole.utils import get_trainer  # isort: skip
@@ -42,7 +43,7 @@ VARIANTS = {
 LENGTH = 20
 
 
-def make(folder: Path, n_items: int) -> None:
+def write_dataset(folder: Path, n_items: int) -> None:
     """Write an interaction file and a feature store of ``n_items`` items."""
     rng = np.random.default_rng(0)
     items = np.concatenate([rng.permutation(n_items), rng.permutation(n_items)])
@@ -59,21 +60,21 @@ def make(folder: Path, n_items: int) -> None:
 
 
 def peak() -> float:
-    """Return the most memory that this process has held, GiB."""
+    """Return the peak resident memory of this process in GiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 def measure(name: str, dataset: str, keys: dict, rounds: int, steps: int) -> dict:
-    """Return the seconds of a step and the process's peak memory before the first one and at the end."""
-    model_name, more = VARIANTS[name]
-    config = configure(model_name, dataset, (), {**keys, **more})
+    """Return the seconds of a step and the peak memory in GiB, before the first step and at the end."""
+    model_name, variant_keys = VARIANTS[name]
+    config = configure(model_name, dataset, (), {**keys, **variant_keys})
     torch.set_num_threads(1)
     with TemporaryDirectory() as folder:
         if name.startswith("RecBole"):
             train = data_preparation(config, create_dataset(config))[0]
             model = recbole_model(model_name)(config, train._dataset)
             config["checkpoint_dir"] = folder
-            with compat.tensorboard_folder(folder):
+            with tensorboard_folder(folder):
                 trainer = get_trainer(config["MODEL_TYPE"], model_name)(config, model)
         else:
             run = build(config, Path(folder))
@@ -105,24 +106,28 @@ def compare() -> None:
     print("| items | model | s per step | ratio | memory before training, GiB | peak, GiB |\n|" + " --- |" * 6)
     with TemporaryDirectory() as root:
         for size in sizes:
-            make(Path(root) / f"items{size}", size)
+            write_dataset(Path(root) / f"items{size}", size)
             first = None
             for name in VARIANTS:
-                given = {
+                arguments_of_variant = {
                     "variant": name, "data_path": root, "dataset": f"items{size}", "rounds": rounds, "steps": steps,
                     "train_batch_size": keys.get("batch", 512), "MAX_ITEM_LIST_LENGTH": LENGTH, "threads": 1,
                     "use_gpu": False,
                 }  # fmt: skip
-                command = [sys.executable, __file__, *(f"--{key}={value}" for key, value in given.items())]
+                command = [
+                    sys.executable,
+                    __file__,
+                    *(f"--{key}={value}" for key, value in arguments_of_variant.items()),
+                ]
                 done = subprocess.run(command, capture_output=True, text=True, check=False)
                 if done.returncode:
                     reason = (done.stderr.strip().splitlines() or [f"killed by signal {-done.returncode}"])[-1]
                     print(f"| {size:,} | {name} | {reason} | | | |", flush=True)
                     continue
-                found = json.loads(done.stdout.splitlines()[-1])
-                first = first or found["seconds"]
-                ratio = found["seconds"] / first
-                cells = f"{found['seconds']:.3f} | {ratio:.2f} | {found['before']:.2f} | {found['peak']:.2f}"
+                result = json.loads(done.stdout.splitlines()[-1])
+                first = first or result["seconds"]
+                ratio = result["seconds"] / first
+                cells = f"{result['seconds']:.3f} | {ratio:.2f} | {result['before']:.2f} | {result['peak']:.2f}"
                 print(f"| {size:,} | {name} | {cells} |", flush=True)
     print(
         f"\nbatches of {keys.get('batch', 512)} targets, {torch.__version__}, 1 thread, medians of {rounds} x {steps} steps"

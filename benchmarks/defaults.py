@@ -1,7 +1,7 @@
-"""One setting at a time, on validation data alone: how the defaults of properties/sda.yaml were found.
+"""Search for the defaults of properties/sda.yaml: one setting is changed at a time, on validation data alone.
 
-Reads benchmarks/defaults.yaml: keys of every run, of a data set, of a model, and variants with the keys that they change. The
-test part is never loaded. A run whose line is there is not repeated.
+Reads benchmarks/defaults.yaml: keys of every run, of a data set, of a model, and variants with the keys that they change.
+The test part is never loaded. A run that already has a line in the results is not repeated.
 
     python benchmarks/defaults.py --data_path=dataset [--models=[SASRec_SDA]] [--datasets=[Amazon_Sports]] [--variants=[...]]
 """
@@ -15,19 +15,20 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from recbole_sda.cli.run import parse, run_command
+from recbole_sda.cli.exit_status import run_command
+from recbole_sda.cli.run import parse
 from recbole_sda.engine.rank_files import group_metrics
 from recbole_sda.engine.run import build, configure
-from recbole_sda.engine.run_folder import start_logging
-from recbole_sda.engine.trainer import read_history
+from recbole_sda.engine.train_log import read_history
 from recbole_sda.errors import InputError
+from recbole_sda.io.logs import start_logging
 
 PLAN = Path(__file__).with_suffix(".yaml")
 logger = logging.getLogger("defaults")
 
 
 def validate(model: str, dataset: str, keys: dict) -> dict:
-    """Train without the test part; return the best epoch's validation metrics, those on tail items, and the cost."""
+    """Train without the test part; return the best epoch's validation metrics, also on tail items, and the time."""
     config = configure(model, dataset, (), keys)
     with tempfile.TemporaryDirectory() as folder:
         run = build(config, Path(folder), with_test=False)
@@ -45,16 +46,16 @@ def validate(model: str, dataset: str, keys: dict) -> dict:
     }
 
 
-def chosen(plan: dict, what: str, names) -> list:
-    """Return the given names of a part of the plan, or all of them."""
+def chosen_names(plan: dict, part: str, names) -> list:
+    """Return the given names of a part of the plan, or all names of it."""
     for name in names or ():
-        if name not in plan[what]:
-            raise InputError(f"--{what}: {name!r} is not in {PLAN.name}; there are {', '.join(plan[what])}")
-    return list(names or plan[what])
+        if name not in plan[part]:
+            raise InputError(f"--{part}: {name!r} is not in {PLAN.name}; available: {', '.join(plan[part])}")
+    return list(names or plan[part])
 
 
 def table(lines: list, first: str) -> str:
-    """Return the mean over seeds of each variant, with the gain over the first one."""
+    """Return a Markdown table of the means over seeds of each variant, with the gain over the variant ``first``."""
     frame = pd.DataFrame([{"variant": line["variant"], "seed": line["seed"], **_shown(line)} for line in lines])
     means = frame.drop(columns="seed").groupby("variant", sort=False).mean()
     means.insert(
@@ -65,17 +66,17 @@ def table(lines: list, first: str) -> str:
 
 def _shown(line: dict) -> dict:
     valid, tail = line["valid"], line["tail"]
-    found = {"NDCG@10": valid["ndcg@10"], "Hit@10": valid["hit@10"]}
-    found |= {"tail NDCG@10": tail.get("ndcg@10", 0.0), "tail Hit@10": tail.get("hit@10", 0.0)}
-    return found | {"epochs": line["epochs"], "seconds": line["seconds"]}
+    shown = {"NDCG@10": valid["ndcg@10"], "Hit@10": valid["hit@10"]}
+    shown |= {"tail NDCG@10": tail.get("ndcg@10", 0.0), "tail Hit@10": tail.get("hit@10", 0.0)}
+    return shown | {"epochs": line["epochs"], "seconds": line["seconds"]}
 
 
 def search() -> None:
-    """Run what is asked for and print a table per model and data set."""
+    """Run the variants and print a table per model and data set."""
     keys = dict(parse(sys.argv[1:]).keys)
     plan = yaml.safe_load(PLAN.read_text(encoding="utf-8"))
     out, seeds = Path(keys.pop("out", "runs/defaults")), keys.pop("seeds", [1])
-    names = {what: chosen(plan, what, keys.pop(what, None)) for what in ("models", "datasets", "variants")}
+    names = {part: chosen_names(plan, part, keys.pop(part, None)) for part in ("models", "datasets", "variants")}
     start_logging("error")
     logger.setLevel(logging.INFO)
     out.mkdir(parents=True, exist_ok=True)
@@ -89,8 +90,8 @@ def search() -> None:
                         continue
                     parts = (plan["keys"], plan["datasets"][dataset], plan["models"][model], plan["variants"][variant])
                     given = {key: value for part in parts for key, value in (part or {}).items()}
-                    made = validate(model, dataset, {**given, **keys, "seed": seed})
-                    lines.append({"variant": variant, "seed": seed, **made})
+                    result = validate(model, dataset, {**given, **keys, "seed": seed})
+                    lines.append({"variant": variant, "seed": seed, **result})
                     with open(path, "a", encoding="utf-8") as file:
                         file.write(json.dumps(lines[-1]) + "\n")
                     logger.info("%s on %s, %s, seed %d: %s", model, dataset, variant, seed, _shown(lines[-1]))

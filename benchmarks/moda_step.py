@@ -1,7 +1,8 @@
-"""What MoDA costs beside a LoRA of the same rank: time of a training step and activations kept for the backward pass.
+"""Cost of MoDA against a LoRA of the same rank: time of a training step and activations saved for the backward pass.
 
-A random decoder of Qwen2's kind, all linear layers adapted; an image and a text pass, one backward pass. "Looped" computes
-every expert by itself, as the formula is written. Forms take turns; ratios are medians over rounds.
+The model is a random decoder with the architecture of Qwen2, all linear layers adapted. A step is an image pass, a text
+pass and one backward pass. "Looped" computes every expert separately, as the formula is written. The forms are measured
+in turn; ratios are medians over rounds.
 
     python benchmarks/moda_step.py --size=small --rounds=7
     python benchmarks/moda_step.py --size=7b --device=cuda --dtype=bfloat16
@@ -46,7 +47,7 @@ def decoder(size: str, device: str, dtype: torch.dtype) -> nn.Module:
 
 
 def looped_forward(self: MoDALinear, x, *args, **kwargs):
-    """Expert by expert, each with a dropout of its own, as the formula is written."""
+    """Compute the experts one by one, each with its own dropout, as the formula is written."""
     result, (name,) = self.base_layer(x, *args, **kwargs), self.active_adapters
     gate, size = self.gate(name, current_modality()), self.expert_rank[name]
     a, b = self.moda_A[name], self.moda_B[name]
@@ -59,7 +60,7 @@ def looped_forward(self: MoDALinear, x, *args, **kwargs):
 
 
 def forms(args) -> dict:
-    """Return the models to compare, by name; all share the seed of the decoder."""
+    """Return the models to compare, by name; their decoders are equal."""
     dtype = getattr(torch, args.dtype)
     shared = {"r": args.rank, "target_modules": TARGETS}
     configs = (
@@ -83,7 +84,7 @@ def build(args, dtype, config, forward) -> nn.Module:
 
 
 def step(model: nn.Module, batches) -> None:
-    """Two passes, one of each modality, and the backward pass of both."""
+    """Run two passes, one of each modality, and the backward pass of both."""
     total = 0.0
     for m, ids in enumerate(batches):
         with modality(m):
@@ -92,19 +93,19 @@ def step(model: nn.Module, batches) -> None:
     model.zero_grad(set_to_none=True)
 
 
-def kept_bytes(model: nn.Module, batches) -> int:
-    """Return the bytes of distinct activations that a step keeps for its backward pass."""
-    seen, weights = {}, {p.untyped_storage().data_ptr() for p in model.parameters()}
+def saved_bytes(model: nn.Module, batches) -> int:
+    """Return the bytes of distinct activations that a step saves for its backward pass."""
+    sizes, weights = {}, {p.untyped_storage().data_ptr() for p in model.parameters()}
 
     def pack(tensor):
         storage = tensor.untyped_storage()
         if storage.data_ptr() not in weights:
-            seen[storage.data_ptr()] = storage.nbytes()
+            sizes[storage.data_ptr()] = storage.nbytes()
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         step(model, batches)
-    return sum(seen.values())
+    return sum(sizes.values())
 
 
 def seconds(model: nn.Module, batches, device: str) -> float:
@@ -119,6 +120,7 @@ def seconds(model: nn.Module, batches, device: str) -> float:
 
 
 def main() -> None:
+    """Measure all forms and print a Markdown table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", choices=SIZES, default="small")
     parser.add_argument("--device", default="cpu")
@@ -132,18 +134,18 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     batches = [torch.randint(1000, (args.batch, args.tokens), device=args.device) for _ in range(2)]
     models = forms(args)
-    kept = {name: kept_bytes(model, batches) for name, model in models.items()}
+    saved = {name: saved_bytes(model, batches) for name, model in models.items()}
     times = {name: [] for name in models}
     for _ in range(args.rounds):
         for name, model in models.items():
             times[name].append(seconds(model, batches, args.device))
-    print("| form | s per step | ratio | activations kept, MiB | ratio |")
+    print("| form | s per step | ratio | saved activations, MiB | ratio |")
     print("| --- | --- | --- | --- | --- |")
     for name in models:
         ratio = statistics.median(t / base for t, base in zip(times[name], times["LoRA"]))
-        memory = kept[name] / kept["LoRA"]
+        memory = saved[name] / saved["LoRA"]
         print(
-            f"| {name} | {statistics.median(times[name]):.3f} | {ratio:.3f} | {kept[name] / 2**20:.1f} | {memory:.2f} |"
+            f"| {name} | {statistics.median(times[name]):.3f} | {ratio:.3f} | {saved[name] / 2**20:.1f} | {memory:.2f} |"
         )
     where = torch.cuda.get_device_name() if args.device.startswith("cuda") else f"{args.threads} thread(s)"
     print(f"\n{args.size}, {args.batch} x {args.tokens} tokens a pass, rank {args.rank}, {args.dtype}, {where}")

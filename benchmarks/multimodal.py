@@ -1,6 +1,6 @@
-"""Seconds per training epoch and peak memory of models, each in a process of its own, on one thread.
+"""Seconds per training epoch and peak memory of models, each in a separate process, on one thread.
 
-Batch making, negative items and what precedes an epoch are part of it, evaluation is not.
+The time includes batches, negative items and the preparation of an epoch, and excludes evaluation.
 
     python benchmarks/multimodal.py --data_path=data --dataset=Amazon_Instruments --models=[FREEDOM,FREEDOM_SDA] [--epochs=3]
         [--key=value ...]
@@ -14,16 +14,18 @@ import time
 
 import torch
 
-from recbole_sda.cli.run import parse, run_command
+from recbole_sda.cli.exit_status import run_command, silence_recbole
+from recbole_sda.cli.run import parse
 from recbole_sda.data.datasets import load_data
 from recbole_sda.engine.optimizers import fuse
 from recbole_sda.engine.run import configure
-from recbole_sda.engine.run_folder import start_logging
+from recbole_sda.io.logs import start_logging
 from recbole_sda.model.registry import MULTIMODAL, model_class
 
 
 def measure(model: str, dataset: str, keys: dict, epochs: int) -> tuple:
     """Return the seconds of each epoch, the peak memory with data loaded and at the end (MiB), and the steps of an epoch."""
+    silence_recbole()
     start_logging("error")
     torch.set_num_threads(1)
     config = configure(model, dataset, (), keys)
@@ -46,7 +48,7 @@ def measure(model: str, dataset: str, keys: dict, epochs: int) -> tuple:
 
 
 def main() -> None:
-    """Measure the models one after the other and print a line for each."""
+    """Measure the models one after the other and print a Markdown table."""
     arguments = parse(sys.argv[1:])
     keys = dict(arguments.keys)
     models, epochs = keys.pop("models", list(MULTIMODAL)), keys.pop("epochs", 3)

@@ -1,4 +1,4 @@
-"""Time and memory of preparing a large release: generates review and metadata files like those of Amazon 2018.
+"""Time and memory of preparing a large release, on generated review and metadata files like those of Amazon 2018.
 
 python benchmarks/prep.py --reviews=10000000 --users=3000000 --items=500000
 """
@@ -44,6 +44,7 @@ def generate(folder: Path, n: int, users: int, items: int) -> None:
 
 
 def main() -> None:
+    """Generate the files, prepare them and print time and memory."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--reviews", type=int, default=10_000_000)
     parser.add_argument("--users", type=int, default=3_000_000)

@@ -1,10 +1,10 @@
-"""How long an epoch and an evaluation take: RecBole's own models, the same models here, and their SDA versions.
+"""Time of an epoch and of an evaluation: RecBole's own models, the same models in this package, and their SDA versions.
 
-Four rows per base model. "RecBole Foo" is RecBole's class, dataloaders and trainer with nothing of this project; RecBole
-imports a file that turns on autograd's anomaly detection, so its steps run with it, and once more without. "Foo" and
-"Foo_SDA" are what the main command runs. All take turns, round after round, so that a busy machine slows all
-of them. An epoch's seconds are the mean over ``--steps`` batches of a fresh epoch, their making included, times the number
-of batches. Reported are medians over the rounds, and the medians of each round's ratio to RecBole's model.
+There are four rows per base model. "RecBole Foo" is RecBole's class with RecBole's dataloaders and trainer. RecBole
+imports a file that turns on autograd's anomaly detection, so it is measured with it and without. "Foo" and "Foo_SDA" are
+what the main command runs. The models are measured in turn in every round, so that other load on the machine slows all
+of them. An epoch's seconds are the mean over ``--steps`` batches of a new epoch, including the time to make them, times
+the number of batches. The table has medians over the rounds, also of each round's ratio to RecBole's model.
 
     python benchmarks/speed.py --data_path=dataset --dataset=Amazon_Sports [--models=[SASRec,BPR]] [--rounds=3] [--steps=10]
                                [--key=value ...]
@@ -20,19 +20,20 @@ from tempfile import TemporaryDirectory
 
 import torch
 
-from recbole_sda.cli.run import parse, run_command
+from recbole_sda.cli.exit_status import run_command
+from recbole_sda.cli.run import parse
 from recbole_sda.engine.run import build, configure
-from recbole_sda.engine.run_folder import start_logging
 from recbole_sda.errors import InputError
+from recbole_sda.io.logs import start_logging
 from recbole_sda.model.registry import recbole_model
-from recbole_sda.recbole_patches import compat
+from recbole_sda.recbole_patches.scoped import tensorboard_folder
 
 from recbole.data import create_dataset, data_preparation  # isort: skip
 from recbole.utils import get_trainer  # isort: skip
 
 
 class Timed:
-    """A model with its data that can do steps and an evaluation, and tells how long they took."""
+    """A model with its data and trainer, whose steps and evaluation can be timed."""
 
     def __init__(self, name: str, config, model, trainer, train, valid, anomaly: bool = False):
         self.anomaly = anomaly
@@ -42,18 +43,18 @@ class Timed:
 
     @classmethod
     def recbole(cls, base: str, config) -> list:
-        """RecBole's model with RecBole's data and trainer, with and without anomaly detection."""
+        """Return RecBole's model with RecBole's data and trainer, with and without anomaly detection."""
         dataset = create_dataset(config)
         train, valid, _ = data_preparation(config, dataset)
         model = recbole_model(base)(config, train._dataset).to(config["device"])
-        with compat.tensorboard_folder(config["checkpoint_dir"]):
+        with tensorboard_folder(config["checkpoint_dir"]):
             trainer = get_trainer(config["MODEL_TYPE"], base)(config, model)
         parts = (config, model, trainer, train, valid)
         return [cls(f"RecBole {base}", *parts, anomaly=True), cls(f"RecBole {base}, no anomaly detection", *parts)]
 
     @classmethod
     def ours(cls, name: str, config, folder: Path):
-        """What the main command runs."""
+        """Return the model, data and trainer that the main command runs."""
         run = build(config, folder / name)
         return cls(name, config, run.model, run.trainer, run.data.train, run.data.valid)
 
@@ -81,6 +82,16 @@ class Timed:
         return time.perf_counter() - started
 
 
+def _cells(times: list, k: int) -> str:
+    """Return the medians over rounds of model number ``k``, with its ratios to the first model."""
+    epoch = median(of_round[k][0] for of_round in times)
+    epoch_ratio = median(of_round[k][0] / of_round[0][0] for of_round in times)
+    positions = median(of_round[k][1] for of_round in times)
+    evaluation = median(of_round[k][2] for of_round in times)
+    evaluation_ratio = median(of_round[k][2] / of_round[0][2] for of_round in times)
+    return f"{epoch:.1f} | {epoch_ratio:.2f} | {positions:,.0f} | {evaluation:.2f} | {evaluation_ratio:.2f}"
+
+
 def compare() -> None:
     """Time all models and print a Markdown table."""
     given = parse(sys.argv[1:])
@@ -104,18 +115,7 @@ def compare() -> None:
                 model.epoch(1)
             times = [[(*model.epoch(steps), model.evaluation()) for model in models] for _ in range(rounds)]
             for k, model in enumerate(models):
-                epoch, ratio, speed, evaluation, other = (
-                    median(value(row) for row in times)
-                    for value in (
-                        lambda row: row[k][0],
-                        lambda row: row[k][0] / row[0][0],
-                        lambda row: row[k][1],
-                        lambda row: row[k][2],
-                        lambda row: row[k][2] / row[0][2],
-                    )
-                )
-                cells = f"{epoch:.1f} | {ratio:.2f} | {speed:,.0f} | {evaluation:.2f} | {other:.2f}"
-                print(f"| {model.name} | {cells} |", flush=True)
+                print(f"| {model.name} | {_cells(times, k)} |", flush=True)
     print(f"\n{given.dataset}, {torch.get_num_threads()} threads, medians of {rounds} rounds of {steps} steps")
 
 
