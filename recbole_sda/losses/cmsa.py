@@ -105,7 +105,7 @@ def multimodal_cmsa(
         >>> present = torch.ones(3, 5, dtype=torch.bool)
         >>> round(multimodal_cmsa(CMSALoss(), embeddings, present).item(), 4)  # log 5 for each pair
         1.6094
-        >>> present[0, 2:] = False  # the first modality is known of two items only: (log 2 + log 2 + log 5) / 3
+        >>> present[0, 2:] = False  # two items have the first modality: (log 2 + log 2 + log 5) / 3
         >>> round(multimodal_cmsa(CMSALoss(), embeddings, present).item(), 4)
         0.9986
     """

@@ -155,7 +155,7 @@ def test_after_encode_only_other_items_and_the_table_are_errors():
 
 @pytest.mark.parametrize("same_step", [False, True])
 def test_ids_of_an_earlier_encode_only_are_errors_not_stale_rows(same_step):
-    """The second table has a row at the place that item 5 had in the first, so that a stale place would find it."""
+    """The second table has a row with the number that item 5 had in the first, so that a stale row number would return a row."""
     e = embedding()
     with e.step():
         e.encode_only(torch.tensor([2, 5]))
