@@ -1,16 +1,15 @@
-"""The contract that every model of the table keeps: the base model, with another item table, and nothing else changed."""
+"""The contract of every model of the registry: the base model with another item table, and nothing else changed."""
 
 import copy
 
 import pytest
 import torch
+from recbole.data.interaction import Interaction
+from recbole.utils import init_seed
 
 from recbole_sda.model.registry import BASE_MODELS
 
 from .conftest import encoded_sizes, total
-
-from recbole.data.interaction import Interaction  # isort: skip
-from recbole.utils import init_seed  # isort: skip
 
 MODELS = [name + "_SDA" for name in BASE_MODELS]
 IDENTITY = {"item_encoder": "identity", "cmsa_weight": 0.0}
@@ -71,7 +70,7 @@ def test_gradients_reach_the_encoder_and_the_losses(build, name):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_catalogue_is_encoded_once_per_step_and_once_per_evaluation(build, name):
+def test_all_items_are_encoded_once_per_step_and_once_per_evaluation(build, name):
     model, data, batch, _ = vars(build(name)).values()
     calls = encoded_sizes(model)
     model.train()
@@ -85,7 +84,7 @@ def test_catalogue_is_encoded_once_per_step_and_once_per_evaluation(build, name)
 
 
 def scores_again(model, data):
-    """Score without `eval()`, whose call would drop the stored catalogue; SDA must not encode again."""
+    """Score without `eval()`, which would discard the stored embeddings; SDA must not encode again."""
     assert not model.training
     with torch.no_grad():
         return model.items(torch.arange(3)), model.items.weight
@@ -107,7 +106,7 @@ def test_state_dict_round_trip(build, name):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_padding_row_and_rows_beyond_the_catalogue(build, name):
+def test_padding_row_and_rows_beyond_the_items(build, name):
     model = build(name, id_embedding="none").model
     weight = model.items.weight
     assert weight.shape[0] == model.items.num_embeddings

@@ -1,7 +1,7 @@
-"""Planted signal: features that decide the next item beat ids alone, and the same features shuffled do not.
+"""Planted signal: features that determine the next item beat ids alone, and the same features shuffled do not.
 
-The items are on a circle of pictures; a user's next item is one whose picture is a step further. Interactions are few
-beside the items, so ids alone cannot learn the rule, and features shuffled among the items say nothing.
+The features place the items on a circle; a user's next item is one that lies a step further. There are few interactions per item,
+so that ids alone cannot learn the rule, and features that are shuffled among the items carry no signal.
 """
 
 import numpy as np

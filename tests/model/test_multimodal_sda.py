@@ -10,7 +10,7 @@ from recbole_sda.model.multimodal_sda import ITEM_TABLE_KEYS
 from recbole_sda.model.registry import model_class
 
 
-def test_the_mixin_stands_in_front():
+def test_the_mixin_precedes_the_model():
     names = [kind.__name__ for kind in model_class("FREEDOM_SDA").__mro__[:5]]
     assert names == ["FREEDOM_SDA", "MultimodalSDA", "SDALoss", "FREEDOM", "MultimodalRecommender"]
 
@@ -20,11 +20,11 @@ def test_what_the_model_builds_on_features_starts_from_the_experts(build):
     assert type(base.item_features) is ModalityFeatures and type(ours.item_features) is AdaptedFeatures
     assert [linear.in_features for linear in base.maps] == [6, 10]
     assert [linear.in_features for linear in ours.maps] == [10, 10]
-    assert torch.equal(base.item_graph(torch.eye(38)), ours.item_graph(torch.eye(38)))  # on the features as they came
+    assert torch.equal(base.item_graph(torch.eye(38)), ours.item_graph(torch.eye(38)))  # on the frozen features
 
 
 def test_adaptation_starts_from_nothing(build):
-    """The widest modality as it came, a narrower one followed by zeros; only what is missing has its stand-in, zero too."""
+    """The widest modality is unchanged and a narrower one followed by zeros; the embedding of a missing one starts at zero."""
     features = build("MGCN_SDA").model.item_features
     image, text = features()
     torch.testing.assert_close(text, features.frozen()[1])
@@ -68,7 +68,7 @@ def test_diagnostics_name_gates_and_entropy(build):
 
 
 @pytest.mark.parametrize("key, value", [(key, 0.5) for key in ITEM_TABLE_KEYS])
-def test_keys_without_a_meaning_here_are_refused(build, key, value):
+def test_keys_of_an_item_table_are_refused(build, key, value):
     with pytest.raises(InputError, match=f"{key}=0.5: VBPR_SDA does not use this key"):
         build("VBPR_SDA", **{key: value})
 

@@ -21,7 +21,7 @@ def test_every_switch_trains(build, encoder, ids, modalities, fusion):
 
 
 def test_the_recommendation_loss_is_that_of_the_base_on_the_encoded_table(build):
-    """Freeze the encoded catalogue into a plain SASRec: same loss."""
+    """A plain SASRec with the encoded embeddings as its table has the same loss."""
     ours, base = build("SASRec_SDA", id_embedding="none"), build("SASRec")
     state = {k: v for k, v in ours.model.state_dict().items() if not k.startswith(("item_embedding", "cmsa"))}
     base.model.load_state_dict({**state, "item_embedding.weight": ours.model.items.weight.detach()})
@@ -48,7 +48,7 @@ def test_paper_preset_trains(build):
 
 
 @pytest.mark.parametrize("name", ["BPR_SDA", "TransRec_SDA"])
-def test_a_step_of_few_items_gives_the_loss_and_gradients_of_the_whole_catalogue(build, name):
+def test_a_step_of_few_items_gives_the_loss_and_gradients_of_all_items(build, name):
     """Models whose step looks up the items of its batch alone encode no others."""
     results = []
     for step_items in (None, ()):

@@ -43,7 +43,7 @@ def test_loss_and_gradients_equal_recboles(build, name):
 @pytest.mark.parametrize("name", COVERED)
 @pytest.mark.parametrize("proposal", ["uniform", "popularity"])
 def test_many_sampled_items_give_the_loss_over_all(build, name, proposal):
-    """But for the padding row, which RecBole scores like an item: it is made a sure loser here."""
+    """Except for the padding row, which RecBole scores like an item; the expected loss leaves it out."""
     sampled = build(name, softmax_negatives=200_000, softmax_proposal=proposal)
     whole = build(name)
     row = torch.full_like(whole.model.item_embedding.weight[0], 0.0)

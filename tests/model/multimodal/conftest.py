@@ -55,12 +55,12 @@ def propagate(pairs, nodes_user, nodes_item, weight):
     return users, items
 
 
-def symmetric(own, other):
-    return (own * other) ** -0.5
+def symmetric(degree, other_degree):
+    return (degree * other_degree) ** -0.5
 
 
-def mean(own, other):
-    return 1 / own
+def mean(degree, other_degree):
+    return 1 / degree
 
 
 def light_gcn(pairs, users, items, n_layers):
@@ -77,14 +77,14 @@ def neighbour_graph(x, present, k, weighted):
     """Normalised neighbour matrix, by loops."""
     n = len(x)
     matrix = np.zeros((n, n))
-    there = [i for i in range(n) if present[i]]
-    for i in there:
-        cosine = {j: x[i] @ x[j] / (np.linalg.norm(x[i]) * np.linalg.norm(x[j])) for j in there}
-        for j in sorted(there, key=lambda j: -cosine[j])[:k]:
+    holders = [i for i in range(n) if present[i]]
+    for i in holders:
+        cosine = {j: x[i] @ x[j] / (np.linalg.norm(x[i]) * np.linalg.norm(x[j])) for j in holders}
+        for j in sorted(holders, key=lambda j: -cosine[j])[:k]:
             matrix[i, j] = max(cosine[j], 0.0) if weighted else 1.0
     result = np.zeros((n, n))
-    for i in there:
-        for j in there:
+    for i in holders:
+        for j in holders:
             if matrix[i, j]:
                 result[i, j] = matrix[i, j] / np.sqrt(matrix[i].sum() * matrix[j].sum())
     return result

@@ -1,18 +1,17 @@
-"""What all multimodal models keep: the contract of the base class and of the SDA version."""
+"""The contract of all multimodal models: the base class and the SDA version."""
 
 import copy
 
 import numpy as np
 import pytest
 import torch
+from recbole.utils import init_seed
 
 from recbole_sda.errors import InputError
 from recbole_sda.model.multimodal.base import per_modality
 from recbole_sda.model.registry import MULTIMODAL
 
 from ..conftest import total
-
-from recbole.utils import init_seed  # isort: skip
 
 IDENTITY = {"item_encoder": "identity", "cmsa_weight": 0.0}
 NAMES = list(MULTIMODAL)
@@ -48,7 +47,7 @@ def test_identity_encoder_equals_the_base_bit_for_bit(build, name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_gradients_reach_every_weight(build, name):
-    """Of the base model, and of the encoder once its experts have left zero; CMSA is a named term of its own."""
+    """Of the base model, and of the encoder once its experts are not zero; CMSA is a separate named term."""
     for suffix in ("", "_SDA"):
         built = build(name + suffix)
         model = built.model
@@ -68,7 +67,7 @@ def test_gradients_reach_every_weight(build, name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_features_matter(build, name):
-    """Training on other items' features leads elsewhere."""
+    """Training on other items' features gives other scores."""
     result = []
     for shuffled in (False, True):
         built = build(name, shuffle_features=shuffled)

@@ -8,24 +8,26 @@ from .conftest import array, info_nce, light_gcn, linear, neighbour_graph, propa
 def slow(case):
     model, n_users = case.model, len(case.users)
     behaviour = np.concatenate(light_gcn(case.pairs, case.users, case.items, model.n_ui_layers))
-    views, there = [], []
+    views, present = [], []
     for m, x in enumerate(case.features):
         items = case.items * sigmoid(linear(model.gates[m][0], linear(model.maps[m], x)))
         items[~case.present[m]] = 0
         items = neighbour_graph(x, case.present[m], 4, True) @ items
         users, _ = propagate(case.pairs, case.users, items, symmetric)
         views.append(np.concatenate([users, items]))
-        there.append(np.concatenate([np.ones(n_users, bool), case.present[m]]))
+        present.append(np.concatenate([np.ones(n_users, bool), case.present[m]]))
     side = np.zeros_like(behaviour)
     for node in range(len(side)):
-        some = [m for m in range(len(views)) if there[m][node]]
+        some = [m for m in range(len(views)) if present[m][node]]
         if not some:
             continue
         logits = [linear(model.query[2], np.tanh(linear(model.query[0], views[m][node])))[0] for m in some]
         weights = np.exp(logits) / np.exp(logits).sum()
         shared = sum(w * views[m][node] for w, m in zip(weights, some))
-        own = sum(sigmoid(linear(model.preferences[m][0], behaviour[node])) * (views[m][node] - shared) for m in some)
-        side[node] = (shared + own) / (1 + len(views))
+        specific = sum(
+            sigmoid(linear(model.preferences[m][0], behaviour[node])) * (views[m][node] - shared) for m in some
+        )
+        side[node] = (shared + specific) / (1 + len(views))
     return behaviour, side
 
 

@@ -15,8 +15,8 @@ def slow(case):
     ids = np.concatenate([case.users, case.items])
     n_users = len(case.users)
     for x, narrow, preference, layers in zip(case.features, model.narrow, model.preferences, model.layers):
-        there = np.abs(x).sum(axis=1, keepdims=True) > 0  # others start from zero, not from a bias
-        x = there * (linear(narrow, x) if hasattr(narrow, "weight") else x)
+        present = np.abs(x).sum(axis=1, keepdims=True) > 0  # others start from zero, not from a bias
+        x = present * (linear(narrow, x) if hasattr(narrow, "weight") else x)
         nodes = unit(np.concatenate([array(preference.weight), x]))
         for layer in layers:
             # the mean over neighbours first, then W1, as the paper writes it

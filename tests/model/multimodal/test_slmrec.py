@@ -31,9 +31,9 @@ def test_embeddings_and_loss(toy, modalities):
     z = channels[0][1][i]
     for m, (along, side) in enumerate(zip(case.model.chain, case.model.sides)):
         z = linear(along, z)
-        there = case.present[m, i]
-        other = linear(side, channels[m + 1][1][i[there]])
-        expected += 0.4 * info_nce(z[there], other, 0.6, normalise=False).mean()
+        present = case.present[m, i]
+        other = linear(side, channels[m + 1][1][i[present]])
+        expected += 0.4 * info_nce(z[present], other, 0.6, normalise=False).mean()
     np.testing.assert_allclose(case.model.calculate_loss(case.batch).item(), expected, rtol=1e-4)
 
 

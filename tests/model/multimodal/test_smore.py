@@ -47,32 +47,32 @@ def slow_spectral(case):
 def test_spectral_fusion_equals_sums_over_frequencies(toy):
     case = toy("SMORE", embedding_size=6)
     mapped = torch.stack(case.model.mapped())
-    found = case.model.spectral(mapped, case.model.item_features.present.unsqueeze(-1))
-    np.testing.assert_allclose(array(found), slow_spectral(case), atol=1e-5)
+    result = case.model.spectral(mapped, case.model.item_features.present.unsqueeze(-1))
+    np.testing.assert_allclose(array(result), slow_spectral(case), atol=1e-5)
 
 
 def test_embeddings(toy):
     case = toy("SMORE", knn_k={"image": 3, "text": 5}, embedding_size=6)
     model, n_users = case.model, len(case.users)
     behaviour = np.concatenate(light_gcn(case.pairs, case.users, case.items, model.n_ui_layers))
-    clean, known = slow_spectral(case), [*case.present, case.present.any(axis=0)]
+    clean, with_view = slow_spectral(case), [*case.present, case.present.any(axis=0)]
     graphs = [neighbour_graph(x, has, k, True) for x, has, k in zip(case.features, case.present, (3, 5))]
     graphs.append(np.maximum(*graphs))
     views = []
     for m, graph in enumerate(graphs):
-        items = graph @ (case.items * sigmoid(linear(model.gates[m][0], clean[m])) * known[m][:, None])
+        items = graph @ (case.items * sigmoid(linear(model.gates[m][0], clean[m])) * with_view[m][:, None])
         views.append(np.concatenate([propagate(case.pairs, case.users, items, symmetric)[0], items]))
     side = sigmoid(linear(model.preferences[2][0], behaviour)) * views[2]
     count = np.ones(len(side))
     for m in range(2):
-        there = np.concatenate([np.ones(n_users, bool), case.present[m]])
+        present = np.concatenate([np.ones(n_users, bool), case.present[m]])
         logits = linear(model.queries[m][2], np.tanh(linear(model.queries[m][0], views[2])))
         attention = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-        side += sigmoid(linear(model.preferences[m][0], behaviour)) * attention * views[m] * there[:, None]
-        count += there
-    found = model.behaviour_and_side()
-    np.testing.assert_allclose(array(found[0]), behaviour, atol=1e-5)
-    np.testing.assert_allclose(array(found[1]), side / count[:, None], atol=1e-5)
+        side += sigmoid(linear(model.preferences[m][0], behaviour)) * attention * views[m] * present[:, None]
+        count += present
+    result = model.behaviour_and_side()
+    np.testing.assert_allclose(array(result[0]), behaviour, atol=1e-5)
+    np.testing.assert_allclose(array(result[1]), side / count[:, None], atol=1e-5)
 
 
 def test_the_elementwise_maximum_graph_is_symmetric_in_its_modalities(toy):
