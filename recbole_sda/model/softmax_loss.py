@@ -86,6 +86,7 @@ class SoftmaxLoss(SequentialRecommender):
         self.register_buffer("prior", popularity_prior(config, dataset), persistent=False)
 
     def calculate_loss(self, interaction: Any) -> Loss:
+        """Return the cross entropy of a batch, a scalar, or the model's own loss where nothing changes its computation."""
         if self.loss_type != "CE" or not (self._blocked or self.sampler or self.prior is not None):
             return super().calculate_loss(interaction)
         if self.sampler is None:
