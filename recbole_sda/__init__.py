@@ -1,9 +1,9 @@
 """Recommendation with large vision-language models: SDA as an extension of RecBole (arXiv 2512.06883).
 
 SDA adapts a large vision-language model to a catalogue (MoDA, modality-gated low-rank experts, trained with CMSA, cross-modal
-structural alignment) and uses its image and text embeddings in recommenders. Everything listed in ``__all__`` is imported when it is
-first used, so that ``import recbole_sda`` itself is cheap. It also installs a hook through which RecBole's own functions, such as
-``recbole.utils.get_model`` and ``recbole.quick_start.run_recbole``, know this package's models.
+structural alignment) and uses its image and text embeddings in recommenders. Everything listed in ``__all__`` is imported when it
+is first used, so that ``import recbole_sda`` itself is cheap. It also installs a hook through which RecBole's own functions, such
+as ``recbole.utils.get_model`` and ``recbole.quick_start.run_recbole``, know this package's models.
 
 Example:
     >>> import recbole_sda

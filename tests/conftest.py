@@ -9,15 +9,14 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-
-torch.set_num_threads(1)
-
 from recbole.utils import init_seed
 
 from recbole_sda.config.run_config import RunConfig
 from recbole_sda.data.datasets import load_data
 from recbole_sda.features.store import FeatureStore, write_store
 from recbole_sda.model.registry import model_class
+
+torch.set_num_threads(1)
 
 N_USERS, N_ITEMS = 43, 37  # with padding 44 and 38, sizes that no layer of a model has
 SMALL = {

@@ -17,6 +17,6 @@ def test_one_class_per_name():
 def test_dir_lists_the_models_and_other_names_are_attribute_errors():
     assert dir(recbole_sda.models) == sorted(list_models())
     with pytest.raises(AttributeError, match="Did you mean 'SASRec_SDA'"):
-        recbole_sda.models.SASRek_SDA
+        getattr(recbole_sda.models, "SASRek_SDA")
     with pytest.raises(ImportError):
         from recbole_sda.models import Nothing_SDA  # noqa: F401

@@ -40,7 +40,9 @@ def recbole_keys(base: str) -> FrozenSet[str]:
 def _sources(base: str) -> List[str]:
     folders = ("config", "data", "evaluator", "sampler", "trainer", "utils")
     paths = [path for name in folders for path in (RECBOLE / name).rglob("*.py")]
-    modules = {sys.modules[kind.__module__] for kind in plain_model(base).__mro__ if kind.__module__ not in ("builtins", "abc")}
+    modules = {
+        sys.modules[kind.__module__] for kind in plain_model(base).__mro__ if kind.__module__ not in ("builtins", "abc")
+    }
     paths += [Path(inspect.getfile(module)) for module in modules if not module.__name__.startswith("torch.")]
     return [path.read_text(encoding="utf-8") for path in paths]
 
@@ -49,7 +51,9 @@ def _sources(base: str) -> List[str]:
 def keys_of_any_model() -> FrozenSet[str]:
     """Return the keys in the YAML files of all models, RecBole's and the package's."""
     folders = (RECBOLE / "properties/model", properties_dir() / "model")
-    return frozenset({key for folder in folders for path in folder.glob("*.yaml") for key in read_yaml(path)} - {PUBLISHED})
+    return frozenset(
+        {key for folder in folders for path in folder.glob("*.yaml") for key in read_yaml(path)} - {PUBLISHED}
+    )
 
 
 def check_keys(keys: Sequence[str], model: str, source: str, strict: bool) -> List[str]:

@@ -70,7 +70,9 @@ def check_evaluation(evaluation: Dict[str, Any]) -> None:
             raise InputError(f"eval_args: unknown key {key!r}; allowed are {known}.{nearest(key, EVALUATION_KEYS)}")
     split, mode = evaluation["split"], evaluation["mode"]
     shares = split.get("RS") if isinstance(split, dict) else None
-    ratio = isinstance(shares, list) and len(shares) == 3 and all(isinstance(x, (int, float)) and x >= 0 for x in shares)
+    ratio = (
+        isinstance(shares, list) and len(shares) == 3 and all(isinstance(x, (int, float)) and x >= 0 for x in shares)
+    )
     ratio = ratio and any(x > 0 for x in shares or ())
     if not isinstance(split, dict) or len(split) != 1 or not (ratio or split.get("LS") in LEAVE_OUT):
         raise InputError(

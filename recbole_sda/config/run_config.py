@@ -88,7 +88,11 @@ class RunConfig(Config):
         return {}
 
     def _get_model_and_dataset(self, model: Any, dataset: Any) -> Tuple[str, Any, str]:
-        return self._name, self._class, dataset  # RecBole takes the name of the class, which of a user's model is not enough
+        return (
+            self._name,
+            self._class,
+            dataset,
+        )  # RecBole takes the name of the class, which of a user's model is not enough
 
     def _load_internal_config_dict(self, model: str, model_class: Any, dataset: str) -> None:
         super()._load_internal_config_dict(class_name(base_name(model)), model_class, dataset)

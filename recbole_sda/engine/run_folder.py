@@ -10,6 +10,7 @@ import yaml
 from recbole_sda import __version__
 from recbole_sda.errors import InputError
 from recbole_sda.io.atomic_write import atomic_write
+from recbole_sda.model.registry import class_name
 
 CONFIG, METRICS, LOG, LOCK = "config.yaml", "metrics.json", "run.log", ".lock"
 MAX_RUNS_PER_SECOND = 99
@@ -32,7 +33,7 @@ def make_run_dir(config: Any) -> Path:
     if not config["runs_path"]:
         raise InputError(f"runs_path={config['runs_path']!r}: expected a folder")
     stamp = time.strftime("%Y%m%d-%H%M%S")
-    name = f"{config['model']}-{config['dataset']}-seed{config['seed']}-{stamp}"
+    name = f"{class_name(config['model'])}-{config['dataset']}-seed{config['seed']}-{stamp}"
     for suffix in ["", *(f"-{k}" for k in range(2, MAX_RUNS_PER_SECOND + 1))]:
         path = Path(config["runs_path"]) / (name + suffix)
         try:

@@ -90,7 +90,7 @@ def load_checkpoint(path: PathLike) -> Dict[str, Any]:
 
 
 def data_identity(training: Any) -> Dict[str, str]:
-    """Return hashes that tie weights to data: of the user and item tokens by row, and of the interactions in RecBole's training part."""
+    """Return hashes that tie weights to data: of user and item tokens by row, and of the interactions of the training part."""
     fields, found = (training.uid_field, training.iid_field), {}
     for what, field in zip(("users", "items"), fields):
         tokens = "\n".join(map(str, training.field2id_token[field]))

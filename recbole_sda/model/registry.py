@@ -243,7 +243,9 @@ def user_model(name: str) -> Type[Any]:
         raise InputError(f"model {name}: module {module_name!r} cannot be imported ({error})") from error
     kind = getattr(module, kind_name, None)
     if not (isinstance(kind, type) and issubclass(kind, AbstractRecommender)):
-        kinds = [key for key, value in vars(module).items() if isinstance(value, type) and value.__module__ == module_name]
+        kinds = [
+            key for key, value in vars(module).items() if isinstance(value, type) and value.__module__ == module_name
+        ]
         there = f"it has {', '.join(kinds)}" if kinds else "it defines no class"
         raise InputError(f"model {name}: {module_name} has no RecBole model {kind_name!r}; {there}")
     return kind

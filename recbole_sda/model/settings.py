@@ -1,7 +1,7 @@
 """The SDA keys of a configuration, checked: the only place where models read them."""
 
 from dataclasses import dataclass
-from typing import Any, Optional, Tuple
+from typing import Any, Optional, Self, Tuple
 
 from recbole_sda.errors import InputError
 from recbole_sda.features.transforms import parse_steps
@@ -48,7 +48,7 @@ class FeatureSettings:
     shuffle_features: bool
 
     @classmethod
-    def from_config(cls, config: Any) -> "FeatureSettings":
+    def from_config(cls, config: Any) -> Self:
         """Read the keys of a RecBole configuration.
 
         Raises:
@@ -93,7 +93,7 @@ class SDASettings(FeatureSettings):
     alignment_max_items: int
 
     @classmethod
-    def from_config(cls, config: Any) -> "SDASettings":
+    def from_config(cls, config: Any) -> Self:
         """Read the keys of a RecBole configuration.
 
         Raises:
