@@ -5,7 +5,7 @@ import logging
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
-from recbole_sda.cli.exit_status import run_command
+from recbole_sda.cli.exit_status import program, run_command
 from recbole_sda.cli.run import split_arguments
 from recbole_sda.errors import InputError
 from recbole_sda.io.logs import start_logging
@@ -102,7 +102,7 @@ def _users(text: Optional[str]) -> Optional[List[str]]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="recbole-sda", description=__doc__)
+    parser = argparse.ArgumentParser(prog=program(), description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_compare(commands)
     _add_report(commands)
