@@ -74,18 +74,7 @@ def write_store(
         counts[name] = {"dim": matrix.shape[1], "dtype": DTYPES[matrix.dtype]}
         counts[name] |= {"present": n_present, "missing": len(ids) - n_present}
     with _atomic_directory(path) as draft:
-        save_file(tensors, draft / FEATURES)
-        use_default_permissions(draft / FEATURES)
-        (draft / ITEM_IDS).write_text("".join(f"{token}\n" for token in ids), encoding="utf-8")
-        manifest = {
-            "schema_version": SCHEMA_VERSION,
-            **(provenance or {}),
-            "n_items": len(ids),
-            "modalities": counts,
-            "versions": library_versions("numpy", "torch", "safetensors"),
-            "sha256": {name: sha256_of(draft / name) for name in (FEATURES, ITEM_IDS)},
-        }
-        (draft / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+        _write_files(draft, ids, tensors, {**(provenance or {}), "n_items": len(ids), "modalities": counts})
     return path
 
 
@@ -119,6 +108,20 @@ def _checked_modality(
             mask = mask & ~zero
     check_matrix(str(path), name, matrix, mask, n_items)
     return matrix, mask
+
+
+def _write_files(folder: Path, ids: Sequence[str], tensors: Dict[str, Tensor], record: Mapping[str, Any]) -> None:
+    """Write the files of a store; the manifest has the keys of ``record`` besides versions and hashes."""
+    save_file(tensors, folder / FEATURES)
+    use_default_permissions(folder / FEATURES)
+    (folder / ITEM_IDS).write_text("".join(f"{token}\n" for token in ids), encoding="utf-8")
+    manifest = {
+        "schema_version": SCHEMA_VERSION,
+        **record,
+        "versions": library_versions("numpy", "torch", "safetensors"),
+        "sha256": {name: sha256_of(folder / name) for name in (FEATURES, ITEM_IDS)},
+    }
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
 
 
 @contextmanager

@@ -83,7 +83,7 @@ def test_a_damaged_cache_is_computed_again(wide):
 def test_a_folder_that_cannot_be_written_is_a_warning(wide, caplog):
     (wide.path / "views").write_text("in the way")
     assert view(wide, "text", ["l2"]).any()
-    assert "is not written" in caplog.text
+    assert "could not be written" in caplog.text
 
 
 @pytest.mark.parametrize("step", ["centre", "pca", "pca:0", "pca:x", "l2:3", "whiten:-1", ""])

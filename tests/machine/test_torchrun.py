@@ -57,20 +57,20 @@ def test_gradients_are_the_mean_over_processes_and_every_target_is_seen(build, t
             torch.testing.assert_close(gradient, (alone[name] + other[0][name]) / 2)
     assert not torch.equal(alone["position_embedding.weight"], other[0]["position_embedding.weight"])
     wanted = build("SASRec", fast_sequences=False).data.train._dataset.inter_feat["item_id"]
-    found = torch.cat([items, other[1]])
-    assert len(wanted) <= len(found) <= len(wanted) + 40
-    assert (found.bincount(minlength=99) >= wanted.bincount(minlength=99)).all()
+    seen = torch.cat([items, other[1]])
+    assert len(wanted) <= len(seen) <= len(wanted) + 40
+    assert (seen.bincount(minlength=99) >= wanted.bincount(minlength=99)).all()
 
 
 @pytest.mark.parametrize("model", ["BPR_SDA", "FREEDOM_SDA"])
 def test_the_main_command_under_torchrun(model, tiny_keys, tmp_path):
     keys = {**tiny_keys, "run_dir": "run", "epochs": 2}
     arguments = [f"--{key}={json.dumps(value)}" for key, value in keys.items()]
-    told = torchrun([str(ROOT / "run_recbole_sda.py"), f"--model={model}", "--dataset=tiny", *arguments], tmp_path)
-    assert told.count("epoch 2:") == 1 and told.count("Hit@5".lower()) == 1
+    log = torchrun([str(ROOT / "run_recbole_sda.py"), f"--model={model}", "--dataset=tiny", *arguments], tmp_path)
+    assert log.count("epoch 2:") == 1 and log.count("Hit@5".lower()) == 1
     result = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert result["environment"]["processes"] == "2" and result["epochs_run"] == 2
-    again = [str(ROOT / "run_recbole_sda.py"), "--load=run"]
-    torchrun(again, tmp_path)
+    load = [str(ROOT / "run_recbole_sda.py"), "--load=run"]
+    torchrun(load, tmp_path)
     (evaluation,) = (tmp_path / "run").glob("evaluation-*.json")
     assert json.loads(evaluation.read_text())["test"] == pytest.approx(result["test"], abs=1e-6)
