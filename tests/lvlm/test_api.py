@@ -67,6 +67,14 @@ def test_extract_takes_its_defaults_from_the_adapter(adapted, tmp_path):
     assert bare.manifest["pooling"] == "mean" and bare.manifest["encoder"]["adapter"] is None
 
 
+def test_overwrite(tiny, catalogue_file, tmp_path):
+    given = {"backbone": tiny("qwen2_5_vl"), "items": catalogue_file}
+    for keys in ({}, {"overwrite": True, "rank": 4}):
+        lvlm.adapt(out=tmp_path / "run", **given, **SHORT, **keys)
+        lvlm.extract(out=tmp_path / "store", adapter=tmp_path / "run", overwrite=keys.get("overwrite", False))
+    assert yaml.safe_load((tmp_path / "run/adapt.yaml").read_text())["settings"]["rank"] == 4
+
+
 def test_errors(adapted, tiny, catalogue_file, tmp_path):
     folder, _ = adapted
     with pytest.raises(InputError, match="method=lora: the method of .*adapter is moda; leave method out"):
@@ -77,5 +85,7 @@ def test_errors(adapted, tiny, catalogue_file, tmp_path):
         lvlm.adapt(backbone=tiny("qwen2_5_vl"), items=catalogue_file, out=tmp_path / "x", stpes=3)
     with pytest.raises(InputError, match="run exists already"):
         lvlm.adapt(backbone=tiny("qwen2_5_vl"), items=catalogue_file, out=folder, **SHORT)
+    with pytest.raises(InputError, match="run exists already"):
+        lvlm.extract(adapter=folder, out=folder)
     with pytest.raises(InputError, match="backbone is missing"):
         lvlm.extract(out=tmp_path / "x")
