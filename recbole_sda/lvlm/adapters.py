@@ -200,7 +200,7 @@ def record_of(folder: Path) -> Dict[str, Any]:
 
 
 def check_backbone(folder: Path, backbone: Dict[str, Any]) -> None:
-    """Check that an adapter was trained on this backbone, where its record says so.
+    """Check that an adapter was trained on this backbone, if its record names a backbone.
 
     An adapter of another model of the same architecture would load without an error and give meaningless vectors.
 

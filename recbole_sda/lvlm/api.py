@@ -103,23 +103,19 @@ def extract(
         The path of the store.
 
     Raises:
-        InputError: a key is unknown or its value is not allowed, ``out`` exists, or the backbone, the adapter or the items
-            cannot be used.
+        InputError: a key is not allowed, ``out`` exists, or the backbone, the adapter or the items cannot be used.
 
     Example:
         A random language model, which reads the items' texts only.
 
-        >>> import tempfile
-        >>> from pathlib import Path
-        >>> from recbole_sda import lvlm
-        >>> from recbole_sda.features.store import FeatureStore
+        >>> import pathlib, tempfile
+        >>> from recbole_sda import FeatureStore, lvlm
         >>> from recbole_sda.lvlm.tiny import make_tiny
         >>> folder = tempfile.TemporaryDirectory()
-        >>> root = Path(folder.name)
+        >>> root = pathlib.Path(folder.name)
         >>> _ = (root / "items.jsonl").write_text('{"item_id": "a", "title": "red drum"}\\n{"item_id": "b", "title": "harp"}\\n')
-        >>> path = lvlm.extract(
-        ...     backbone=make_tiny("qwen3", root / "model"), items=root / "items.jsonl", out=root / "store", workers=0
-        ... )
+        >>> model = make_tiny("qwen3", root / "model")
+        >>> path = lvlm.extract(backbone=model, items=root / "items.jsonl", out=root / "store", workers=0)
         >>> store = FeatureStore(path)
         >>> store.item_ids, {name: tuple(store.matrix(name).shape) for name in store.modalities}
         (['a', 'b'], {'text': (2, 32)})

@@ -113,8 +113,8 @@ class MoDALinear(nn.Module, BaseTunerLayer):
         self.in_features = cast(int, base_layer.in_features)
         self.out_features = cast(int, base_layer.out_features)
         self.moda_A, self.moda_B = nn.ParameterDict(), nn.ParameterDict()
-        # The gate's two matrices are not in a module of their own, because PEFT finds the adapter's name of a tensor in the
-        # last or last but one part of the tensor's name.
+        # The gate's two matrices are not wrapped in a module: PEFT expects the adapter's name in the last or last but one
+        # part of a tensor's name.
         self.moda_embedding, self.moda_projection = nn.ParameterDict(), nn.ParameterDict()
         self.dropout = nn.ModuleDict()
         self.scaling: Dict[str, float] = {}
