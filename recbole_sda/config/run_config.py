@@ -116,9 +116,9 @@ class RunConfig(Config):
         check_loss(self._class.type, values)
         check_mask(values)
         check_metrics(values)
-        row = base_spec(self.model)
-        for key in ("softmax_negatives", "popularity_adjustment"):
-            if values[key] and (row is None or row.loss == "own"):
+        spec = base_spec(self.model)
+        for key in ("softmax_negatives", "popularity_adjustment", "logit_temperature"):
+            if values[key] and (spec is None or spec.loss == "own"):
                 able = ", ".join(name for name, other in BASE_MODELS.items() if other.loss != "own")
                 raise InputError(f"{key}: {self.model} computes its own loss; models that read this key are {able}")
         self.resolved = copy.deepcopy({k: v for k, v in values.items() if k != "MODEL_TYPE"})

@@ -1,10 +1,12 @@
 """Cross entropy against sampled items, with log-Q correction for the probability of being sampled."""
 
-from typing import Optional, Union
+from typing import Optional, Tuple, Union
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from recbole_sda.losses.full_softmax import Excluded
 
 
 class ItemSampler:
@@ -36,7 +38,13 @@ class ItemSampler:
 
 
 def sampled_cross_entropy(
-    hidden: Tensor, positive: Tensor, sampled: Tensor, targets: Tensor, items: Tensor, log_expected: Tensor
+    hidden: Tensor,
+    positive: Tensor,
+    sampled: Tensor,
+    targets: Tensor,
+    items: Tensor,
+    log_expected: Tensor,
+    excluded: Optional[Excluded] = None,
 ) -> Tensor:
     """Return the mean over rows of ``-log(exp(s_t) / (exp(s_t) + sum_j exp(s_j - log(k q_j))))``, a float32 scalar.
 
@@ -50,6 +58,7 @@ def sampled_cross_entropy(
         targets: item ids of the targets, (n_rows,).
         items: item ids of the sampled items, (k,).
         log_expected: ``log(k q)`` of the sampled items, (k,), see :meth:`ItemSampler.log_expected`.
+        excluded: pairs of rows and item ids to leave out of the sum.
 
     Returns:
         The loss; zero for no rows.
@@ -58,6 +67,19 @@ def sampled_cross_entropy(
         hidden, positive, sampled = hidden.float(), positive.float(), sampled.float()
         target_score = (hidden * positive).sum(dim=1, keepdim=True)
         scores = hidden @ sampled.T - log_expected
-        scores = scores.masked_fill(targets.unsqueeze(1) == items, -torch.inf)
+        left_out = targets.unsqueeze(1) == items
+        if excluded is not None:
+            left_out[_sampled_pairs(excluded, items)] = True
+        scores = scores.masked_fill(left_out, -torch.inf)
         first = targets.new_zeros(len(targets))
         return F.cross_entropy(torch.cat([target_score, scores], dim=1), first, reduction="sum") / max(len(hidden), 1)
+
+
+def _sampled_pairs(excluded: Excluded, items: Tensor) -> Tuple[Tensor, Tensor]:
+    """Return the excluded pairs whose item is in the sample, as rows and positions in ``items``, which may repeat an item."""
+    ordered, order = items.sort()
+    first = torch.searchsorted(ordered, excluded.items)
+    count = torch.searchsorted(ordered, excluded.items, right=True) - first
+    pair = torch.repeat_interleave(count)
+    inside = torch.arange(len(pair), device=items.device) - (count.cumsum(0) - count)[pair]
+    return excluded.rows[pair], order[first[pair] + inside]

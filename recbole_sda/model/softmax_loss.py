@@ -5,15 +5,17 @@ product of ``forward``'s output with the item's embedding, and compute the same 
 """
 
 from contextlib import contextmanager
-from typing import Any, Iterator, Optional, Tuple
+from typing import Any, Callable, Iterator, Optional, Tuple
 
 import torch
 from torch import Tensor
 
 from recbole_sda.errors import InputError, nearest
-from recbole_sda.losses.full_softmax import full_softmax_cross_entropy
+from recbole_sda.layers.normalize import normalize_rows
+from recbole_sda.losses.full_softmax import Excluded, full_softmax_cross_entropy, history_pairs
 from recbole_sda.losses.sampled_softmax import ItemSampler, sampled_cross_entropy
 from recbole_sda.model.mixin_base import Loss, SequentialRecommender
+from recbole_sda.validation import POSITIVE
 
 PROPOSALS = ("uniform", "popularity")
 
@@ -61,17 +63,34 @@ def popularity_prior(config: Any, dataset: Any) -> Optional[Tensor]:
     return (tau * (weights / weights[1:].sum()).log()).float().unsqueeze(1)
 
 
+def logit_temperature(config: Any) -> Optional[float]:
+    """Return the temperature of cosine scores, or None for inner products.
+
+    Raises:
+        InputError: ``logit_temperature`` is no number above 0, or ``loss_type`` is not CE.
+    """
+    if config["logit_temperature"] is None:
+        return None
+    temperature: float = POSITIVE.check("logit_temperature", config["logit_temperature"])
+    if config["loss_type"] != "CE":
+        raise InputError(f"logit_temperature={temperature} needs loss_type CE, not {config['loss_type']}")
+    return temperature
+
+
 class SoftmaxLoss(SequentialRecommender):
     """Mixin that precedes a model whose loss is cross entropy of ``forward(items, lengths) @ item_embedding.weight.T``.
 
     With ``fast_sequences`` the loss over all items is computed in blocks. With ``softmax_negatives`` it is computed against
-    sampled items, and a step reads and updates only the embeddings of the batch's items and of the sampled ones. Otherwise, and
-    with another ``loss_type``, the loss is the model's own.
+    sampled items, and a step reads and updates only the embeddings of the batch's items and of the sampled ones. With
+    ``train_mask_history`` the items that the model sees as the user's history take no part in the softmax. With
+    ``logit_temperature`` a score is the cosine of output and item embedding, divided by the temperature, in training and
+    evaluation. Without any of these, and with another ``loss_type``, loss and scores are the model's own.
 
     Attributes:
         item_fields: names of the attributes that name the batch's fields of item ids.
         sampler: draws the sampled items; None for the loss over all items.
         prior: added to the scores in training, (n_items, 1); None without ``popularity_adjustment``.
+        temperature: of cosine scores; None for inner products.
     """
 
     item_fields: Tuple[str, ...] = ("ITEM_SEQ", "POS_ITEM_ID")
@@ -79,24 +98,26 @@ class SoftmaxLoss(SequentialRecommender):
 
     def __init__(self, config: Any, dataset: Any):
         super().__init__(config, dataset)
-        self._blocked = bool(config["fast_sequences"])
         self.sampler = item_sampler(config, dataset)
+        self.temperature = logit_temperature(config)
+        self.masks_history = bool(config["train_mask_history"])
         if self.sampler is not None:
             self.item_embedding.sparse = True
         self.register_buffer("prior", popularity_prior(config, dataset), persistent=False)
+        changed = self.sampler or self.temperature or self.masks_history or self.prior is not None
+        self._computes_loss = config["loss_type"] == "CE" and bool(config["fast_sequences"] or changed)
 
     def calculate_loss(self, interaction: Any) -> Loss:
-        """Return the cross entropy of a batch, a scalar, or the model's own loss where nothing changes its computation."""
-        if self.loss_type != "CE" or not (self._blocked or self.sampler or self.prior is not None):
+        if not self._computes_loss:
             return super().calculate_loss(interaction)
         if self.sampler is None:
-            hidden, targets = self._training_outputs(interaction)
-            return full_softmax_cross_entropy(hidden, self._training_table(), targets)
+            hidden, targets, excluded = self._training_outputs(interaction)
+            return full_softmax_cross_entropy(hidden, self._training_table(), targets, excluded=excluded)
         sampled = self.sampler.draw(interaction[self.ITEM_ID].device)
         if hasattr(self.item_embedding, "encode_only"):
             fields = [interaction[getattr(self, name)].flatten() for name in self.item_fields]
             self.item_embedding.encode_only(torch.cat([*fields, sampled]))
-        hidden, targets = self._training_outputs(interaction)
+        hidden, targets, excluded = self._training_outputs(interaction)
         return sampled_cross_entropy(
             hidden,
             self._training_table(targets),
@@ -104,27 +125,67 @@ class SoftmaxLoss(SequentialRecommender):
             targets,
             sampled,
             self.sampler.log_expected(sampled),
+            excluded,
         )
 
-    def _training_outputs(self, interaction: Any) -> Tuple[Tensor, Tensor]:
-        """Return outputs and targets; with a prior, outputs end with a column of ones, which multiplies the table's prior."""
-        hidden, targets = self._outputs(interaction)
-        if self.prior is not None:
+    def predict(self, interaction: Any) -> Tensor:
+        if self.temperature is None:
+            return super().predict(interaction)
+        items = interaction[self.ITEM_ID]
+        return (self._scaled(self._last_output(interaction)) * self._table(items)).sum(dim=1) + self._bias(items, 0.0)
+
+    def full_sort_predict(self, interaction: Any) -> Tensor:
+        if self.temperature is None:
+            return super().full_sort_predict(interaction)
+        return self._scaled(self._last_output(interaction)) @ self._table().T + self._bias(None, 0.0)
+
+    def _scaled(self, hidden: Tensor) -> Tensor:
+        """Return outputs, (n, dim), as they enter the product with :meth:`_table`."""
+        return hidden if self.temperature is None else normalize_rows(hidden) / self.temperature
+
+    def _table(self, items: Optional[Tensor] = None) -> Tensor:
+        """Return the embeddings of ``items`` (n,), or of all items, as they enter the product with the outputs."""
+        embeddings = self._embeddings(items)
+        return embeddings if self.temperature is None else normalize_rows(embeddings)
+
+    def _training_outputs(self, interaction: Any) -> Tuple[Tensor, Tensor, Optional[Excluded]]:
+        """Return outputs (n_targets, columns), targets (n_targets,), and the pairs that take no part in the softmax.
+
+        With a bias or a prior, outputs end with a column of ones, which multiplies the last column of :meth:`_training_table`.
+        """
+        hidden, targets, histories = self._outputs(interaction)
+        excluded = history_pairs(histories(), targets) if self.masks_history else None
+        hidden = self._scaled(hidden)
+        if self._offsets() is not None:
             hidden = torch.cat([hidden, hidden.new_ones(len(hidden), 1)], dim=1)
-        return hidden, targets
+        return hidden, targets, excluded
 
     def _training_table(self, items: Optional[Tensor] = None) -> Tensor:
-        """Return the output table of ``items`` or of all items, with the prior, if any, as its last column."""
-        table = self._output_table(items)
+        """Return the embeddings of ``items`` or of all items, with bias and prior, if any, as the last column."""
+        table, offsets = self._table(items), self._offsets(items)
+        return table if offsets is None else torch.cat([table, offsets], dim=1)
+
+    def _offsets(self, items: Optional[Tensor] = None) -> Optional[Tensor]:
+        """Return what is added to the scores of items in training, (n, 1), or None."""
         if self.prior is None:
-            return table
-        return torch.cat([table, self.prior if items is None else self.prior[items]], dim=1)
+            return None
+        return self.prior if items is None else self.prior[items]
 
-    def _outputs(self, interaction: Any) -> Tuple[Tensor, Tensor]:
-        """Return the outputs at the positions that have a target, (n_targets, dim), and the targets, (n_targets,)."""
-        return self.forward(interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN]), interaction[self.POS_ITEM_ID]
+    def _bias(self, items: Optional[Tensor], default: Any) -> Any:
+        """Return the bias of ``items`` (n,), or of all items, in evaluation; ``default`` for a model without one."""
+        return default
 
-    def _output_table(self, items: Optional[Tensor] = None) -> Tensor:
+    def _outputs(self, interaction: Any) -> Tuple[Tensor, Tensor, Callable[[], Tensor]]:
+        """Return the outputs at the positions that have a target, (n_targets, dim), the targets, (n_targets,), and a function
+        that gives the history of each target, (n_targets, length), 0 where there is none."""
+        items = interaction[self.ITEM_SEQ]
+        return self.forward(items, interaction[self.ITEM_SEQ_LEN]), interaction[self.POS_ITEM_ID], lambda: items
+
+    def _last_output(self, interaction: Any) -> Tensor:
+        """Return the output from which the next item is predicted, (batch, dim)."""
+        return self.forward(interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN])
+
+    def _embeddings(self, items: Optional[Tensor] = None) -> Tensor:
         """Return the factors of the outputs, (n, dim): the rows of ``items`` (n,), or the whole table."""
         return self.item_embedding.weight if items is None else self.item_embedding(items)
 
@@ -150,21 +211,28 @@ class PackedSoftmaxLoss(SoftmaxLoss):
         """Return the outputs at ``gather_index``, or at all positions where the loss has a target at each."""
         return output if self._every_position else super().gather_indexes(output, gather_index)
 
-    def _outputs(self, interaction: Any) -> Tuple[Tensor, Tensor]:
-        targets = interaction[self.POS_ITEM_ID]
+    def _outputs(self, interaction: Any) -> Tuple[Tensor, Tensor, Callable[[], Tensor]]:
+        targets, items = interaction[self.POS_ITEM_ID], interaction[self.ITEM_SEQ]
         if targets.dim() == 1:
             return super()._outputs(interaction)
         with self._at_every_position():
-            hidden = self.forward(interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN])
+            hidden = self.forward(items, interaction[self.ITEM_SEQ_LEN])
         has_target = targets > 0
-        return hidden[has_target], targets[has_target]
+
+        def histories() -> Tensor:
+            sequence, position = has_target.nonzero(as_tuple=True)
+            seen = torch.arange(items.shape[1], device=items.device) <= position.unsqueeze(1)
+            return items[sequence] * seen
+
+        return hidden[has_target], targets[has_target], histories
 
 
 class MaskedSoftmaxLoss(SoftmaxLoss):
     """:class:`SoftmaxLoss` of BERT4Rec: outputs at the masked positions, and a bias for each item.
 
     RecBole scores all items for the largest number of masks that a sequence can have; here only real masks count. As in RecBole,
-    a mask at a sequence's first position is not a target: its index, 0, also marks an unused entry.
+    a mask at a sequence's first position is not a target: its index, 0, also marks an unused entry. The history of a mask is the
+    rest of the sequence, on both sides.
     """
 
     item_fields = ("MASK_ITEM_SEQ", "POS_ITEMS", "ITEM_ID")
@@ -173,18 +241,32 @@ class MaskedSoftmaxLoss(SoftmaxLoss):
     POS_ITEMS: str
     output_bias: Tensor
 
-    def _outputs(self, interaction: Any) -> Tuple[Tensor, Tensor]:
-        index = interaction[self.MASK_INDEX]
+    def _outputs(self, interaction: Any) -> Tuple[Tensor, Tensor, Callable[[], Tensor]]:
+        index, items = interaction[self.MASK_INDEX], interaction[self.MASK_ITEM_SEQ]
+        masked_items = interaction[self.POS_ITEMS]
         sample, mask = (index > 0).nonzero(as_tuple=True)
-        hidden = self.forward(interaction[self.MASK_ITEM_SEQ])[sample, index[sample, mask]]
-        return torch.cat([hidden, hidden.new_ones(len(hidden), 1)], dim=1), interaction[self.POS_ITEMS][sample, mask]
+        hidden = self.forward(items)[sample, index[sample, mask]]
 
-    def _output_table(self, items: Optional[Tensor] = None) -> Tensor:
-        if items is None:
-            embeddings, bias = self.item_embedding.weight[: self.n_items], self.output_bias
-        else:
-            embeddings, bias = self.item_embedding(items), self.output_bias[items]
-        return torch.cat([embeddings, bias.unsqueeze(1)], dim=1)
+        def histories() -> Tensor:
+            visible = items.masked_fill(items >= self.n_items, 0)  # without the mask token
+            return torch.cat([visible, masked_items], dim=1)[sample]
+
+        return hidden, masked_items[sample, mask], histories
+
+    def _last_output(self, interaction: Any) -> Tensor:
+        length = interaction[self.ITEM_SEQ_LEN]
+        items = self.reconstruct_test_data(interaction[self.ITEM_SEQ], length)
+        return self.gather_indexes(self.forward(items), length - 1)
+
+    def _embeddings(self, items: Optional[Tensor] = None) -> Tensor:
+        return self.item_embedding.weight[: self.n_items] if items is None else self.item_embedding(items)
+
+    def _bias(self, items: Optional[Tensor], default: Any) -> Any:
+        return self.output_bias if items is None else self.output_bias[items]
+
+    def _offsets(self, items: Optional[Tensor] = None) -> Optional[Tensor]:
+        bias, prior = self._bias(items, None).unsqueeze(1), super()._offsets(items)
+        return bias if prior is None else bias + prior
 
 
 MIXINS = {"product": SoftmaxLoss, "packed": PackedSoftmaxLoss, "masked": MaskedSoftmaxLoss}

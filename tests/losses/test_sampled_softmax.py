@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from recbole_sda.losses.full_softmax import history_pairs
 from recbole_sda.losses.sampled_softmax import ItemSampler, sampled_cross_entropy
 
 COUNTS = torch.tensor([0, 9, 0, 4, 1, 2])
@@ -77,3 +78,21 @@ def test_no_rows_give_zero():
     items = torch.tensor([1, 2, 3])
     loss = sampled_cross_entropy(none, none, drawn, torch.zeros(0, dtype=torch.long), items, torch.zeros(3))
     assert loss.item() == 0.0
+
+
+def test_the_history_is_left_out_of_the_sample():
+    """Against a loop over the sample, which holds items twice and items of histories."""
+    torch.manual_seed(2)
+    hidden, table = torch.randn(4, 3), torch.randn(9, 3)
+    targets, items = torch.tensor([1, 2, 3, 4]), torch.tensor([5, 2, 5, 7, 8, 1])
+    histories = torch.tensor([[5, 0], [7, 8], [1, 3], [0, 0]])
+    log_expected = torch.randn(6)
+    ours = sampled_cross_entropy(
+        hidden, table[targets], table[items], targets, items, log_expected, history_pairs(histories, targets)
+    )
+    losses = []
+    for h, target, history in zip(hidden, targets.tolist(), histories.tolist()):
+        kept = [k for k, item in enumerate(items.tolist()) if item != target and item not in history]
+        scores = torch.stack([h @ table[target], *(h @ table[items[k]] - log_expected[k] for k in kept)])
+        losses.append(scores.logsumexp(0) - scores[0])
+    torch.testing.assert_close(ours, torch.stack(losses).mean())

@@ -31,7 +31,7 @@ def test_loss_and_gradients_equal_recboles(build, name):
     theirs, their_gradients = loss_and_gradients(own, built.batch)
     ours, our_gradients = loss_and_gradients(built.model, built.batch)
     assert torch.equal(ours, theirs)  # switched off: RecBole's class, bit for bit
-    built.model._blocked = True
+    built.model._computes_loss = True
     ours, our_gradients = loss_and_gradients(built.model, built.batch)
     torch.testing.assert_close(ours, theirs)
     assert our_gradients.keys() == their_gradients.keys()
@@ -50,8 +50,8 @@ def test_many_sampled_items_give_the_loss_over_all(build, name, proposal):
     for model in (sampled.model, whole.model):
         model.item_embedding.weight.data[0] = row
     ours = sampled.model.eval().calculate_loss(sampled.batch)
-    hidden, targets = whole.model.eval()._outputs(whole.batch)
-    scores = hidden @ whole.model._output_table()[1:].T
+    hidden, targets, _ = whole.model.eval()._training_outputs(whole.batch)
+    scores = hidden @ whole.model._training_table()[1:].T
     torch.testing.assert_close(ours, torch.nn.functional.cross_entropy(scores, targets - 1), rtol=2e-3, atol=0)
 
 
@@ -127,15 +127,100 @@ def test_popularity_adjustment_adds_the_prior_in_training_alone(build, name, neg
     count = torch.from_numpy(built.data.counts.items).double() + 1
     prior = (0.5 * (count / count[1:].sum()).log()).float()
     model = built.model.eval()
-    hidden, targets = model._outputs(built.batch)
-    scores = hidden @ model._output_table().T + prior
+    own = build(name, **({"cmsa_weight": 0} if "_" in name else {})).model.eval()
+    own.load_state_dict(model.state_dict())
+    hidden, targets, _ = own._training_outputs(built.batch)
+    scores = hidden @ own._training_table().T + prior
     if negatives:  # the padding row is never drawn
         scores[:, 0] = -torch.inf
     expected = torch.nn.functional.cross_entropy(scores, targets)
     ours = model.calculate_loss(copy.deepcopy(built.batch))
     torch.testing.assert_close(ours, expected, rtol=5e-3 if negatives else 1e-5, atol=0)
-    own = build(name, **({"cmsa_weight": 0} if "_" in name else {})).model.eval()
-    own.load_state_dict(model.state_dict())
     test = next(iter(built.data.test))[0]
     with torch.no_grad():
         assert torch.equal(own.full_sort_predict(test), model.full_sort_predict(test))
+
+
+def known_items(name, model, batch):
+    """Per target of a batch: output, target and the set of items of its history, written as loops over the batch."""
+    cases = []
+    if name.startswith("BERT4Rec"):
+        hidden = model.forward(batch[model.MASK_ITEM_SEQ])
+        for row, (index, positives) in enumerate(
+            zip(batch[model.MASK_INDEX].tolist(), batch[model.POS_ITEMS].tolist())
+        ):
+            sequence = set(batch[model.MASK_ITEM_SEQ][row].tolist()) | set(positives)
+            cases += [
+                (hidden[row, place], item, sequence - {item, 0, model.n_items})
+                for place, item in zip(index, positives)
+                if place
+            ]
+        return cases
+    sequences, lengths, targets = batch[model.ITEM_SEQ], batch[model.ITEM_SEQ_LEN], batch[model.POS_ITEM_ID]
+    if targets.dim() == 1:
+        hidden = model.forward(sequences, lengths)
+        return [(h, t, set(s) - {t, 0}) for h, t, s in zip(hidden, targets.tolist(), sequences.tolist())]
+    for row in range(len(sequences)):
+        for place in range(sequences.shape[1]):
+            target = int(targets[row, place])
+            if target:
+                prefix = sequences[row : row + 1, : place + 1]
+                hidden = model.forward(prefix, torch.tensor([place + 1]))
+                cases.append((hidden[0], target, set(prefix[0].tolist()) - {target, 0}))
+    return cases
+
+
+@pytest.mark.parametrize("name", [*COVERED, "SASRec_SDA", "BERT4Rec_SDA"])
+@pytest.mark.parametrize("temperature", [None, 0.2])
+@pytest.mark.parametrize("masked", [False, True])
+def test_cosine_scores_and_masked_histories_equal_a_loop(build, name, temperature, masked):
+    more = {"cmsa_weight": 0} if "_" in name else {}
+    built = build(name, logit_temperature=temperature, train_mask_history=masked, train_batch_size=16, **more)
+    model = built.model.eval()
+    table, bias = model.item_embedding.weight[: model.n_items], getattr(model, "output_bias", 0.0)
+    losses = []
+    for hidden, target, history in known_items(name, model, built.batch):
+        if temperature is not None:
+            scores = torch.cosine_similarity(hidden.unsqueeze(0), table, dim=1, eps=1e-30) / temperature + bias
+        else:
+            scores = table @ hidden + bias
+        allowed = [item for item in range(model.n_items) if not (masked and item in history)]
+        losses.append(scores[allowed].logsumexp(0) - scores[target])
+    torch.testing.assert_close(
+        model.calculate_loss(copy.deepcopy(built.batch)), torch.stack(losses).mean(), rtol=1e-4, atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("name", [*COVERED, "SASRec_SDA", "BERT4Rec_SDA"])
+def test_evaluation_has_the_scores_of_training(build, name):
+    """With a temperature, the scores of a full sort are cosines, and those of single items agree with them."""
+    built = build(name, logit_temperature=0.2)
+    model, batch = built.model.eval(), next(iter(built.data.test))[0]
+    with torch.no_grad():
+        scores = model.full_sort_predict(copy.deepcopy(batch))
+        single = model.predict(copy.deepcopy(batch))
+        plain = build(name).model.eval()
+        plain.load_state_dict(model.state_dict())
+        products = plain.full_sort_predict(copy.deepcopy(batch))
+    torch.testing.assert_close(single, scores.gather(1, batch[model.ITEM_ID].unsqueeze(1)).squeeze(1))
+    norms = model.item_embedding.weight[: model.n_items].norm(dim=1)
+    bias = getattr(model, "output_bias", torch.zeros(model.n_items))
+    assert ((scores - bias).abs() <= 1 / 0.2 + 1e-4).all()
+    directions, cosines = ((products - bias) / norms)[:, 1:], (scores - bias)[:, 1:] * 0.2
+    lengths = directions.norm(dim=1, keepdim=True) / cosines.norm(dim=1, keepdim=True)  # of each row's output
+    torch.testing.assert_close(directions, cosines * lengths, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "model, keys, message",
+    [
+        ("SASRec", {"logit_temperature": 0}, "logit_temperature=0: expected a number above 0"),
+        ("CORE_SDA", {"logit_temperature": 0.1}, "logit_temperature: CORE_SDA computes its own loss"),
+        ("NARM", {"logit_temperature": 0.1, "loss_type": "BPR"}, "logit_temperature=0.1 needs loss_type CE"),
+    ],
+)
+def test_temperatures_that_are_refused(build, model, keys, message):
+    with pytest.raises(InputError, match=message):
+        if keys.get("loss_type"):
+            keys = {**keys, "train_neg_sample_args": {"distribution": "uniform", "sample_num": 1}}
+        build(model, **keys)
