@@ -57,7 +57,9 @@ def test_a_trial_cannot_see_test_data(tiny_keys, tmp_path, write_tiny, model):
             with_other_test_items(path)
         keys = {**tiny_keys, "data_path": str(tmp_path / name), "epochs": 2}
         told = []
-        train_trial(Trial(model, "tiny", (), keys, tmp_path / f"run-{name}"), lambda *line, told=told: told.append(line))
+        train_trial(
+            Trial(model, "tiny", (), keys, tmp_path / f"run-{name}"), lambda *line, told=told: told.append(line)
+        )
         found.append((told, load_checkpoint(tmp_path / f"run-{name}" / BEST)["state_dict"]))
     assert len(found[0][0]) == 2 and found[0][0] == found[1][0]
     for name, value in found[0][1].items():
