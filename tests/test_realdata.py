@@ -11,8 +11,8 @@ import pytest
 from recbole_sda.engine import experiment
 from recbole_sda.features.importers import from_npy
 from recbole_sda.features.store import FeatureStore, write_store
-from recbole_sda.lvlm.adaptation import adapt
-from recbole_sda.lvlm.extraction import extract
+from recbole_sda.lvlm.adaptation import run_adaptation
+from recbole_sda.lvlm.extraction import run_extraction
 from recbole_sda.lvlm.settings import read_settings
 from recbole_sda.lvlm.tiny import make_tiny
 
@@ -69,10 +69,10 @@ def test_posters_and_texts_through_the_lvlm_stage(realdata, tmp_path):
             file.write(json.dumps({"item_id": row["item_id"], "title": row["title"], "image": image}) + "\n")
     keys = {"backbone": str(make_tiny("qwen2_5_vl", tmp_path / "tiny")), "items": str(folder / "items.jsonl")}
     keys |= {"dtype": "float32", "steps": 40, "eval_every": 40, "learning_rate": 5e-3, "threads": 1}
-    best = adapt(read_settings((), keys), tmp_path / "run")
+    best = run_adaptation(read_settings((), keys), tmp_path / "run")
     assert best["step"] == 40  # better than the backbone's own
     store = FeatureStore(
-        extract(read_settings((), {**keys, "adapter": str(tmp_path / "run")}), folder / "features" / "lvlm")
+        run_extraction(read_settings((), {**keys, "adapter": str(tmp_path / "run")}), folder / "features" / "lvlm")
     )
     assert [int(store.present(m).sum()) for m in ("image", "text")] == [1663, 1682]
     assert all(row["padding"] < 0.11 for row in store.manifest["inputs"].values())
