@@ -18,7 +18,6 @@ from recbole_sda.data.eval_negatives import fixed_negatives
 from recbole_sda.errors import InputError
 from recbole_sda.machine import torchrun
 from recbole_sda.model.item_features import item_tokens
-from recbole_sda.model.registry import model_class
 
 BLOCK_SCORES = 2**24  # scores of a block of users and all items that are in memory at once: 64 MB of float32
 PHASES = ("train", "valid", "test")
@@ -112,7 +111,7 @@ class UserLoader(FullSortEvalDataLoader):
 
     def _init_batch_size_and_step(self) -> None:
         scores = self.config["eval_batch_size"]
-        model: Any = model_class(self.config["model"])
+        model: Any = self.config.model_class
         if model.full_sort_predict is not AbstractRecommender.full_sort_predict:
             scores = max(scores, BLOCK_SCORES)
         self.step = max(1, scores // self._dataset.item_num)
