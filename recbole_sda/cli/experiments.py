@@ -63,7 +63,7 @@ def _recommend(args: argparse.Namespace, keys: Dict[str, Any]) -> None:
     if users is None:
         users = list(recommender.user_ids)[:MAX_SHOWN]
     title = f"{config['model']} on {config['dataset']}: the first {args.k} for each user"
-    repeated = "may be" if args.repeat else "are not"
+    repeated = "may be" if recommender.repeat else "are not"
     about = (
         f"Run {args.run}. All known interactions of a user count; items that a user already has {repeated} recommended."
     )
@@ -156,7 +156,11 @@ def _add_recommend(commands: Any) -> None:
     recommend.add_argument("--out", required=True, help="a file: .parquet, .csv, or .html (images and titles)")
     recommend.add_argument("--users", help="ids separated by commas, or a file with one id per line (default: all)")
     recommend.add_argument("--k", type=int, default=10, help="items per user (default: 10)")
-    recommend.add_argument("--repeat", action="store_true", help="recommend also items that a user already has")
+    recommend.add_argument(
+        "--repeat",
+        action=argparse.BooleanOptionalAction,
+        help="whether items that a user already has can be recommended (default: as in the run's evaluation, see mask_history)",
+    )
     recommend.add_argument("--items", help="items.jsonl with titles and images (default: that of the data set)")
     recommend.add_argument(
         "--new-items", metavar="STORE", help="feature store with items that were added after training"

@@ -93,8 +93,13 @@ class PlannedRun:
         self._check_settings(config)
         if not self.is_done:
             return
-        now = input_hashes(config)
-        changed = [name for name, sha in read_metrics(self.folder).get("inputs", {}).items() if sha != now.get(name)]
+        metrics, now = read_metrics(self.folder), input_hashes(config)
+        if "history" not in metrics["protocol"]:
+            raise InputError(
+                f"{self.folder}: this run was evaluated before the key mask_history existed, with a user's known items among the "
+                "candidates of sequential models; choose another --out, or remove the folder"
+            )
+        changed = [name for name, sha in metrics.get("inputs", {}).items() if sha != now.get(name)]
         if changed:
             raise InputError(
                 f"{self.folder}: {' and '.join(changed)} in {config['data_path']} changed after this run; choose another "

@@ -14,7 +14,7 @@ from recbole_sda.metrics.significance import correct_p_values, paired_tests
 
 FORMAT = 2  # of comparison.json; 1, without a number, lacks the direction of a test ("favours")
 TESTS = ("wilcoxon", "t")
-SAME_RULES = ("split", "evaluation", "items", "repeatable")  # of the protocol; where they differ, a gain means nothing
+SAME_RULES = ("split", "evaluation", "history", "items")  # of the protocol; where they differ, a gain means nothing
 
 Row = Dict[str, Any]  # of comparison.json: the results of one model entry on one data set
 

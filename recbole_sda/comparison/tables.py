@@ -111,7 +111,8 @@ def protocol_line(comparison: Dict[str, Any], dataset: str) -> str:
 def _protocol_text(row: Row) -> str:
     protocol, cases = row["protocol"], row["cases"]
     return (
-        f"{protocol['split']} | {protocol['evaluation']['test']} over {protocol['items']} items | "
+        f"{protocol['split']} | {protocol['evaluation']['test']} over {protocol['items']} items, known items "
+        f"{(protocol.get('history') or {}).get('test', 'as in an earlier version')} | "
         f"epoch by {protocol['selection']} | {cases['all']} users, {cases['tail']} with tail items"
     )
 

@@ -1,11 +1,12 @@
 """Values of every run that RecBole takes unchecked and stumbles over later: numbers, the evaluation, its metrics."""
 
 import re
-from typing import Any, Dict
+from typing import Any, Dict, Optional
 
 from recbole.utils import ModelType
 
 from recbole_sda.errors import InputError, nearest
+from recbole_sda.model.registry import BaseModelSpec
 from recbole_sda.validation import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE
 
 # Numbers of every run. An empty value leaves the choice to RecBole or torch.
@@ -110,4 +111,14 @@ def check_metrics(values: Dict[str, Any]) -> None:
     if str(values["valid_metric"]).lower() not in [name.lower() for name in names]:
         raise InputError(
             f"valid_metric={values['valid_metric']!r} is not measured; metrics and topk give {', '.join(names)}"
+        )
+
+
+def check_train_mask(model_type: ModelType, spec: Optional[BaseModelSpec], values: Dict[str, Any]) -> None:
+    """Refuse ``train_mask_history`` for a sequential model whose softmax over all items is its own."""
+    if not values["train_mask_history"] or model_type != ModelType.SEQUENTIAL or values["train_neg_sample_args"]:
+        return
+    if spec is None or spec.loss == "own":
+        raise InputError(
+            "train_mask_history=True: this model computes its own softmax, from which nothing can be left out"
         )

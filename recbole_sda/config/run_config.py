@@ -21,6 +21,7 @@ from recbole_sda.config.run_checks import (
     check_mask,
     check_metrics,
     check_numbers,
+    check_train_mask,
     check_types,
 )
 from recbole_sda.errors import InputError
@@ -121,6 +122,7 @@ class RunConfig(Config):
             if values[key] and (spec is None or spec.loss == "own"):
                 able = ", ".join(name for name, other in BASE_MODELS.items() if other.loss != "own")
                 raise InputError(f"{key}: {self.model} computes its own loss; models that read this key are {able}")
+        check_train_mask(self._class.type, spec, values)
         self.resolved = copy.deepcopy({k: v for k, v in values.items() if k != "MODEL_TYPE"})
         self.resolved.update(model=self.model, dataset=self.dataset)
         return values

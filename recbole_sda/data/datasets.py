@@ -6,10 +6,11 @@ import numpy as np
 
 from recbole_sda.config.run_config import RunConfig
 from recbole_sda.data.eval_loaders import eval_loader
+from recbole_sda.data.history_rule import HistoryRule, history_rule
 from recbole_sda.data.interaction_files import check_columns, input_hashes
 from recbole_sda.data.prefix_samples import fast_augmentation
 from recbole_sda.data.train_loaders import fast_loader
-from recbole_sda.data.train_negatives import vectorised
+from recbole_sda.data.train_negatives import train_sampler
 from recbole_sda.errors import InputError
 from recbole_sda.model.registry import base_name, base_spec, class_name
 from recbole_sda.recbole_patches.scoped import base_model_name, ids_as_written
@@ -33,6 +34,7 @@ class Data(NamedTuple):
         dataset: RecBole's data set.
         train, valid, test: dataloaders; None if the split has no such part.
         counts: interactions of each user and item in the training part.
+        history: whether known items are candidates in the evaluation.
         inputs: hashes of the files that the data come from, see
             :func:`recbole_sda.data.interaction_files.input_hashes`.
     """
@@ -42,6 +44,7 @@ class Data(NamedTuple):
     valid: Optional[Any]
     test: Optional[Any]
     counts: Counts
+    history: HistoryRule
     inputs: Dict[str, str]
 
 
@@ -61,7 +64,7 @@ def load_data(config: RunConfig, with_test: bool = True) -> Data:
         if config[key]:
             raise InputError(f"{key}={config[key]}: data are read anew for each run, in seconds, and not stored")
     check_columns(config)
-    dataset, total, train, valid, test = _read_and_split(config)
+    dataset, rule, total, train, valid, test = _read_and_split(config)
     _check_labels(config, train)
     valid, test = (part if part is not None and len(part.dataset.inter_feat) else None for part in (valid, test))
     name, needed = ("test", test) if with_test else ("validation", valid)
@@ -78,11 +81,11 @@ def load_data(config: RunConfig, with_test: bool = True) -> Data:
     train._dataset.training_counts = counts  # for models, which RecBole gives the training part alone
     if not with_test:
         dataset.inter_feat, test = None, None
-    return Data(dataset, train, valid, test, counts, inputs)
+    return Data(dataset, train, valid, test, counts, rule, inputs)
 
 
-def _read_and_split(config: RunConfig) -> Tuple[Any, Counts, Any, Any, Any]:
-    """Return RecBole's data set, the counts of all its interactions, and the dataloaders of training, validation and test."""
+def _read_and_split(config: RunConfig) -> Tuple[Any, HistoryRule, Counts, Any, Any, Any]:
+    """Return RecBole's data set, the rule for known items, the counts of all interactions, and the dataloaders of the parts."""
     from recbole.data import create_dataset
 
     with base_model_name(config, class_name(base_name(config["model"]))), fast_augmentation():
@@ -91,7 +94,10 @@ def _read_and_split(config: RunConfig) -> Tuple[Any, Counts, Any, Any, Any]:
                 dataset = create_dataset(config)
             _order_by_time(config, dataset)
             total = interaction_counts(dataset)  # before a sequential data set leaves out the first item of each user
-            return dataset, total, *_split(config, dataset)
+            rule = history_rule(config, dataset)
+            return dataset, rule, total, *_split(config, dataset, rule)
+        except InputError:
+            raise
         except (ValueError, KeyError, AttributeError, NotImplementedError) as error:
             if config["benchmark_filename"] and config["MODEL_TYPE"] == ModelType.SEQUENTIAL:
                 raise InputError(
@@ -145,7 +151,7 @@ def training_counts(total: Counts, *held_out: Any) -> Counts:
     )
 
 
-def _split(config: RunConfig, dataset: Any) -> Tuple[Any, Any, Any]:
+def _split(config: RunConfig, dataset: Any, rule: HistoryRule) -> Tuple[Any, Any, Any]:
     """Return the three dataloaders: RecBole's ``data_preparation``, with this package's loaders for evaluation."""
     from recbole.data.utils import create_samplers, data_preparation, get_dataloader
 
@@ -153,5 +159,8 @@ def _split(config: RunConfig, dataset: Any) -> Tuple[Any, Any, Any]:
         return data_preparation(config, dataset)
     parts = dataset.build()
     samplers = create_samplers(config, dataset, parts)
-    train = get_dataloader(config, "train")(config, parts[0], vectorised(samplers[0]), shuffle=config["shuffle"])
-    return train, eval_loader(config, parts, "valid", samplers[1]), eval_loader(config, parts, "test", samplers[2])
+    train = get_dataloader(config, "train")(
+        config, parts[0], train_sampler(config, samplers[0], parts[0]), shuffle=config["shuffle"]
+    )
+    valid, test = (eval_loader(config, parts, phase, samplers[k], rule) for k, phase in ((1, "valid"), (2, "test")))
+    return train, valid, test

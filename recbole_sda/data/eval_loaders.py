@@ -2,7 +2,7 @@
 
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -15,6 +15,9 @@ from recbole.utils import ModelType
 from torch import Tensor
 
 from recbole_sda.data.eval_negatives import fixed_negatives
+from recbole_sda.data.history_rule import HistoryRule
+from recbole_sda.data.prefix_samples import known_items
+from recbole_sda.data.ragged import Ragged
 from recbole_sda.errors import InputError
 from recbole_sda.machine import torchrun
 from recbole_sda.model.item_features import item_tokens
@@ -24,38 +27,6 @@ PHASES = ("train", "valid", "test")
 Pairs = Tuple[Tensor, Tensor]  # rows of a batch, item ids
 # What both loaders yield: users or samples, history or None, rows and items of the positives, candidates or None for all items.
 EvalBatch = Tuple[Interaction, Optional[Pairs], Tensor, Tensor, Optional[Pairs]]
-
-
-class Ragged(NamedTuple):
-    """Lists of item ids of different lengths, stored one after the other.
-
-    Attributes:
-        values: (total,), int64.
-        start, length: first position and number of values of each list, (n_lists,).
-    """
-
-    values: np.ndarray
-    start: np.ndarray
-    length: np.ndarray
-
-    @classmethod
-    def of(cls, groups: np.ndarray, values: np.ndarray, n_groups: int) -> "Ragged":
-        """Return a list per group.
-
-        Args:
-            groups: group of each value, (total,), ascending.
-            values: (total,).
-            n_groups: number of groups; one without values gets an empty list.
-        """
-        length = np.bincount(groups, minlength=n_groups)
-        return cls(values, np.cumsum(length) - length, length)
-
-    def take(self, lists: np.ndarray) -> Pairs:
-        """Return (position in ``lists``, value) of all values of the chosen lists."""
-        length = self.length[lists]
-        row = np.repeat(np.arange(len(lists)), length)
-        inside = np.arange(len(row)) - np.repeat(np.cumsum(length) - length, length)
-        return torch.from_numpy(row), torch.from_numpy(self.values[self.start[lists][row] + inside])
 
 
 def pair_keys(dataset: Any) -> np.ndarray:
@@ -130,26 +101,42 @@ class UserLoader(FullSortEvalDataLoader):
 class SampleLoader(FullSortEvalDataLoader):
     """Samples of a sequential model in the order of their length; yields what :class:`UserLoader` yields.
 
-    Items of the history may be recommended again and may be negatives, as for RecBole's sequential models.
-
     Args:
         config, dataset, negatives: see :class:`UserLoader`.
+        masked: whether the items that a sample's user had before it are no candidates. The sample's own item always is one.
+        exempt: ``user * n_items + item`` of items that are candidates all the same, ascending and distinct.
     """
 
     step: int  # samples of a batch
 
-    def __init__(self, config: Any, dataset: Any, negatives: Optional[Tuple[int, str]]):
+    def __init__(
+        self, config: Any, dataset: Any, negatives: Optional[Tuple[int, str]], masked: bool, exempt: np.ndarray
+    ):
+        self._exempt, self._n_items = exempt, dataset.item_num
         feat = dataset.inter_feat
         drawn: Optional[Tensor] = None
         if negatives:
             feat = feat[np.argsort(feat[dataset.uid_field].numpy(), kind="stable")]
-            samples = np.arange(len(feat))  # each is a group, which has taken its own item alone
+            samples = np.arange(len(feat))  # each is a group, which has taken its own item
             taken = samples * dataset.item_num + feat[dataset.iid_field].numpy()
+            if masked:
+                rows, items = self._masked_pairs(dataset, feat, known_items(dataset, feat), samples)
+                taken = np.union1d(taken, rows.numpy() * dataset.item_num + items.numpy())
             drawn = torch.from_numpy(stored_negatives(config, dataset, samples, taken, *negatives))
         by_length = torch.argsort(feat[dataset.item_list_length_field], stable=True)
         dataset.inter_feat = feat[by_length]
         self._candidates = None if drawn is None else drawn[by_length]
+        self._known = known_items(dataset, dataset.inter_feat) if masked else None
         super().__init__(config, dataset, None, shuffle=False)
+
+    def _masked_pairs(self, dataset: Any, feat: Interaction, known: Ragged, samples: np.ndarray) -> Pairs:
+        """Return (position in ``samples``, item) of all items that are no candidates."""
+        rows, items = known.take(samples)
+        masked = items != feat[dataset.iid_field][samples][rows]
+        if len(self._exempt):
+            keys = feat[dataset.uid_field][samples][rows] * self._n_items + items
+            masked &= ~torch.isin(keys, torch.from_numpy(self._exempt))
+        return rows[masked], items[masked]
 
     def _init_batch_size_and_step(self) -> None:
         super()._init_batch_size_and_step()
@@ -159,6 +146,8 @@ class SampleLoader(FullSortEvalDataLoader):
     def collate_fn(self, index: Sequence[int]) -> EvalBatch:
         """Return the batch of the samples at some positions."""
         interaction, history, rows, items = super().collate_fn(index)
+        if self._known is not None:
+            history = self._masked_pairs(self._dataset, self._dataset.inter_feat, self._known, np.asarray(index))
         if self._candidates is None:
             return interaction, history, rows, items, None
         drawn = self._candidates[index]
@@ -187,7 +176,7 @@ def among_candidates(scores: Tensor, candidates: Pairs) -> Tensor:
     return masked
 
 
-def eval_loader(config: Any, parts: Sequence[Any], phase: str, sampler: Any) -> Any:
+def eval_loader(config: Any, parts: Sequence[Any], phase: str, sampler: Any, rule: HistoryRule) -> Any:
     """Return the dataloader of an evaluation phase: RecBole's own for modes other than ``full`` and ``uniN``.
 
     Args:
@@ -195,6 +184,7 @@ def eval_loader(config: Any, parts: Sequence[Any], phase: str, sampler: Any) -> 
         parts: RecBole's training, validation and test sets.
         phase: ``valid`` or ``test``.
         sampler: RecBole's sampler of the phase.
+        rule: whether known items are candidates.
     """
     place = PHASES.index(phase)
     dataset, mode = parts[place], config["eval_args"]["mode"][phase]
@@ -202,11 +192,11 @@ def eval_loader(config: Any, parts: Sequence[Any], phase: str, sampler: Any) -> 
     if not sampled and mode != "full":
         return get_dataloader(config, phase)(config, dataset, sampler, shuffle=False)
     negatives = (int(mode[3:]), phase) if sampled else None
+    none = np.empty(0, dtype=np.int64)
     with torchrun.unsharded_evaluation(config):
         if config["MODEL_TYPE"] == ModelType.SEQUENTIAL:
-            return SampleLoader(config, dataset, negatives)
-        seen = np.empty(0, dtype=np.int64)
-        if not config["repeatable"]:
-            before = parts[:place] if config["mask_validation"] else parts[:1]
-            seen = np.unique(np.concatenate([pair_keys(part) for part in before]))
+            exempt = none if phase == "valid" or rule.with_validation else pair_keys(parts[PHASES.index("valid")])
+            return SampleLoader(config, dataset, negatives, rule.masked, exempt)
+        before = parts[:place] if rule.with_validation else parts[:1]
+        seen = np.unique(np.concatenate([pair_keys(part) for part in before])) if rule.masked else none
         return UserLoader(config, dataset, seen, negatives)

@@ -9,6 +9,7 @@ from recbole.data.dataset import SequentialDataset
 from recbole.data.interaction import Interaction
 from torch import Tensor
 
+from recbole_sda.data.ragged import Ragged
 from recbole_sda.recbole_patches.replace import replaced
 
 
@@ -23,6 +24,7 @@ class PrefixSamples(Interaction):
         columns: name -> values of each sample, (n_samples, ...).
         source: all interactions, user by user and in time order.
         histories: name of each history column -> the column of ``source`` with its values.
+        first: position in ``source`` of the first interaction of each sample's user, (n_samples,), int64.
         start: position in ``source`` of the first item of each sample's history, (n_samples,), int64.
         length: number of items of each history, (n_samples,), int64.
         longest: width to which histories are padded with zeros.
@@ -33,14 +35,20 @@ class PrefixSamples(Interaction):
         columns: Dict[str, Tensor],
         source: Interaction,
         histories: Dict[str, str],
+        first: Tensor,
         start: Tensor,
         length: Tensor,
         longest: int,
     ):
         self._columns, self._histories = columns, histories
         self._source, self._longest = source, longest
-        self._start, self._length = start, length
+        self._first, self._start, self._length = first, start, length
         self.length = len(start)
+
+    def known_items(self, item_field: str) -> Ragged:
+        """Return all items of each sample's user before the sample, also those before its history."""
+        first = self._first.numpy()
+        return Ragged(self._source[item_field].numpy(), first, self._start.numpy() + self._length.numpy() - first)
 
     def _history_column(self, name: str) -> Tensor:
         position = torch.arange(self._longest)
@@ -84,12 +92,12 @@ class PrefixSamples(Interaction):
             index = torch.as_tensor(index)
             index = index if index.numel() else index.long()  # RecBole indexes an empty part by an empty list
         columns = {name: values[index] for name, values in self._columns.items()}
-        start, length = self._start[index], self._length[index]
+        first, start, length = self._first[index], self._start[index], self._length[index]
         if start.dim() == 0:  # a single sample has no dimension of samples in RecBole
             index = index.unsqueeze(0)
             one = self[index]
             return Interaction({name: values[0] for name, values in one.interaction.items()})
-        return PrefixSamples(columns, self._source, self._histories, start, length, self._longest)
+        return PrefixSamples(columns, self._source, self._histories, first, start, length, self._longest)
 
     def __setitem__(self, name: str, values: Tensor) -> None:
         self.update(Interaction({name: values}))
@@ -101,7 +109,8 @@ class PrefixSamples(Interaction):
 
     def _reindex(self, index: Tensor) -> None:
         chosen = self[index]
-        self._columns, self._start, self._length = chosen._columns, chosen._start, chosen._length
+        self._columns, self._first = chosen._columns, chosen._first
+        self._start, self._length = chosen._start, chosen._length
 
     def sort(self, by: Union[str, Sequence[str]], ascending: Union[bool, Sequence[bool]] = True) -> None:
         """Sort the samples in place by columns with one value each; see RecBole's Interaction."""
@@ -109,6 +118,18 @@ class PrefixSamples(Interaction):
         order = Interaction({**{name: self[name] for name in by}, "order": torch.arange(self.length)})
         order.sort(by, ascending)
         self._reindex(order["order"])
+
+
+def known_items(dataset: Any, feat: Interaction) -> Ragged:
+    """Return the items that the user of each sample had before it.
+
+    These are all of them where the samples were made from interactions. Files of samples (``benchmark_filename``) have no more than
+    the history in the file.
+    """
+    if isinstance(feat, PrefixSamples):
+        return feat.known_items(dataset.iid_field)
+    histories, length = feat[dataset.item_id_list_field].numpy(), feat[dataset.item_list_length_field].numpy()
+    return Ragged(histories.ravel(), np.arange(len(histories)) * histories.shape[1], length)
 
 
 def augment(dataset: Any) -> None:
@@ -126,7 +147,9 @@ def augment(dataset: Any) -> None:
     length = torch.from_numpy(target - start)
     columns = {**feat[target].interaction, dataset.item_list_length_field: length}
     histories = {getattr(dataset, f"{name}_list_field"): name for name in feat if name != dataset.uid_field}
-    dataset.inter_feat = PrefixSamples(columns, feat, histories, torch.from_numpy(start), length, longest)
+    dataset.inter_feat = PrefixSamples(
+        columns, feat, histories, torch.from_numpy(first[target]), torch.from_numpy(start), length, longest
+    )
 
 
 @contextmanager

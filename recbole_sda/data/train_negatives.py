@@ -6,6 +6,9 @@ from typing import Any, Sequence, Union
 import numpy as np
 import torch
 from recbole.sampler import Sampler
+from recbole.utils import ModelType
+
+from recbole_sda.data.prefix_samples import known_items
 
 
 class VectorSampler(Sampler):
@@ -20,10 +23,14 @@ class VectorSampler(Sampler):
 
     def __init__(self, sampler: Sampler):
         self.__dict__.update(copy.copy(sampler).__dict__)
+        self._pairs = self._used_pairs()
+
+    def _used_pairs(self) -> np.ndarray:
+        """Return ``user * n_items + item`` of all pairs that must not be drawn, ascending."""
         sizes = [len(items) for items in self.used_ids]
         users = np.repeat(np.arange(len(sizes), dtype=np.int64), sizes)
         items = np.fromiter((item for used in self.used_ids for item in used), dtype=np.int64, count=sum(sizes))
-        self._pairs = np.sort(users * self.item_num + items)
+        return np.sort(users * self.item_num + items)
 
     def _used(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
         """Return which pairs must not be drawn, (n,), bool."""
@@ -42,6 +49,41 @@ class VectorSampler(Sampler):
         return torch.from_numpy(negatives)
 
 
-def vectorised(sampler: Any) -> Any:
-    """Return a :class:`VectorSampler` for RecBole's sampler of general models; any other sampler unchanged."""
+class KnownItemsSampler(VectorSampler):
+    """Negatives for sequential models that avoid every training item of the user, as RecBole's for general models do.
+
+    RecBole's own sampler for sequential models avoids the sample's target alone.
+
+    Args:
+        sampler: RecBole's sampler of the training part.
+        training: RecBole's training part.
+    """
+
+    def __init__(self, sampler: Any, training: Any):
+        self._training = training
+        super().__init__(sampler)
+
+    def _used_pairs(self) -> np.ndarray:
+        samples = self._training.inter_feat
+        users = samples[self._training.uid_field].numpy().astype(np.int64)
+        rows, known = known_items(self._training, samples).take(np.arange(len(users)))
+        pairs = [users * self.item_num + samples[self._training.iid_field].numpy()]
+        pairs.append(users[rows.numpy()] * self.item_num + known.numpy())
+        return np.unique(np.concatenate(pairs))
+
+    def sample_by_user_ids(self, user_ids: Any, item_ids: Any, num: int) -> torch.Tensor:
+        """Return ``num`` negatives for each user; see :meth:`sample_by_key_ids`."""
+        return self.sample_by_key_ids(np.asarray(user_ids), num)
+
+
+def train_sampler(config: Any, sampler: Any, training: Any) -> Any:
+    """Return the sampler of training negatives: RecBole's without its loop, or one that avoids known items.
+
+    Args:
+        config: configuration of the run: MODEL_TYPE, train_mask_history.
+        sampler: RecBole's sampler of the training part; None where nothing is sampled.
+        training: RecBole's training part.
+    """
+    if sampler is not None and config["train_mask_history"] and config["MODEL_TYPE"] == ModelType.SEQUENTIAL:
+        return KnownItemsSampler(sampler, training)
     return VectorSampler(sampler) if type(sampler) is Sampler else sampler

@@ -2,8 +2,9 @@
 
 from typing import Any, Dict, List
 
-from recbole.utils import ModelType
 from texttable import Texttable
+
+from recbole_sda.data.history_rule import HistoryRule
 
 NO_SELECTION = "no validation, the last is kept"  # in place of the metric that selected the epoch
 SHOWN_GROUPS = (("items", "tail"), ("items", "head"), ("items", "cold"), ("users", "short"), ("users", "long"))
@@ -49,18 +50,16 @@ def describe_loss(config: Any) -> str:
     return f"{loss} against {config['softmax_negatives']} sampled items ({config['softmax_proposal']}), log-Q corrected"
 
 
-def protocol(config: Any, n_items: int, selection: str) -> Dict[str, Any]:
+def protocol(config: Any, n_items: int, selection: str, history: HistoryRule) -> Dict[str, Any]:
     """Return what a reader needs to know to compare the figures of a run with those of another.
 
     Args:
         config: configuration of the run.
         n_items: number of items, without padding.
         selection: what selected the epoch.
+        history: whether known items are candidates.
     """
     mode = config["eval_args"]["mode"]
-    evaluation = {phase: describe_mode(mode[phase]) for phase in ("valid", "test")}
-    if not (config["mask_validation"] or config["repeatable"] or config["MODEL_TYPE"] == ModelType.SEQUENTIAL):
-        evaluation["test"] += " with the validation items"
     if config["benchmark_filename"]:
         split = f"given files ({', '.join(config['benchmark_filename'])})"
     else:
@@ -68,8 +67,9 @@ def protocol(config: Any, n_items: int, selection: str) -> Dict[str, Any]:
     return {
         "loss": describe_loss(config),
         "split": split,
-        "evaluation": evaluation,
-        "repeatable": config["repeatable"],
+        "evaluation": {phase: describe_mode(mode[phase]) for phase in ("valid", "test")},
+        "history": history.describe(),
+        "history_reason": history.reason,
         "items": n_items,
         "selection": selection,
         "seed": config["seed"],
@@ -83,17 +83,22 @@ def result_table(result: Dict[str, Any]) -> str:
         result: content of a ``metrics.json``.
     """
     rules = result["protocol"]
-    modes = set(rules["evaluation"].values())
-    evaluation = modes.pop() if len(modes) == 1 else "; ".join(f"{k}: {v}" for k, v in rules["evaluation"].items())
     selection = f"chosen by {rules['selection']}" if rules["selection"] != NO_SELECTION else f"({NO_SELECTION})"
     lines = [
         f"{result['model']} on {result['dataset']}" + ("  (built-in miniature)" if result["miniature"] else ""),
-        f"  loss {rules['loss']} | {rules['split']} | {evaluation} over {rules['items']} items",
+        f"  loss {rules['loss']} | {rules['split']} | {_by_phase(rules['evaluation'])} over {rules['items']} items",
+        f"  known items {_by_phase(rules['history'])} ({rules['history_reason']})",
         f"  seed {rules['seed']} | epoch {result['best_epoch']} of {result['epochs_run']} {selection}",
     ]
     if (result.get("features") or {}).get("shuffled"):
         lines.append("  control: shuffled features")
     return "\n".join([*lines, _metrics_table(result), *_group_lines(result)])
+
+
+def _by_phase(texts: Dict[str, str]) -> str:
+    """Return a text that is the same in both phases once, else the text of each phase."""
+    distinct = set(texts.values())
+    return distinct.pop() if len(distinct) == 1 else "; ".join(f"{phase}: {text}" for phase, text in texts.items())
 
 
 def _metrics_table(result: Dict[str, Any]) -> str:

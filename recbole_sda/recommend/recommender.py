@@ -29,7 +29,8 @@ class Recommender:
         run_dir: folder of a finished run.
         new_items: directory of a feature store with items that were added after training; they are scored from their features
             alone.
-        repeat: whether items that a user already has can be recommended.
+        repeat: whether items that a user already has can be recommended; None: as in the run's evaluation, where the data decide
+            (see the key ``mask_history``).
 
     Attributes:
         user_ids: external user id -> internal id.
@@ -66,9 +67,11 @@ class Recommender:
         False
     """
 
-    def __init__(self, run_dir: Union[str, Path], new_items: Union[str, Path, None] = None, repeat: bool = False):
+    def __init__(
+        self, run_dir: Union[str, Path], new_items: Union[str, Path, None] = None, repeat: Optional[bool] = None
+    ):
         self.run = runs.load(run_dir)
-        self.repeat = repeat
+        self.repeat = not self.run.data.history.masked if repeat is None else repeat
         self.model: Any = self.run.model
         self.dataset: Any = self.run.data.dataset
         self.device = self.run.config["device"]

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from recbole_sda.data.datasets import load_data
-from recbole_sda.data.train_negatives import VectorSampler, vectorised
+from recbole_sda.data.train_negatives import KnownItemsSampler, VectorSampler, train_sampler
+from recbole_sda.errors import InputError
 
 from recbole.data.utils import create_samplers  # isort: skip
 from recbole.sampler import RepeatableSampler  # isort: skip
@@ -17,7 +18,7 @@ def samplers(build):
     config = build.config("BPR")
     data = load_data(config)
     theirs = create_samplers(config, data.dataset, [loader.dataset for loader in (data.train, data.valid, data.test)])
-    return theirs[0], vectorised(theirs[0])
+    return theirs[0], train_sampler(config, theirs[0], data.train.dataset)
 
 
 @pytest.mark.parametrize("num", [1, 3])
@@ -46,3 +47,32 @@ def test_other_samplers_stay(build):
     assert isinstance(
         data.train.loader._sampler if hasattr(data.train, "loader") else data.train._sampler, RepeatableSampler
     )
+
+
+@pytest.mark.parametrize(
+    "model, keys", [("TransRec", {}), ("SASRec", {"loss_type": "BPR"}), ("GRU4Rec_SDA", {"loss_type": "BPR"})]
+)
+@pytest.mark.parametrize("masked", [True, False])
+def test_negatives_of_sequential_models_avoid_the_users_items(build, model, keys, masked):
+    """Without the key RecBole draws items of the history; with it, none of the user's training items."""
+    keys = {**keys, "train_mask_history": masked, "train_neg_sample_args": {"distribution": "uniform", "sample_num": 1}}
+    data = build(model, **keys).data
+    samples = data.train.dataset.inter_feat
+    histories = {}
+    for user, item, history in zip(
+        samples["user_id"].tolist(), samples["item_id"].tolist(), samples["item_id_list"].tolist()
+    ):
+        histories.setdefault(user, set()).update({item, *history} - {0})
+    clashes = 0
+    for _ in range(5):
+        for batch in data.train:
+            for user, negative in zip(batch["user_id"].tolist(), batch["neg_item_id"].tolist()):
+                clashes += negative in histories[user]
+    assert (clashes == 0) == masked
+    assert isinstance(getattr(data.train, "loader", data.train)._sampler, KnownItemsSampler) == masked
+
+
+def test_a_softmax_of_the_model_s_own_is_refused(build):
+    with pytest.raises(InputError, match="train_mask_history=True: this model computes its own softmax"):
+        build.config("CORE", train_mask_history=True)
+    build.config("BPR", train_mask_history=True)  # its negatives avoid them always

@@ -26,6 +26,7 @@ def test_mode():
 def test_the_table_names_control_miniature_and_differing_protocols():
     rules = {
         "loss": "CE", "split": "s", "evaluation": {"valid": "full sort", "test": "100 uniform negatives"},
+        "history": {"valid": "masked", "test": "masked"}, "history_reason": "auto: no user has an item twice",
         "items": 5, "selection": "NDCG@10 on validation data", "seed": 1,
     }  # fmt: skip
     result = {

@@ -1,0 +1,84 @@
+"""Whether the items that a user has already are candidates in an evaluation: the key ``mask_history``."""
+
+from typing import Any, Dict, NamedTuple, Optional
+
+import numpy as np
+from recbole.utils import ModelType
+
+from recbole_sda.errors import InputError
+from recbole_sda.validation import check_bool
+
+AUTO = "auto"
+OWN_LOADERS = (ModelType.GENERAL, ModelType.TRADITIONAL, ModelType.SEQUENTIAL)
+
+
+class HistoryRule(NamedTuple):
+    """What is done with a user's known items when the items of a case are ranked.
+
+    Attributes:
+        masked: whether they are no candidates. The target of a case always is one.
+        reason: why, for people.
+        with_validation: whether the known items of a test case include the user's validation items.
+    """
+
+    masked: bool
+    reason: str
+    with_validation: bool = True
+
+    def describe(self) -> Dict[str, str]:
+        """Return the rule in words for each phase, as it is noted with the metrics."""
+        if not self.masked:
+            return {"valid": "among the candidates", "test": "among the candidates"}
+        return {"valid": "masked", "test": "masked" if self.with_validation else "masked except the validation items"}
+
+
+def history_rule(config: Any, dataset: Any) -> HistoryRule:
+    """Return the rule of a run.
+
+    ``auto`` masks unless the data hold a user-item pair twice, because then a known item can be the right answer.
+
+    Args:
+        config: configuration of the run: mask_history, mask_validation, repeatable, the modes of evaluation.
+        dataset: RecBole's data set before it is split.
+
+    Raises:
+        InputError: ``mask_history`` has a wrong value, contradicts ``repeatable``, or cannot be honoured in the mode of evaluation.
+    """
+    asked, with_validation = config["mask_history"], bool(config["mask_validation"])
+    sequential = config["MODEL_TYPE"] == ModelType.SEQUENTIAL
+    if asked != AUTO:
+        check_bool("mask_history", asked)
+    foreign = _foreign_mode(config)
+    if foreign is not None:
+        if asked is True and sequential:
+            raise InputError(f"mask_history=True: {foreign}; use the modes full or uniN")
+        masked = not sequential and not config["repeatable"]
+        return HistoryRule(masked, foreign, with_validation)
+    if not sequential and config["repeatable"]:  # RecBole's key for general models; its sequential models all set it
+        if asked is True:
+            raise InputError("mask_history=True contradicts repeatable=True: leave one of them out")
+        return HistoryRule(False, "repeatable: True", with_validation)
+    if asked != AUTO:
+        return HistoryRule(asked, f"mask_history: {asked}", with_validation)
+    repeated = repeated_pairs(dataset)
+    if repeated:
+        share = f"{repeated:,} of {len(dataset.inter_feat):,} interactions repeat a user-item pair"
+        return HistoryRule(False, f"auto: {share}", with_validation)
+    return HistoryRule(True, "auto: no user has an item twice", with_validation)
+
+
+def _foreign_mode(config: Any) -> Optional[str]:
+    """Return why RecBole's own loaders decide, or None where they do not."""
+    if config["MODEL_TYPE"] not in OWN_LOADERS:
+        return "RecBole's loaders for this kind of model decide"
+    for mode in config["eval_args"]["mode"].values():
+        if mode != "full" and not (mode[:3] == "uni" and mode[3:].isdecimal()):
+            return f"RecBole's loaders decide in the mode {mode}"
+    return None
+
+
+def repeated_pairs(dataset: Any) -> int:
+    """Return the number of interactions whose user had the item already."""
+    users, items = (np.asarray(dataset.inter_feat[field]) for field in (dataset.uid_field, dataset.iid_field))
+    pairs = users.astype(np.int64) * dataset.item_num + items
+    return len(pairs) - len(np.unique(pairs))
