@@ -1,5 +1,7 @@
 # make run    sets up .venv and runs the main job on the built-in data
-# make test   sets up .venv and runs the tests
+# make test   sets up .venv and runs the tests, with the examples in docstrings
+# make lint   sets up .venv and checks format, style, types and spelling
+# make clean  removes .venv and build outputs
 # PYTHON and TORCH can be set: make test PYTHON=python3.12 TORCH="torch==2.13.0"
 
 PYTHON ?= python3
