@@ -24,6 +24,7 @@ WHOLE_NUMBERS = {
 NUMBERS = {
     "learning_rate": POSITIVE,
     "weight_decay": NOT_NEGATIVE,
+    "warmup_epochs": NOT_NEGATIVE,
     "tail_items": POSITIVE,
     "short_users": POSITIVE,
 }

@@ -12,6 +12,7 @@ from recbole_sda.engine.run import Run, settings_of
 from recbole_sda.engine.run_folder import write_metrics
 from recbole_sda.engine.summary import NO_SELECTION, protocol
 from recbole_sda.engine.train_log import read_history
+from recbole_sda.engine.training_checks import training_warnings
 from recbole_sda.features.manifest import library_versions
 from recbole_sda.machine import torchrun
 from recbole_sda.machine.memory import peak
@@ -30,6 +31,15 @@ def make_result(
         rankings: ranking of each evaluated phase.
     """
     config, model = run.config, run.model
+    best_epoch, epochs_run = run.trainer.best_epoch + 1, len(_epochs(run.run_dir))
+    n_parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    warnings = training_warnings(
+        rankings.get("valid"),
+        best_epoch,
+        stopped=epochs_run < settings_of(run.run_dir)["epochs"],
+        learns=n_parameters > 0,
+        full_sort=config["eval_args"]["mode"]["valid"] == "full",
+    )
     return {
         "model": config["model"],
         "dataset": config["dataset"],
@@ -42,10 +52,11 @@ def make_result(
             for phase, ranking in rankings.items()
             if ranking is not None
         },
-        "best_epoch": run.trainer.best_epoch + 1,
-        "epochs_run": len(_epochs(run.run_dir)),
+        "best_epoch": best_epoch,
+        "epochs_run": epochs_run,
+        "warnings": warnings,
         "training_batches": getattr(run.data.train, "kind", "as RecBole's"),
-        "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
+        "parameters": n_parameters,
         "peak_memory_gib": peak(config["device"]),
         "features": getattr(model, "feature_record", None),
         "inputs": run.data.inputs,

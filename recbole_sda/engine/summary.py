@@ -92,7 +92,8 @@ def result_table(result: Dict[str, Any]) -> str:
     ]
     if (result.get("features") or {}).get("shuffled"):
         lines.append("  control: shuffled features")
-    return "\n".join([*lines, _metrics_table(result), *_group_lines(result)])
+    warnings = [f"  warning: {text}" for text in result.get("warnings", ())]
+    return "\n".join([*lines, *warnings, _metrics_table(result), *_group_lines(result)])
 
 
 def _by_phase(texts: Dict[str, str]) -> str:

@@ -64,6 +64,7 @@ class RunTrainer(CheckpointMixin):
     ) -> Tuple[float, Optional[Dict[str, float]]]:
         """Train; see RecBole's ``Trainer.fit``. ``verbose`` has no effect: an epoch is logged in one line."""
         self._train_data, self._valid_data = train_data, valid_data
+        self._start_warmup(train_data)
         finished = self.start_epoch >= self.epochs or self.cur_step > self.stopping_step
         if self.start_epoch > 0 and finished:  # RecBole would save the last epoch as the best one
             self.eval_collector.data_collect(train_data)

@@ -5,7 +5,7 @@ Both are plain data; see :mod:`recbole_sda.io.checkpoint`.
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, Union
+from typing import TYPE_CHECKING, Any, Dict, Optional, Union
 
 import torch
 from torch import nn
@@ -13,6 +13,7 @@ from torch import nn
 from recbole_sda.engine.optimizers import DenseAndSparse
 from recbole_sda.engine.random_state import generators, restore_rng, rng_state
 from recbole_sda.engine.train_log import truncate_history
+from recbole_sda.engine.warmup import LinearWarmup
 from recbole_sda.errors import InputError
 from recbole_sda.io.checkpoint import BEST, LAST, data_identity, from_plain, load_checkpoint, save_checkpoint
 from recbole_sda.machine import torchrun
@@ -37,11 +38,13 @@ class CheckpointMixin(RecBoleTrainer):
         identity: hashes of what the weights belong to, by name. Checkpoints with other hashes are refused. See
             :func:`identity_of`.
         best_epoch: epoch of the best validation result, from 0; -1 before the first validation.
+        warmup: of the learning rate; None before the training starts.
     """
 
     run_dir: Path
     identity: Dict[str, str] = {}
     best_epoch = -1
+    warmup: Optional[LinearWarmup] = None
 
     @property
     def _validates(self) -> bool:
@@ -80,6 +83,7 @@ class CheckpointMixin(RecBoleTrainer):
             "other_parameter": self.model.other_parameter(),
             "numbers": {name: value for name, value in vars(self.model).items() if type(value) in (int, float)},
             "optimizers": {name: optimizer.state_dict() for name, optimizer in self._optimizers().items()},
+            "warmup": None if self.warmup is None else self.warmup.state_dict(),
             "rng": rng_state(),
             "batches": [generator.get_state() for generator in generators(self._train_data)],
         }
@@ -124,8 +128,13 @@ class CheckpointMixin(RecBoleTrainer):
         state = self.load_weights(self.run_dir / LAST)
         for name, value in state["numbers"].items():  # some models count their steps
             setattr(self.model, name, value)
+        warmup = self._start_warmup(train_data)
         for name, optimizer in self._optimizers().items():
             optimizer.load_state_dict(state["optimizers"][name])
+        if state.get("warmup") is None:  # a run of a version without warm-up
+            warmup.n_steps = 0
+        else:
+            warmup.load_state_dict(state["warmup"])
         self.start_epoch, self.best_epoch = state["epoch"] + 1, state["best_epoch"]
         self.cur_step, self.best_valid_score = state["cur_step"], state["best_valid_score"]
         self.best_valid_result = state["best_valid_result"]
@@ -136,6 +145,13 @@ class CheckpointMixin(RecBoleTrainer):
             init_seed(self.config["seed"] + torchrun.rank() + self.start_epoch, self.config["reproducibility"])
         torchrun.run_on_main_process(lambda: truncate_history(self.run_dir, self.start_epoch))
         logger.info("resuming %s after epoch %d", self.run_dir, state["epoch"] + 1)
+
+    def _start_warmup(self, train_data: Any) -> LinearWarmup:
+        """Begin the learning-rate warm-up, before the first step and before the optimizers' states are restored; return it."""
+        if self.warmup is None:
+            n_steps = round(float(self.config["warmup_epochs"]) * len(train_data))
+            self.warmup = LinearWarmup(list(self._optimizers().values()), n_steps)
+        return self.warmup
 
     def _optimizers(self) -> Dict[str, Any]:
         """Return the optimizers by attribute.

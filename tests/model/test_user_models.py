@@ -8,7 +8,7 @@ import pytest
 from recbole_sda.config.run_config import RunConfig
 from recbole_sda.engine import experiment
 from recbole_sda.errors import InputError
-from recbole_sda.model.registry import base_spec, model_class, user_model
+from recbole_sda.model.registry import base_spec, model_class
 
 MODULE = '''
 from recbole.model.general_recommender import BPR
@@ -34,25 +34,21 @@ class NotAModel:
 '''
 
 
-@pytest.fixture
-def user_file(tmp_path, monkeypatch):
-    """A module of models in the working directory."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "shop").mkdir()
-    (tmp_path / "shop/__init__.py").write_text("")
-    (tmp_path / "shop/mymodels.py").write_text(MODULE)
-    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
-    caches = (user_model, model_class)
+@pytest.fixture(scope="module", autouse=True)
+def user_file(tmp_path_factory):
+    """A module of models in a folder that Python searches."""
+    folder = tmp_path_factory.mktemp("user")
+    (folder / "shop").mkdir()
+    (folder / "shop/__init__.py").write_text("")
+    (folder / "shop/mymodels.py").write_text(MODULE)
+    sys.path.append(str(folder))
     yield
-    for cached in caches:
-        cached.cache_clear()
-    for name in ("shop", "shop.mymodels"):
-        sys.modules.pop(name, None)
+    sys.path.remove(str(folder))
 
 
 @pytest.mark.parametrize("kind", ["MyBPR", "MyGRU", "MyVBPR"])
 @pytest.mark.parametrize("suffix", ["", "_SDA"])
-def test_it_runs_by_name(kind, suffix, user_file, tiny_keys, tmp_path):
+def test_it_runs_by_name(kind, suffix, tiny_keys, tmp_path):
     keys = {**tiny_keys, "runs_path": str(tmp_path / "runs"), "epochs": 1}
     if kind != "MyGRU":
         keys.pop("MAX_ITEM_LIST_LENGTH")
@@ -63,14 +59,14 @@ def test_it_runs_by_name(kind, suffix, user_file, tiny_keys, tmp_path):
     assert again["test"] == result["test"]
 
 
-def test_the_user_s_model_equals_the_one_it_inherits(user_file, tiny_keys, tmp_path):
+def test_the_user_s_model_equals_the_one_it_inherits(tiny_keys, tmp_path):
     keys = {**tiny_keys, "runs_path": str(tmp_path / "runs")}
     own = experiment.run("shop.mymodels:MyGRU_SDA", "tiny", (), keys)
     ours = experiment.run("GRU4Rec_SDA", "tiny", (), keys)
     assert own["test"] == ours["test"] and own["training_batches"] == ours["training_batches"] == "packed"
 
 
-def test_classes_and_spec(user_file):
+def test_classes_and_spec():
     kind = model_class("shop.mymodels:MyGRU_SDA")
     assert pickle.loads(pickle.dumps(kind)) is kind is model_class("shop.mymodels:MyGRU_SDA")
     assert (
@@ -86,13 +82,22 @@ def test_classes_and_spec(user_file):
         ("shop.mymodels:NotAModel", "no RecBole model 'NotAModel'"),
     ],
 )
-def test_what_is_refused(name, message, user_file):
+def test_what_is_refused(name, message):
     with pytest.raises(InputError, match=message):
         model_class(name)
 
 
-def test_its_keys_are_checked(user_file, tiny_keys):
+def test_its_keys_are_checked(tiny_keys):
     with pytest.raises(
         InputError, match="'embeding_size' is not a key that anything reads. Did you mean 'embedding_size'"
     ):
         RunConfig("shop.mymodels:MyBPR", "tiny", (), {**tiny_keys, "embeding_size": 8})
+
+
+def test_the_working_directory_is_searched(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if path])
+    (tmp_path / "here_alone.py").write_text(
+        "from recbole.model.general_recommender import BPR\n\n\nclass Here(BPR):\n    pass\n"
+    )
+    assert model_class("here_alone:Here").__name__ == "Here"
