@@ -20,7 +20,8 @@ from recbole_sda.data.datasets import load_data
 from recbole_sda.engine.optimizers import fuse
 from recbole_sda.engine.run import configure
 from recbole_sda.io.logs import start_logging
-from recbole_sda.model.registry import MULTIMODAL, model_class
+from recbole_sda.model.model_table import MULTIMODAL
+from recbole_sda.model.registry import model_class
 
 
 def measure(model: str, dataset: str, keys: dict, epochs: int) -> tuple:

@@ -17,7 +17,7 @@ from typing import Any, List
 from recbole_sda.recbole_patches import install
 from recbole_sda.recbole_plugin import PATCHES
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # Public name -> the module that defines it, and its name there. __init__.pyi tells the same to type checkers.
 _PUBLIC = {

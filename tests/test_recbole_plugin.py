@@ -59,7 +59,9 @@ def test_recbole_s_configuration_has_the_package_s_defaults(config_dict):
     assert Config("SASRec", "tiny", config_dict={**config_dict, **CE})["moda_rank"] is None
 
 
-@pytest.mark.parametrize("model, more", [("SASRec_SDA", CE), ("BERT4Rec_SDA", CE), ("BPR_SDA", {}), ("VBPR", {}), ("BM3_SDA", {})])
+@pytest.mark.parametrize(
+    "model, more", [("SASRec_SDA", CE), ("BERT4Rec_SDA", CE), ("BPR_SDA", {}), ("VBPR", {}), ("BM3_SDA", {})]
+)
 def test_run_recbole(model, more, config_dict, tmp_path):
     result = run_recbole(model=model, dataset="tiny", config_dict={**config_dict, **more})
     assert set(result["test_result"]) == {"hit@5", "hit@10", "ndcg@5", "ndcg@10"}

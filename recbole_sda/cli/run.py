@@ -86,7 +86,8 @@ def help_text(model: Optional[str] = None) -> str:
     from recbole_sda.config.defaults import OWN_FILES
     from recbole_sda.config.known_keys import model_defaults_text
     from recbole_sda.io.yaml import properties_dir
-    from recbole_sda.model.registry import BASE_MODELS, MULTIMODAL, WITHOUT_SDA, base_name, model_class, sda_models
+    from recbole_sda.model.model_table import BASE_MODELS, MULTIMODAL, WITHOUT_SDA
+    from recbole_sda.model.registry import base_name, model_class, sda_models
 
     def listing(names: Iterable[str]) -> str:
         return textwrap.fill(", ".join(names), 118, initial_indent="  ", subsequent_indent="  ")

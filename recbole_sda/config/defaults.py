@@ -6,8 +6,8 @@ from typing import Any, Dict, List, Optional, Set
 
 from recbole_sda.config.dataset_files import dataset_defaults
 from recbole_sda.io.yaml import properties_dir, read_yaml
+from recbole_sda.model.model_table import SUFFIX
 from recbole_sda.model.registry import (
-    SUFFIX,
     base_name,
     class_name,
     is_multimodal,

@@ -6,7 +6,7 @@ from typing import Any, Dict, Optional
 from recbole.utils import ModelType
 
 from recbole_sda.errors import InputError, nearest
-from recbole_sda.model.registry import BaseModelSpec
+from recbole_sda.model.model_table import BaseModelSpec
 from recbole_sda.validation import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE
 
 # Numbers of every run. An empty value leaves the choice to RecBole or torch.

@@ -28,7 +28,8 @@ from recbole_sda.errors import InputError
 from recbole_sda.io.yaml import YamlLoader, properties_dir, read_yaml
 from recbole_sda.machine import torchrun
 from recbole_sda.machine.devices import choose_device
-from recbole_sda.model.registry import BASE_MODELS, base_name, base_spec, class_name, model_class
+from recbole_sda.model.model_table import BASE_MODELS
+from recbole_sda.model.registry import base_name, base_spec, class_name, model_class
 
 logger = logging.getLogger(__name__)
 

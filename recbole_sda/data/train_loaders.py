@@ -11,7 +11,7 @@ from torch import distributed
 
 from recbole_sda.data.packing import Windows, assemble, batch_plan, cut
 from recbole_sda.errors import InputError
-from recbole_sda.model.registry import BaseModelSpec
+from recbole_sda.model.model_table import BaseModelSpec
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,8 @@ from recbole_sda.engine.run_folder import CONFIG, METRICS, read_metrics
 from recbole_sda.engine.train_log import read_history
 from recbole_sda.errors import InputError
 from recbole_sda.io.yaml import read_yaml
-from recbole_sda.model.registry import SUFFIX, base_name
+from recbole_sda.model.model_table import SUFFIX
+from recbole_sda.model.registry import base_name
 
 ADAPTATION, GRADIENTS = "adapt.yaml", "gradients.json"
 

@@ -12,7 +12,7 @@ import pytest
 from recbole_sda.cli.exit_status import run_command
 from recbole_sda.cli.run import main, parse
 from recbole_sda.errors import InputError
-from recbole_sda.model.registry import BASE_MODELS, WITHOUT_SDA
+from recbole_sda.model.model_table import BASE_MODELS, WITHOUT_SDA
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -8,7 +8,7 @@ from recbole_sda.config.run_config import RunConfig
 from recbole_sda.errors import InputError
 from recbole_sda.io.text import read_lines
 from recbole_sda.io.yaml import parse_value, properties_dir, read_yaml
-from recbole_sda.model.registry import MULTIMODAL
+from recbole_sda.model.model_table import MULTIMODAL
 from recbole_sda.model.settings import FeatureSettings, SDASettings
 
 

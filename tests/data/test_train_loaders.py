@@ -11,7 +11,8 @@ from recbole_sda.data import train_loaders as loaders
 from recbole_sda.data.datasets import load_data
 from recbole_sda.data.train_loaders import PackedLoader, TrimmedLoader, train_windows, trim
 from recbole_sda.errors import InputError
-from recbole_sda.model.registry import BASE_MODELS, model_class
+from recbole_sda.model.model_table import BASE_MODELS
+from recbole_sda.model.registry import model_class
 
 from recbole.data.dataloader import TrainDataLoader  # isort: skip
 from recbole.data.interaction import Interaction  # isort: skip

@@ -7,7 +7,7 @@ import torch
 from recbole.data.interaction import Interaction
 from recbole.utils import init_seed
 
-from recbole_sda.model.registry import BASE_MODELS
+from recbole_sda.model.model_table import BASE_MODELS
 
 from .conftest import encoded_sizes, total
 

@@ -6,7 +6,8 @@ import pytest
 import recbole
 
 from recbole_sda.errors import InputError
-from recbole_sda.model.registry import BASE_MODELS, WITHOUT_SDA, model_class, recbole_model, sda_models
+from recbole_sda.model.model_table import BASE_MODELS, WITHOUT_SDA
+from recbole_sda.model.registry import model_class, recbole_model, sda_models
 from recbole_sda.model.sda import SDA
 from recbole_sda.model.sda_loss import SDALoss
 

@@ -8,7 +8,8 @@ import torch
 from recbole_sda.engine import experiment
 from recbole_sda.engine.trainer import make_trainer
 from recbole_sda.errors import InputError
-from recbole_sda.model.registry import BASE_MODELS, recbole_model
+from recbole_sda.model.model_table import BASE_MODELS
+from recbole_sda.model.registry import recbole_model
 
 from .conftest import encoded_sizes
 

@@ -14,7 +14,7 @@ MODULE = '''
 from recbole.model.general_recommender import BPR
 from recbole.model.sequential_recommender import GRU4Rec
 from recbole_sda.model.multimodal.vbpr import VBPR
-from recbole_sda.model.registry import BaseModelSpec
+from recbole_sda.model.model_table import BaseModelSpec
 
 
 class MyBPR(BPR):

@@ -33,10 +33,15 @@ def test_the_fault_and_the_patch(code, without, patched):
 
 
 def test_patches_also_reach_modules_that_are_imported_already():
-    code = "import torch; import recbole.model.sequential_recommender, recbole.config.configurator; import recbole_sda\n"
+    code = (
+        "import torch; import recbole.model.sequential_recommender, recbole.config.configurator; import recbole_sda\n"
+    )
     done = in_new_python(f"{code}{CONFIG}; from recbole.utils import get_model; print(get_model('BPR_SDA').__name__)")
     assert done.stdout.strip() == "BPR_SDA", done.stderr
 
 
 def test_a_user_s_anomaly_detection_stays_on():
-    assert in_new_python(f"import recbole_sda, torch; torch.autograd.set_detect_anomaly(True)\n{SINE}").stdout.strip() == "True"
+    assert (
+        in_new_python(f"import recbole_sda, torch; torch.autograd.set_detect_anomaly(True)\n{SINE}").stdout.strip()
+        == "True"
+    )

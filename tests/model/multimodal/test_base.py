@@ -8,8 +8,8 @@ import torch
 from recbole.utils import init_seed
 
 from recbole_sda.errors import InputError
+from recbole_sda.model.model_table import MULTIMODAL
 from recbole_sda.model.multimodal.base import per_modality
-from recbole_sda.model.registry import MULTIMODAL
 
 from ..conftest import total
 
