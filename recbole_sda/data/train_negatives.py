@@ -8,7 +8,7 @@ import torch
 from recbole.sampler import Sampler
 from recbole.utils import ModelType
 
-from recbole_sda.data.prefix_samples import known_items
+from recbole_sda.model.neighbours.sequence_knn import training_pairs
 
 
 class VectorSampler(Sampler):
@@ -64,12 +64,8 @@ class KnownItemsSampler(VectorSampler):
         super().__init__(sampler)
 
     def _used_pairs(self) -> np.ndarray:
-        samples = self._training.inter_feat
-        users = samples[self._training.uid_field].numpy().astype(np.int64)
-        rows, known = known_items(self._training, samples).take(np.arange(len(users)))
-        pairs = [users * self.item_num + samples[self._training.iid_field].numpy()]
-        pairs.append(users[rows.numpy()] * self.item_num + known.numpy())
-        return np.unique(np.concatenate(pairs))
+        users, items = training_pairs(self._training)
+        return np.unique(users.astype(np.int64) * self.item_num + items)
 
     def sample_by_user_ids(self, user_ids: Any, item_ids: Any, num: int) -> torch.Tensor:
         """Return ``num`` negatives for each user; see :meth:`sample_by_key_ids`."""

@@ -37,7 +37,7 @@ def make_result(
         rankings.get("valid"),
         best_epoch,
         stopped=epochs_run < settings_of(run.run_dir)["epochs"],
-        learns=n_parameters > 0,
+        learns=n_parameters > 1,  # RecBole gives untrained models one parameter
         full_sort=config["eval_args"]["mode"]["valid"] == "full",
     )
     return {

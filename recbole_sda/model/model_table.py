@@ -76,6 +76,9 @@ MULTIMODAL: Dict[str, str] = {
     "SLMRec": "slmrec",
 }
 
+# Recommenders of this package that are not trained, by their file in model/neighbours/. They have no SDA version.
+NEIGHBOURS: Dict[str, str] = {"SequenceKNN": "sequence_knn"}
+
 _SECOND_TABLE = "holds a second item table that the swap does not reach"
 _NO_TABLE = "has no item embedding table"
 _SIDE = "needs further item fields or a knowledge graph"

@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import Any, List, Optional, Type
 
 from recbole_sda.errors import InputError, nearest
-from recbole_sda.model.model_table import BASE_MODELS, MULTIMODAL, SUFFIX, WITHOUT_SDA, BaseModelSpec
+from recbole_sda.model.model_table import BASE_MODELS, MULTIMODAL, NEIGHBOURS, SUFFIX, WITHOUT_SDA, BaseModelSpec
 
 CLASSES = "recbole_sda.models"  # where pickle finds the classes that are made here
 
@@ -19,14 +19,14 @@ def sda_models() -> List[str]:
 
 
 def list_models() -> List[str]:
-    """Return the names of all models of the package: every *_SDA model and the multimodal models without the suffix.
+    """Return the names of all models of the package: every *_SDA model, the multimodal models, and the neighbourhood models.
 
     Example:
         >>> from recbole_sda import list_models
         >>> "SASRec_SDA" in list_models(), "FREEDOM" in list_models()
         (True, True)
     """
-    return [*sda_models(), *MULTIMODAL]
+    return [*sda_models(), *MULTIMODAL, *NEIGHBOURS]
 
 
 def base_name(model: str) -> str:
@@ -89,6 +89,9 @@ def plain_model(name: str) -> Type[Any]:
     """
     if is_user_model(name):
         return user_model(name)
+    if name in NEIGHBOURS:
+        kind: Type[Any] = getattr(_module(f"neighbours.{NEIGHBOURS[name]}"), name)
+        return kind
     return multimodal_model(name) if name in MULTIMODAL else recbole_model(name)
 
 
@@ -159,6 +162,8 @@ def model_class(name: str) -> Type[Any]:
     if not name.endswith(SUFFIX):
         kind = plain_model(name)
         return kind if spec is None or spec.loss == "own" else _with_loss(name, kind, spec)
+    if base in NEIGHBOURS:
+        raise InputError(f"{name}: there is no SDA version of {base}, which has no item embedding table")
     if base in WITHOUT_SDA:
         raise InputError(f"{name}: there is no SDA version of {base}, which {WITHOUT_SDA[base]}")
     if is_multimodal(name):

@@ -1,0 +1,77 @@
+"""A neighbourhood recommender for sequences: items bought together with a user's recent items."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from recbole.model.abstract_recommender import SequentialRecommender
+from recbole.utils import InputType
+from torch import Tensor, nn
+
+from recbole_sda.graphs.cooccurrence import cooccurrence_similarity
+from recbole_sda.graphs.sparse import SparseMatrix
+from recbole_sda.validation import AT_LEAST_ONE, NOT_NEGATIVE, Range
+
+DECAY = Range(0, 1, closed_low=False, closed_high=True)
+
+
+class SequenceKNN(SequentialRecommender):
+    """Score of item i for a history: ``sum_j decay^age(j) * S_ij``, with age 0 for the last item.
+
+    S is the co-occurrence of items in the users' training sequences (see
+    :func:`~recbole_sda.graphs.cooccurrence.cooccurrence_similarity`). Nothing is trained. Ludewig and Jannach 2018 show how strong
+    such models are beside neural ones.
+
+    Keys: ``knn_neighbours`` kept per item, ``knn_shrinkage``, ``knn_decay``.
+    """
+
+    input_type = InputType.POINTWISE
+
+    def __init__(self, config: Any, dataset: Any):
+        super().__init__(config, dataset)
+        k = AT_LEAST_ONE.check("knn_neighbours", config["knn_neighbours"], whole=True)
+        shrinkage = NOT_NEGATIVE.check("knn_shrinkage", config["knn_shrinkage"])
+        self.decay = DECAY.check("knn_decay", config["knn_decay"])
+        users, items = training_pairs(dataset)
+        similarity = cooccurrence_similarity(users, items, dataset.user_num, dataset.item_num, shrinkage, k)
+        self.similarity = SparseMatrix(similarity)  # row i: the items that speak for i
+        self.fake_loss = nn.Parameter(torch.zeros(1))  # RecBole's trainer needs a parameter
+
+    def calculate_loss(self, interaction: Any) -> Tensor:
+        """Return zero: there is nothing to train."""
+        return self.fake_loss.sum()
+
+    def _history_weights(self, interaction: Any) -> Tensor:
+        """Return the weight of every item in each history, (n_items, batch)."""
+        items, length = interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN]
+        age = length.unsqueeze(1) - 1 - torch.arange(items.shape[1], device=items.device)
+        weight = torch.where(age >= 0, self.decay ** age.clamp(min=0).float(), 0.0)
+        weights = torch.zeros(len(items), self.n_items, device=items.device)
+        weights.scatter_add_(1, items, weight)
+        weights[:, 0] = 0
+        return weights.T.contiguous()
+
+    def full_sort_predict(self, interaction: Any) -> Tensor:
+        """Return the scores of all items, (batch, n_items)."""
+        return self.similarity(self._history_weights(interaction)).T
+
+    def predict(self, interaction: Any) -> Tensor:
+        """Return the score of one item for each sample, (batch,)."""
+        return self.full_sort_predict(interaction).gather(1, interaction[self.ITEM_ID].unsqueeze(1)).squeeze(1)
+
+
+def training_pairs(dataset: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return users and items of all training interactions of a sequential data set, with each user's first item.
+
+    RecBole's samples have the first item of a user in histories only.
+    """
+    samples = dataset.inter_feat
+    users, targets = samples[dataset.uid_field].numpy(), samples[dataset.iid_field].numpy()
+    if hasattr(samples, "known_items"):
+        rows, known = samples.known_items(dataset.iid_field).take(np.arange(len(users)))
+        rows, known = rows.numpy(), known.numpy()
+    else:
+        histories = samples[dataset.item_id_list_field].numpy()
+        rows, columns = np.nonzero(histories)
+        known = histories[rows, columns]
+    return np.concatenate([users, users[rows]]), np.concatenate([targets, known])
