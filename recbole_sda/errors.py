@@ -8,11 +8,24 @@ class InputError(ValueError):
     """Something given by the user cannot be used; the message names it, the value found and what is allowed.
 
     Command lines print the message on one line and exit with status 2, without a traceback.
+
+    Example:
+        >>> from recbole_sda import get_model
+        >>> try:
+        ...     get_model("SASRek_SDA")
+        ... except InputError as error:
+        ...     print(error)
+        no model named 'SASRek_SDA'; --help lists them. Did you mean 'SASRec_SDA'?
     """
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return ``" Did you mean 'x'?"`` for the known name closest to ``name``, or an empty string."""
+    """Return ``" Did you mean 'x'?"`` for the known name closest to ``name``, or an empty string.
+
+    Example:
+        >>> nearest("Sports", ["Amazon_Sports", "Amazon_Toys"])
+        " Did you mean 'Amazon_Sports'?"
+    """
     by_lower = {candidate.lower(): candidate for candidate in known}
     match = get_close_matches(str(name).lower(), by_lower, n=1, cutoff=0.6)
     return f" Did you mean '{by_lower[match[0]]}'?" if match else ""

@@ -16,8 +16,16 @@ HEAVY = {"numpy", "pandas", "peft", "ray", "recbole", "scipy", "sklearn", "torch
 @pytest.mark.parametrize("name", recbole_sda.__all__)
 def test_every_public_name_exists_and_is_documented(name):
     value = getattr(recbole_sda, name)
-    if name != "__version__":
-        assert value.__doc__ and len(value.__doc__.split()) > 5
+    if name == "__version__":
+        return
+    assert value.__doc__ and len(value.__doc__.split()) > 5
+    if name != "lvlm":  # a package; its names are below
+        assert ">>>" in value.__doc__, "an example that a doctest runs"
+
+
+@pytest.mark.parametrize("name", ["adapt", "extract", "MoDAConfig"])
+def test_every_public_name_of_the_lvlm_stage_is_documented(name):
+    assert ">>>" in getattr(recbole_sda.lvlm, name).__doc__
 
 
 def test_unknown_names():

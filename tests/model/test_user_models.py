@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from recbole_sda.comparison.compare import compare
 from recbole_sda.config.run_config import RunConfig
 from recbole_sda.engine import experiment
 from recbole_sda.errors import InputError
@@ -101,3 +102,20 @@ def test_the_working_directory_is_searched(tmp_path, monkeypatch):
         "from recbole.model.general_recommender import BPR\n\n\nclass Here(BPR):\n    pass\n"
     )
     assert model_class("here_alone:Here").__name__ == "Here"
+
+
+def test_it_is_compared_with_its_sda_version(tiny_keys, tmp_path):
+    plan = {
+        "datasets": ["tiny"],
+        "seeds": [1],
+        "keys": {**{k: v for k, v in tiny_keys.items() if k != "MAX_ITEM_LIST_LENGTH"}, "epochs": 1},
+        "models": {
+            "mine": {"model": "shop.mymodels:MyBPR"},
+            "mine, SDA": {"model": "shop.mymodels:MyBPR_SDA", "base": "mine"},
+        },
+        "metrics": ["hit@10"],
+    }
+    found = compare(plan, out=tmp_path / "compared")
+    assert [row["row"] for row in found["rows"]] == ["mine", "mine, SDA"] and "hit@10" in found["rows"][1]["gain"][
+        "all"
+    ]
