@@ -12,6 +12,7 @@ from PIL import Image
 from recbole.utils import init_seed
 
 from recbole_sda.config.run_config import RunConfig
+from recbole_sda.data.dataset_choice import ensure_sample
 from recbole_sda.data.datasets import load_data
 from recbole_sda.features.store import FeatureStore, write_store
 from recbole_sda.model.registry import model_class
@@ -74,6 +75,14 @@ def data_path(tmp_path_factory) -> Path:
     """A folder of data sets that holds ``tiny``."""
     root = tmp_path_factory.mktemp("dataset")
     write_tiny(root)
+    return root
+
+
+@pytest.fixture(scope="session")
+def miniature_path(tmp_path_factory) -> Path:
+    """A folder of data sets that holds the built-in miniature ``Amazon_Sports-sample``; tests only read it."""
+    root = tmp_path_factory.mktemp("miniature")
+    ensure_sample("Amazon_Sports-sample", root)
     return root
 
 

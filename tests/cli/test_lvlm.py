@@ -2,6 +2,7 @@ import pytest
 import yaml
 
 from recbole_sda.cli.main import main
+from recbole_sda.data.miniature import generate
 from recbole_sda.features.store import FeatureStore
 
 
@@ -45,7 +46,9 @@ def test_help(capsys):
 
 
 def test_demo_and_what_follows(tmp_path, monkeypatch, capsys):
-    """The miniature through the whole stage and then through SASRec_SDA."""
+    """A smaller miniature through the whole stage and then through SASRec_SDA."""
+    monkeypatch.setattr(generate, "N_ITEMS", 300)
+    monkeypatch.setattr(generate, "N_USERS", 200)
     monkeypatch.chdir(tmp_path)
     short = ["--steps=2", "--eval_every=2", "--workers=0"]
     assert lvlm("demo", *short) == 0

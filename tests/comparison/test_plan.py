@@ -102,8 +102,9 @@ def test_folders_of_other_vectors_or_interactions_are_refused(plan_of, tiny_keys
 
 
 @pytest.mark.parametrize("path", sorted((properties_dir() / "experiments").glob("*.yaml")), ids=lambda p: p.stem)
-def test_the_ready_plans_hold_valid_runs(path, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)  # where the miniatures of their data sets are made
+def test_the_ready_plans_hold_valid_runs(path, miniature_path, tmp_path, monkeypatch):
+    (tmp_path / "dataset").symlink_to(miniature_path)
+    monkeypatch.chdir(tmp_path)
     plan = read_plan(path, tmp_path, {"datasets": ["Amazon_Sports"]})
     assert plan.about and len(plan.seeds) >= 3
     for run in plan.runs()[: len(plan.models)]:

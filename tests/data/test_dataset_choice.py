@@ -46,20 +46,33 @@ def test_unknown_names(data_path, name, hint):
         choose_dataset(name, data_path)
 
 
-def test_the_miniature_is_made_once_with_its_features(tmp_path):
-    ensure_sample("Amazon_Baby-sample", tmp_path)
-    folder = tmp_path / "Amazon_Baby-sample"
+def test_the_miniature_is_made_once_with_its_features(miniature_path):
+    folder = miniature_path / "Amazon_Sports-sample"
     store = find_store(folder)
     assert store.modalities == ["image", "text"] and store.counts["image"]["missing"] > 0
     made = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
-    ensure_sample("Amazon_Baby-sample", tmp_path)
+    ensure_sample("Amazon_Sports-sample", miniature_path)
     assert made == {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
 
 
+RACE = """
+import os, sys, time
+from pathlib import Path
+from recbole_sda.data import dataset_choice
+from recbole_sda.data.miniature import generate
+
+generate.N_ITEMS, generate.N_USERS = 300, 100  # the processes compete in the same way for less work
+root = Path(sys.argv[1])
+(root / f"ready-{os.getpid()}").touch()
+while len(list(root.glob("ready-*"))) < 2:
+    time.sleep(0.001)
+dataset_choice.ensure_sample("Amazon_Baby-sample", root)
+"""
+
+
 def test_two_processes_generate_the_miniature_once(tmp_path):
-    code = "import sys; from recbole_sda.data.dataset_choice import ensure_sample; ensure_sample('Amazon_Baby-sample', sys.argv[1])"
     both = [
-        subprocess.Popen([sys.executable, "-c", code, tmp_path], stderr=subprocess.PIPE, text=True) for _ in range(2)
+        subprocess.Popen([sys.executable, "-c", RACE, tmp_path], stderr=subprocess.PIPE, text=True) for _ in range(2)
     ]
     assert [process.wait(120) for process in both] == [0, 0], both[0].stderr.read() + both[1].stderr.read()
     assert find_store(tmp_path / "Amazon_Baby-sample").modalities == ["image", "text"]

@@ -170,8 +170,8 @@ def test_an_existing_run_folder_is_never_overwritten(finished, keys):
         experiment.run("SASRec_SDA", "tiny", (), {**keys, "run_dir": str(finished[1])})
 
 
-def test_the_miniature_is_named_everywhere(tmp_path):
-    keys = {"data_path": str(tmp_path / "data"), "runs_path": str(tmp_path / "runs"), "epochs": 1, "use_gpu": False}
+def test_the_miniature_is_named_everywhere(miniature_path, tmp_path):
+    keys = {"data_path": str(miniature_path), "runs_path": str(tmp_path / "runs"), "epochs": 1, "use_gpu": False}
     result = experiment.run("SASRec_SDA", "Amazon_Sports", (), keys)
     assert (
         result["dataset"] == "Amazon_Sports-sample"

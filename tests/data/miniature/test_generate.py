@@ -14,23 +14,24 @@ from recbole_sda.data.miniature.words import PURPOSES
 
 
 @pytest.fixture(scope="module")
-def miniature(tmp_path_factory):
-    root = tmp_path_factory.mktemp("data")
-    folder, items_file = generate("Amazon_Sports", root)
+def miniature(miniature_path):
+    folder = miniature_path / "Amazon_Sports-sample"
+    items_file = folder / "items.jsonl"
     lines = [line.split("\t") for line in (folder / "Amazon_Sports-sample.inter").read_text().splitlines()[1:]]
     return folder, [json.loads(line) for line in items_file.read_text().splitlines()], lines
 
 
 def digest(folder) -> str:
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    files = sorted(path for path in (*folder.glob("*"), *folder.glob("images/*")) if path.is_file())
     return hashlib.sha256(b"".join(path.name.encode() + path.read_bytes() for path in files)).hexdigest()
 
 
-def test_same_name_same_bytes_other_name_other_data(miniature, tmp_path):
+def test_same_name_same_bytes_other_name_other_data(miniature, tmp_path, monkeypatch):
     again, _ = generate("Amazon_Sports", tmp_path)
     assert digest(again) == digest(miniature[0])
-    other, _ = generate("Amazon_Beauty", tmp_path)
-    assert digest(other) != digest(miniature[0])
+    monkeypatch.setattr(module, "N_ITEMS", 150)  # of an equal, small size, which makes no difference by itself
+    small, other = (generate(name, tmp_path / "small")[0] for name in ("Amazon_Sports", "Amazon_Beauty"))
+    assert digest(small) != digest(other)
 
 
 def test_files_agree(miniature):
