@@ -86,10 +86,16 @@ def miniature_path(tmp_path_factory) -> Path:
     return root
 
 
-@pytest.fixture
-def tiny_keys(data_path) -> dict:
-    """Keys of a short run on ``tiny``."""
+@pytest.fixture(scope="session")
+def short_keys(data_path) -> dict:
+    """Keys of a short run on ``tiny``, for fixtures of a wider scope than a test's."""
     return {**SMALL, "data_path": str(data_path)}
+
+
+@pytest.fixture
+def tiny_keys(short_keys) -> dict:
+    """Keys of a short run on ``tiny``, for a test to change."""
+    return dict(short_keys)
 
 
 class Builder:

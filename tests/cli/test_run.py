@@ -116,7 +116,7 @@ def heeding_ctrl_c():
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def test_ctrl_c_says_how_to_go_on_and_the_run_goes_on(data_path, tmp_path):
+def test_ctrl_c_says_how_to_go_on_and_the_run_goes_on(data_path, tmp_path, monkeypatch, capsys):
     command = [sys.executable, str(ROOT / "run_recbole_sda.py")]
     words = [
         "--model=SASRec_SDA",
@@ -136,8 +136,9 @@ def test_ctrl_c_says_how_to_go_on_and_the_run_goes_on(data_path, tmp_path):
     _, error = process.communicate(timeout=60)
     assert process.returncode == 130, error
     assert "Traceback" not in error and "--resume=out" in error.splitlines()[-1]
-    done = subprocess.run([*command, "--resume=out", "--epochs=2"], cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 0 and (tmp_path / "out/metrics.json").is_file(), done.stderr
+    monkeypatch.chdir(tmp_path)
+    status = main(["--resume=out", "--epochs=2"])
+    assert status == 0 and (tmp_path / "out/metrics.json").is_file(), capsys.readouterr().err
 
 
 def test_the_command_prints_the_table_with_the_protocol(data_path, tmp_path):

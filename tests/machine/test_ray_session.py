@@ -9,20 +9,26 @@ from recbole_sda.errors import InputError
 from recbole_sda.machine.ray_session import check_gpu_share, ray_session, worker_device_keys
 
 
-@pytest.fixture
-def callers_session():
-    """A local session that the caller opened."""
-    ray.init(num_cpus=1, include_dashboard=False, logging_level=logging.ERROR)
-    yield ray.get_runtime_context()
-    ray.shutdown()
-
-
 def test_a_session_that_is_opened_here_is_closed():
     assert not ray.is_initialized()
     with pytest.raises(RuntimeError, match="of the caller"), ray_session():
         assert ray.is_initialized()
         raise RuntimeError("of the caller")
     assert not ray.is_initialized()
+
+
+def test_an_address_without_a_cluster_is_refused():
+    with pytest.raises(InputError, match="address='auto': no Ray cluster answers there"), ray_session("auto"):
+        pass
+    assert not ray.is_initialized()
+
+
+@pytest.fixture(scope="module")
+def callers_session():
+    """A local session that the caller opened. It stays open from its first test here to the last one of this file."""
+    ray.init(num_cpus=1, include_dashboard=False, logging_level=logging.ERROR)
+    yield ray.get_runtime_context()
+    ray.shutdown()
 
 
 def test_a_session_of_the_caller_is_used_and_left_open(callers_session):
@@ -41,12 +47,6 @@ def test_another_address_than_that_of_the_callers_session_is_refused(callers_ses
         with ray_session("10.0.0.1:6379"):
             pass
     assert ray.is_initialized()
-
-
-def test_an_address_without_a_cluster_is_refused():
-    with pytest.raises(InputError, match="address='auto': no Ray cluster answers there"), ray_session("auto"):
-        pass
-    assert not ray.is_initialized()
 
 
 def test_a_share_of_a_gpu_that_ray_does_not_see(monkeypatch, caplog):

@@ -35,6 +35,25 @@ torch.save((shared, alone, items, len(batches)), f"{out}/rank{distributed.get_ra
 """
 
 
+# Runs several scripts in the same two processes, since the libraries take longer to import than the scripts take to run.
+SCRIPTS = """
+import json, runpy, sys
+from torch import distributed
+
+for script, *arguments in json.loads(sys.argv[1]):
+    sys.argv = [script, *arguments]
+    try:
+        runpy.run_path(script, run_name="__main__")
+    except SystemExit as end:
+        assert end.code == 0, (arguments, end.code)
+    distributed.barrier()
+    if distributed.get_rank() == 0:
+        print("END OF SCRIPT", file=sys.stderr, flush=True)
+    distributed.barrier()
+"""
+MODELS = ("BPR_SDA", "FREEDOM_SDA")
+
+
 def torchrun(arguments, cwd):
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", *arguments]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
@@ -43,12 +62,25 @@ def torchrun(arguments, cwd):
     return done.stderr
 
 
-def test_gradients_are_the_mean_over_processes_and_every_target_is_seen(build, tiny_keys, tmp_path):
-    script = tmp_path / "step.py"
-    script.write_text(STEP)
-    keys = {**tiny_keys, "cmsa_weight": 0.0, "train_batch_size": 40, "checkpoint_dir": str(tmp_path)}
-    torchrun([str(script), json.dumps(keys), str(tmp_path)], tmp_path)
-    (shared, *one), (shared_too, *other) = (torch.load(tmp_path / f"rank{rank}.pt") for rank in (0, 1))
+@pytest.fixture(scope="module")
+def finished(short_keys, tmp_path_factory):
+    """The folder in which two processes trained models, loaded them and wrote gradients; and a log of each training."""
+    folder = tmp_path_factory.mktemp("torchrun")
+    (folder / "scripts.py").write_text(SCRIPTS)
+    (folder / "step.py").write_text(STEP)
+    command = str(ROOT / "run_recbole_sda.py")
+    words = [f"--{key}={json.dumps(value)}" for key, value in {**short_keys, "epochs": 2}.items()]
+    scripts = [[command, f"--model={model}", "--dataset=tiny", f"--run_dir={model}", *words] for model in MODELS]
+    scripts += [[command, f"--load={model}"] for model in MODELS]
+    keys = {**short_keys, "cmsa_weight": 0.0, "train_batch_size": 40, "checkpoint_dir": str(folder)}
+    scripts += [[str(folder / "step.py"), json.dumps(keys), str(folder)]]
+    log = torchrun([str(folder / "scripts.py"), json.dumps(scripts)], folder)
+    return folder, dict(zip(MODELS, log.split("END OF SCRIPT")))
+
+
+def test_gradients_are_the_mean_over_processes_and_every_target_is_seen(build, finished):
+    folder, _ = finished
+    (shared, *one), (shared_too, *other) = (torch.load(folder / f"rank{rank}.pt") for rank in (0, 1))
     alone, items, n_batches = one
     assert n_batches == other[2] > 2
     for name, gradient in shared.items():
@@ -62,15 +94,11 @@ def test_gradients_are_the_mean_over_processes_and_every_target_is_seen(build, t
     assert (seen.bincount(minlength=99) >= wanted.bincount(minlength=99)).all()
 
 
-@pytest.mark.parametrize("model", ["BPR_SDA", "FREEDOM_SDA"])
-def test_the_main_command_under_torchrun(model, tiny_keys, tmp_path):
-    keys = {**tiny_keys, "run_dir": "run", "epochs": 2}
-    arguments = [f"--{key}={json.dumps(value)}" for key, value in keys.items()]
-    log = torchrun([str(ROOT / "run_recbole_sda.py"), f"--model={model}", "--dataset=tiny", *arguments], tmp_path)
-    assert log.count("epoch 2:") == 1 and log.count("Hit@5".lower()) == 1
-    result = json.loads((tmp_path / "run" / "metrics.json").read_text())
+@pytest.mark.parametrize("model", MODELS)
+def test_the_main_command_under_torchrun(model, finished):
+    folder, logs = finished
+    assert logs[model].count("epoch 2:") == 1 and logs[model].count("Hit@5".lower()) == 1
+    result = json.loads((folder / model / "metrics.json").read_text())
     assert result["environment"]["processes"] == "2" and result["epochs_run"] == 2
-    load = [str(ROOT / "run_recbole_sda.py"), "--load=run"]
-    torchrun(load, tmp_path)
-    (evaluation,) = (tmp_path / "run").glob("evaluation-*.json")
+    (evaluation,) = (folder / model).glob("evaluation-*.json")
     assert json.loads(evaluation.read_text())["test"] == pytest.approx(result["test"], abs=1e-6)
