@@ -1,7 +1,11 @@
 """Tiny random models and a catalogue of pictures for the tests of the LVLM stage."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -86,3 +90,35 @@ def random_adapter(backbone):
         return Path(folder)
 
     return write
+
+
+TWO_PROCESSES = """
+import sys, json, torch
+torch.set_num_threads(1)
+from recbole_sda.lvlm.adaptation import run_adaptation
+from recbole_sda.lvlm.extraction import run_extraction
+from recbole_sda.lvlm.settings import read_settings
+for run, keys, out in zip((run_adaptation, run_extraction), json.loads(sys.argv[1]), sys.argv[2:]):
+    run(read_settings((), keys), out)
+"""
+
+
+@pytest.fixture(scope="session")
+def two_processes(stage, tmp_path_factory):
+    """An adaptation and an extraction in the same two processes, which import the libraries once: settings and folders."""
+    folder = tmp_path_factory.mktemp("two-processes")
+    done = SimpleNamespace(
+        adaptation=stage(dropout=0.0, device="cpu"),
+        adapted=folder / "adapted",
+        extraction=stage(shard_items=5, store_dtype="float32", device="cpu"),
+        extracted=folder / "extracted",
+    )
+    script = folder / "run.py"
+    script.write_text(TWO_PROCESSES)
+    keys = [{k: v for k, v in s.plain().items() if v is not None} for s in (done.adaptation, done.extraction)]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(script)]
+    arguments = [json.dumps(keys), str(done.adapted), str(done.extracted)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    ended = subprocess.run([*command, *arguments], capture_output=True, text=True, env=environment)
+    assert ended.returncode == 0, ended.stderr[-2000:]
+    return done

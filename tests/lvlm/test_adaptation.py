@@ -1,7 +1,4 @@
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -144,33 +141,14 @@ def test_errors(stage, tmp_path):
         run_adaptation(stage(), tmp_path / "d", overwrite=True)
 
 
-PROCESS = """
-import sys, json, torch
-torch.set_num_threads(1)
-from recbole_sda.lvlm.adaptation import run_adaptation
-from recbole_sda.lvlm.settings import read_settings
-run_adaptation(read_settings((), json.loads(sys.argv[1])), sys.argv[2])
-"""
-
-
-def test_two_processes_equal_one(stage, tmp_path):
-    settings = stage(dropout=0.0, device="cpu")
-    run_adaptation(settings, tmp_path / "one")
-    script = tmp_path / "run.py"
-    script.write_text(PROCESS)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(script)]
-    keys = {k: v for k, v in settings.plain().items() if v is not None}
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [*command, json.dumps(keys), str(tmp_path / "two")], capture_output=True, text=True, env=environment
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    one, two = (torch.load(tmp_path / name / "last.pt")["training"] for name in ("one", "two"))
+def test_two_processes_equal_one(two_processes, tmp_path):
+    run_adaptation(two_processes.adaptation, tmp_path / "one")
+    one, two = (torch.load(path / "last.pt")["training"] for path in (tmp_path / "one", two_processes.adapted))
     for name, value in one["adapter"].items():
         # Adam divides rounding by rounding where a gradient is near zero, on some processors by more than 1e-5
         assert (value - two["adapter"][name]).norm() < 1e-3 * value.norm(), name
     assert torch.allclose(one["objective"]["pair.temperature"], two["objective"]["pair.temperature"], atol=1e-6)
-    for a, b in zip(evaluations(tmp_path / "one"), evaluations(tmp_path / "two")):
+    for a, b in zip(evaluations(tmp_path / "one"), evaluations(two_processes.adapted)):
         assert a["recall@10"] == b["recall@10"] and abs(a["alignment"] - b["alignment"]) < 1e-4
 
 

@@ -17,44 +17,58 @@ import sys, torch
 from peft import PeftModel
 from safetensors.torch import save_file
 from transformers import AutoModelForImageTextToText
-base, folder, ids, out = sys.argv[1:]
-model = AutoModelForImageTextToText.from_pretrained(base, dtype=torch.float32)
-model = PeftModel.from_pretrained(model, folder + "/image", adapter_name="image")
-model.load_adapter(folder + "/text", adapter_name="text")
-inputs, found = torch.load(ids, weights_only=True), {}
-for name in ("image", "text"):
-    model.set_adapter(name)
-    with torch.no_grad():
-        states = model.base_model.model.model(**inputs[name], use_cache=False).last_hidden_state
-    mask = inputs[name]["attention_mask"].unsqueeze(-1)
-    found[name] = ((states * mask).sum(1) / mask.sum(1)).contiguous()
+base, ids, *folders = sys.argv[1:]
+inputs = torch.load(ids, weights_only=True)
+for folder in folders:
+    found = {}
+    model = AutoModelForImageTextToText.from_pretrained(base, dtype=torch.float32)
+    model = PeftModel.from_pretrained(model, folder + "/lora/image", adapter_name="image")
+    model.load_adapter(folder + "/lora/text", adapter_name="text")
+    for name in ("image", "text"):
+        model.set_adapter(name)
+        with torch.no_grad():
+            states = model.base_model.model.model(**inputs[name], use_cache=False).last_hidden_state
+        mask = inputs[name]["attention_mask"].unsqueeze(-1)
+        found[name] = ((states * mask).sum(1) / mask.sum(1)).contiguous()
+    save_file(found, folder + "/vectors")
 assert not any(name.startswith("recbole_sda") for name in sys.modules)
-save_file(found, out)
 """
+METHODS = ("moda", "lora", "two_lora")
 
 
-@pytest.mark.parametrize("method", ["moda", "lora", "two_lora"])
-def test_peft_without_this_package_gives_the_same_vectors(backbone, random_adapter, tiny, tmp_path, method):
-    random_adapter(method, tmp_path / "run")
-    export_lora(tmp_path / "run", tmp_path / "lora")
-    b = backbone("qwen2_5_vl")
-    adapted = adapters.load(b.model, tmp_path / "run").eval()
+@pytest.fixture(scope="module")
+def stock(backbone, random_adapter, tiny, tmp_path_factory):
+    """Folder with an adapter, its export and the vectors from it by PEFT, for each method; and the inputs."""
+    root = tmp_path_factory.mktemp("stock")
+    for method in METHODS:
+        random_adapter(method, root / method / "run")
+        export_lora(root / method / "run", root / method / "lora")
+    processor = backbone("qwen2_5_vl").processor
     image = Image.effect_noise((60, 40), 50).convert("RGB")
     inputs = {
-        "image": b.processor.batch([b.processor.render("a", True)] * 2, [image, image.rotate(90)]),
-        "text": b.processor.batch([b.processor.render(t, False) for t in ("a red drum", "harp")]),
+        "image": processor.batch([processor.render("a", True)] * 2, [image, image.rotate(90)]),
+        "text": processor.batch([processor.render(t, False) for t in ("a red drum", "harp")]),
     }
-    torch.save(inputs, tmp_path / "inputs.pt")
-    arguments = [str(tiny("qwen2_5_vl")), str(tmp_path / "lora"), str(tmp_path / "inputs.pt"), str(tmp_path / "v")]
-    done = subprocess.run([sys.executable, "-c", STOCK, *arguments], capture_output=True, text=True, cwd=tmp_path)
+    torch.save(inputs, root / "inputs.pt")
+    arguments = [str(tiny("qwen2_5_vl")), str(root / "inputs.pt"), *(str(root / method) for method in METHODS)]
+    done = subprocess.run([sys.executable, "-c", STOCK, *arguments], capture_output=True, text=True, cwd=root)
     assert done.returncode == 0, done.stderr
-    found = load_file(tmp_path / "v")
+    return root, inputs
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_peft_without_this_package_gives_the_same_vectors(backbone, stock, method):
+    root, inputs = stock
+    folder = root / method
+    b = backbone("qwen2_5_vl")
+    adapted = adapters.load(b.model, folder / "run").eval()
+    found = load_file(folder / "vectors")
     with torch.no_grad():
         for name, batch in inputs.items():
             expected = encode(b, adapted, batch, name, "mean")
             assert torch.allclose(found[name], expected, atol=2e-6)
     if method == "moda":
-        weights = [load_file(tmp_path / f"lora/{name}/adapter_model.safetensors") for name in ("image", "text")]
+        weights = [load_file(folder / f"lora/{name}/adapter_model.safetensors") for name in ("image", "text")]
         assert any(not torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
 
 

@@ -96,17 +96,9 @@ def test_extraction_goes_on_after_a_kill(stage, tmp_path):
     assert all(torch.equal(found[name], expected[name]) for name in expected)
 
 
-def test_two_processes_equal_one(stage, tmp_path):
-    settings = stage(shard_items=5, store_dtype="float32", device="cpu")
-    expected = matrices(run_extraction(settings, tmp_path / "one"))
-    script = tmp_path / "run.py"
-    script.write_text(PROCESS)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(script)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    arguments = [keys_of(settings), str(tmp_path / "two")]
-    done = subprocess.run([*command, *arguments], capture_output=True, text=True, env=environment)
-    assert done.returncode == 0, done.stderr[-2000:]
-    found = matrices(tmp_path / "two")
+def test_two_processes_equal_one(two_processes, tmp_path):
+    expected = matrices(run_extraction(two_processes.extraction, tmp_path / "one"))
+    found = matrices(two_processes.extracted)
     assert all(torch.equal(found[name], expected[name]) for name in expected)
 
 
