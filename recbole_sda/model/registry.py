@@ -5,7 +5,7 @@ import os
 import sys
 from functools import lru_cache
 from types import ModuleType
-from typing import Any, List, Optional, Type
+from typing import Any, Dict, List, Optional, Type
 
 from recbole_sda.errors import InputError, nearest
 from recbole_sda.model.model_table import BASE_MODELS, MULTIMODAL, NEIGHBOURS, SUFFIX, WITHOUT_SDA, BaseModelSpec
@@ -128,7 +128,7 @@ def user_model(name: str) -> Type[Any]:
         sys.path.append(os.getcwd())
     try:
         module = importlib.import_module(module_name)
-    except ImportError as error:
+    except (ImportError, ValueError) as error:  # ValueError: an empty name
         raise InputError(f"model {name}: module {module_name!r} cannot be imported ({error})") from error
     kind = getattr(module, kind_name, None)
     if not (isinstance(kind, type) and issubclass(kind, AbstractRecommender)):
@@ -140,7 +140,9 @@ def user_model(name: str) -> Type[Any]:
     return kind
 
 
-@lru_cache(maxsize=None)
+_classes: Dict[str, Type[Any]] = {}
+
+
 def model_class(name: str) -> Type[Any]:
     """Return the class of a model; the same name gives the same class for the life of the process.
 
@@ -158,6 +160,14 @@ def model_class(name: str) -> Type[Any]:
         >>> get_model("SASRec_SDA").__name__, get_model("SASRec_SDA") is get_model("SASRec_SDA")
         ('SASRec_SDA', True)
     """
+    if name not in _classes:
+        _classes.setdefault(
+            name, _make_class(name)
+        )  # the first thread's class; a lock could wait for an import for ever
+    return _classes[name]
+
+
+def _make_class(name: str) -> Type[Any]:
     base, spec = base_name(name), base_spec(name)
     if not name.endswith(SUFFIX):
         kind = plain_model(name)

@@ -23,8 +23,11 @@ class ImportHook:
         self.patches = dict(patches)
 
     def install(self) -> None:
-        """Add the finder to ``sys.meta_path``, and patch the chosen modules that are imported already."""
-        sys.meta_path.insert(0, self)
+        """Add the finder to ``sys.meta_path``, and patch the chosen modules that are imported already.
+
+        It takes the place of earlier finders of this kind, such as the one from before ``importlib.reload(recbole_sda)``.
+        """
+        sys.meta_path[:] = [self, *(finder for finder in sys.meta_path if not _is_import_hook(finder))]
         for name in self.patches:
             if name in sys.modules:
                 with self._around(sys.modules[name]):
@@ -34,7 +37,7 @@ class ImportHook:
         """Return the spec of a chosen module, as the other finders give it, with a loader that runs the patches."""
         if name not in self.patches:
             return None
-        others = (finder for finder in sys.meta_path if finder is not self)
+        others = (finder for finder in sys.meta_path if finder is not self and hasattr(finder, "find_spec"))
         spec = next((spec for finder in others if (spec := finder.find_spec(name, path, target))), None)
         if spec is None or spec.loader is None:
             return spec
@@ -56,3 +59,9 @@ class ImportHook:
     def _functions(self, name: str) -> List[Patch]:
         parts = (patch.partition(":") for patch in self.patches[name])
         return [getattr(importlib.import_module(module), function) for module, _, function in parts]
+
+
+def _is_import_hook(finder: Any) -> bool:
+    """Return whether a finder is an :class:`ImportHook`, also one of an earlier import of this module."""
+    kind = type(finder)
+    return (kind.__module__, kind.__qualname__) == (ImportHook.__module__, ImportHook.__qualname__)

@@ -1,11 +1,13 @@
 """The table of models."""
 
+import threading
 from pathlib import Path
 
 import pytest
 import recbole
 
 from recbole_sda.errors import InputError
+from recbole_sda.model import registry
 from recbole_sda.model.model_table import BASE_MODELS, WITHOUT_SDA
 from recbole_sda.model.registry import model_class, recbole_model, sda_models
 from recbole_sda.model.sda import SDA
@@ -34,3 +36,22 @@ def test_reasons_are_given():
     with pytest.raises(InputError, match="no model named 'GRU4Rek_SDA'.*Did you mean 'GRU4Rec_SDA'"):
         model_class("GRU4Rek_SDA")
     assert {"SASRec_SDA", "BERT4Rec_SDA", "GRU4Rec_SDA", "BPR_SDA", "LightGCN_SDA"} <= set(sda_models())
+
+
+def test_threads_get_the_same_class(monkeypatch):
+    """Both threads are at work on the class before either has made it."""
+    monkeypatch.setattr(registry, "_classes", {})
+    both, make, made = threading.Barrier(2), registry._make_class, []
+
+    def make_together(name):
+        if name == "BPR_SDA":
+            both.wait(20)
+        return make(name)
+
+    monkeypatch.setattr(registry, "_make_class", make_together)
+    threads = [threading.Thread(target=lambda: made.append(model_class("BPR_SDA"))) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert made[0] is made[1]

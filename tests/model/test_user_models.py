@@ -81,6 +81,7 @@ def test_classes_and_spec():
         ("nowhere.models:A", "module 'nowhere.models' cannot be imported"),
         ("shop.mymodels:MyBRP", "no RecBole model 'MyBRP'; it has MyBPR, MyGRU, MyVBPR, NotAModel"),
         ("shop.mymodels:NotAModel", "no RecBole model 'NotAModel'"),
+        (":MyBPR", "module '' cannot be imported"),
     ],
 )
 def test_what_is_refused(name, message):
