@@ -5,6 +5,7 @@ value and what is allowed.
 """
 
 from dataclasses import dataclass, fields
+from math import inf
 from pathlib import Path
 from typing import Any, Collection, Dict, Mapping, Optional, Type, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -55,9 +56,9 @@ class Range:
         Raises:
             InputError: it is not a number of this range.
         """
-        is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and value == value
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < inf
         if not is_number or (whole and not float(value).is_integer()) or value not in self:
-            kind = "a whole number" if whole else "a number"
+            kind = "a whole number" if whole else "a finite number" if value in (inf, -inf) else "a number"
             raise InputError(f"{key}={value!r}: expected {' '.join(part for part in (kind, str(self)) if part)}")
         return int(value) if whole else float(value)
 

@@ -29,6 +29,7 @@ from recbole_sda.validation import (
         (Range(), "1", "x='1': expected a number$"),
         (Range(), True, "x=True: expected a number$"),
         (Range(), float("nan"), "x=nan: expected a number$"),
+        (POSITIVE, float("inf"), "x=inf: expected a finite number above 0$"),
     ],
 )
 def test_numbers_out_of_range(allowed, value, message):

@@ -50,7 +50,7 @@ def check_types(values: Dict[str, Any], defaults: Dict[str, Any]) -> None:
         if isinstance(default, bool):
             wrong, expected = not isinstance(value, bool), "True or False"
         elif isinstance(default, (int, float)):
-            wrong, expected = isinstance(value, (str, bool, list)), "a number"
+            wrong, expected = isinstance(value, bool) or not isinstance(value, (int, float)), "a number"
         else:
             continue
         if wrong:

@@ -6,7 +6,6 @@ import numpy as np
 from recbole.utils import ModelType
 
 from recbole_sda.errors import InputError
-from recbole_sda.validation import check_bool
 
 AUTO = "auto"
 OWN_LOADERS = (ModelType.GENERAL, ModelType.TRADITIONAL, ModelType.SEQUENTIAL)
@@ -46,13 +45,14 @@ def history_rule(config: Any, dataset: Any) -> HistoryRule:
     """
     asked, with_validation = config["mask_history"], bool(config["mask_validation"])
     sequential = config["MODEL_TYPE"] == ModelType.SEQUENTIAL
-    if asked != AUTO:
-        check_bool("mask_history", asked)
+    if asked != AUTO and not isinstance(asked, bool):
+        raise InputError(f"mask_history={asked!r}: expected auto, True or False")
     foreign = _foreign_mode(config)
     if foreign is not None:
-        if asked is True and sequential:
-            raise InputError(f"mask_history=True: {foreign}; use the modes full or uniN")
         masked = not sequential and not config["repeatable"]
+        if asked not in (AUTO, masked):
+            does = "mask known items" if masked else "do not mask known items"
+            raise InputError(f"mask_history={asked}: {foreign}, and they {does}; use auto, or the modes full or uniN")
         return HistoryRule(masked, foreign, with_validation)
     if not sequential and config["repeatable"]:  # RecBole's key for general models; its sequential models all set it
         if asked is True:

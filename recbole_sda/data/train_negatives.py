@@ -8,6 +8,7 @@ import torch
 from recbole.sampler import Sampler
 from recbole.utils import ModelType
 
+from recbole_sda.errors import InputError
 from recbole_sda.model.neighbours.sequence_knn import training_pairs
 
 
@@ -65,7 +66,13 @@ class KnownItemsSampler(VectorSampler):
 
     def _used_pairs(self) -> np.ndarray:
         users, items = training_pairs(self._training)
-        return np.unique(users.astype(np.int64) * self.item_num + items)
+        used = np.unique(users.astype(np.int64) * self.item_num + items)
+        if np.bincount(used // self.item_num, minlength=1).max() >= self.item_num - 1:
+            raise InputError(
+                "train_mask_history=True: a user has all items in training, so that no negative is left to sample; leave out such "
+                "users by user_inter_num_interval, or leave out the key"
+            )
+        return used
 
     def sample_by_user_ids(self, user_ids: Any, item_ids: Any, num: int) -> torch.Tensor:
         """Return ``num`` negatives for each user; see :meth:`sample_by_key_ids`."""

@@ -21,6 +21,12 @@ def same_list_share(ranking: Ranking) -> Optional[float]:
     return float(counts[counts.argsort()[-k:]].sum() / total) if total else None
 
 
+def _chance(ranking: Ranking) -> float:
+    """Return the share of :func:`same_list_share` where all items are recommended equally often."""
+    k = max(ranking.recommended)
+    return min(1.0, k / (len(ranking.recommended[k]) - 1))  # without the padding item
+
+
 def training_warnings(
     best_ranking: Optional[Ranking], best_epoch: int, stopped: bool, learns: bool, full_sort: bool
 ) -> List[str]:
@@ -35,12 +41,12 @@ def training_warnings(
     """
     warnings = []
     share = same_list_share(best_ranking) if best_ranking is not None and learns and full_sort else None
-    if share is not None and share > SAME_LIST:
+    if best_ranking is not None and share is not None and share > SAME_LIST + (1 - SAME_LIST) * _chance(best_ranking):
         warnings.append(
             f"dead start: {share:.0%} of all recommendations are the same few items for every user, so the model learned nothing "
             "about users; try a longer warmup_epochs or a lower learning_rate"
         )
-    if stopped and best_epoch <= EARLY_EPOCHS:
+    if learns and stopped and best_epoch <= EARLY_EPOCHS:
         warnings.append(
             f"epoch {best_epoch} is the best one and training stopped soon after it: stopping_step may be too short, or "
             "learning_rate too high"

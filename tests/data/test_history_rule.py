@@ -130,12 +130,18 @@ def test_repeated_pairs_are_counted():
 @pytest.mark.parametrize(
     "model, keys, message",
     [
-        ("SASRec", {"mask_history": "yes"}, "mask_history='yes': expected true or false"),
+        ("SASRec", {"mask_history": "yes"}, "mask_history='yes': expected auto, True or False"),
         ("BPR", {"mask_history": True, "repeatable": True}, "contradicts repeatable=True"),
         (
             "SASRec",
             {"mask_history": True, "eval_args": {"mode": "pop10"}},
-            "RecBole's loaders decide in the mode pop10",
+            "RecBole's loaders decide in the mode pop10, and they do not mask known items",
+        ),
+        ("BPR", {"mask_history": False, "eval_args": {"mode": "pop10"}}, "mode pop10, and they mask known items"),
+        (
+            "BPR",
+            {"mask_history": True, "repeatable": True, "eval_args": {"mode": "pop10"}},
+            "mode pop10, and they do not mask known items",
         ),
     ],
 )

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from recbole_sda.config.run_config import RunConfig
 from recbole_sda.data.datasets import load_data
 from recbole_sda.data.train_negatives import KnownItemsSampler, VectorSampler, train_sampler
 from recbole_sda.errors import InputError
@@ -76,3 +77,22 @@ def test_a_softmax_of_the_model_s_own_is_refused(build):
     with pytest.raises(InputError, match="train_mask_history=True: this model computes its own softmax"):
         build.config("CORE", train_mask_history=True)
     build.config("BPR", train_mask_history=True)  # its negatives avoid them always
+
+
+def test_a_user_who_has_all_items_is_refused(build, tmp_path):
+    """No negative is left for him; RecBole's sampler of general models refuses him too."""
+    (tmp_path / "all").mkdir()
+    rows = [("all", item, item) for item in range(12)] + [("all", item, 20 + item) for item in range(2)]
+    rows += [(f"u{user}", (user + time) % 12, time) for user in range(9) for time in range(6)]
+    lines = ["user_id:token\titem_id:token\ttimestamp:float", *(f"{u}\ti{i}\t{t}" for u, i, t in rows)]
+    (tmp_path / "all/all.inter").write_text("\n".join(lines) + "\n")
+    keys = {
+        "data_path": str(tmp_path),
+        "loss_type": "BPR",
+        "train_mask_history": True,
+        "topk": [3],
+        "valid_metric": "NDCG@3",
+    }
+    keys["train_neg_sample_args"] = {"distribution": "uniform", "sample_num": 1}
+    with pytest.raises(InputError, match="a user has all items in training"):
+        load_data(RunConfig("SASRec", "all", (), keys))

@@ -32,6 +32,15 @@ def test_dead_start_and_early_stop_are_named():
     (warning,) = training_warnings(alive, 2, stopped=True, learns=True, full_sort=True)
     assert warning.startswith("epoch 2 is the best one and training stopped soon after it")
     assert training_warnings(None, 5, **HEALTHY) == []
+    assert (
+        training_warnings(dead, 1, stopped=True, learns=False, full_sort=True) == []
+    )  # RecBole trains these for one epoch
+
+
+def test_long_lists_of_few_items_are_no_dead_start():
+    """With 3 items, lists of 2 share at least two thirds."""
+    assert training_warnings(ranking(0, 4, 3, 3), 8, **HEALTHY) == []
+    assert len(training_warnings(ranking(0, 9, 9, 1), 8, **HEALTHY)) == 1
 
 
 def test_a_run_that_learns_nothing_says_so(tiny_keys, tmp_path):
