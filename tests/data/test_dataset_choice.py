@@ -2,10 +2,12 @@
 
 import subprocess
 import sys
+import time
 
 import pytest
 
 from recbole_sda.data.dataset_choice import choose_dataset, ensure_sample
+from recbole_sda.data.miniature import generate
 from recbole_sda.errors import InputError
 from recbole_sda.features.store import find_store
 
@@ -56,23 +58,28 @@ def test_the_miniature_is_made_once_with_its_features(miniature_path):
 
 
 RACE = """
-import os, sys, time
+import sys, time
 from pathlib import Path
 from recbole_sda.data import dataset_choice
 from recbole_sda.data.miniature import generate
 
-generate.N_ITEMS, generate.N_USERS = 300, 100  # the processes compete in the same way for less work
+generate.N_ITEMS, generate.N_USERS = 300, 100
 root = Path(sys.argv[1])
-(root / f"ready-{os.getpid()}").touch()
-while len(list(root.glob("ready-*"))) < 2:
+(root / "ready").touch()
+while not (root / "go").exists():
     time.sleep(0.001)
 dataset_choice.ensure_sample("Amazon_Baby-sample", root)
 """
 
 
-def test_two_processes_generate_the_miniature_once(tmp_path):
-    both = [
-        subprocess.Popen([sys.executable, "-c", RACE, tmp_path], stderr=subprocess.PIPE, text=True) for _ in range(2)
-    ]
-    assert [process.wait(120) for process in both] == [0, 0], both[0].stderr.read() + both[1].stderr.read()
+def test_two_processes_generate_the_miniature_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(generate, "N_ITEMS", 300)  # the processes compete in the same way for less work
+    monkeypatch.setattr(generate, "N_USERS", 100)
+    with subprocess.Popen([sys.executable, "-c", RACE, tmp_path], stderr=subprocess.PIPE, text=True) as other:
+        while not (tmp_path / "ready").exists() and other.poll() is None:
+            time.sleep(0.01)
+        (tmp_path / "go").touch()
+        ensure_sample("Amazon_Baby-sample", tmp_path)
+        _, error = other.communicate(timeout=120)
+    assert other.returncode == 0, error
     assert find_store(tmp_path / "Amazon_Baby-sample").modalities == ["image", "text"]
