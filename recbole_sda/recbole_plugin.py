@@ -44,11 +44,16 @@ def model_defaults(configurator: ModuleType) -> Iterator[None]:
 
     def _load_internal_config_dict(self: Any, model: str, model_class: Any, dataset: str) -> None:
         from recbole_sda.config.defaults import package_defaults
+        from recbole_sda.config.run_config import RunConfig
         from recbole_sda.model.registry import base_name, class_name, reads_features
 
         own(self, class_name(base_name(model)), model_class, dataset)
-        if reads_features(model):
-            self.internal_config_dict.update(package_defaults(model, dataset, self.external_config_dict.get("preset")))
+        if isinstance(self, RunConfig) or not reads_features(model):
+            return
+        values, given = self.internal_config_dict, self.external_config_dict
+        values.update(package_defaults(model, dataset, given.get("preset")))
+        if given.get("loss_type", values.get("loss_type")) == "CE" and not hasattr(model_class, "input_type"):
+            values["train_neg_sample_args"] = None  # RecBole's default asks for negatives, which its CE models refuse
 
     own = replace(configurator.Config, "_load_internal_config_dict", _load_internal_config_dict)
 

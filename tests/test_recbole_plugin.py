@@ -60,7 +60,15 @@ def test_recbole_s_configuration_has_the_package_s_defaults(config_dict):
 
 
 @pytest.mark.parametrize(
-    "model, more", [("SASRec_SDA", CE), ("BERT4Rec_SDA", CE), ("BPR_SDA", {}), ("VBPR", {}), ("BM3_SDA", {})]
+    "model, more",
+    [
+        ("SASRec_SDA", {}),
+        ("BERT4Rec_SDA", CE),
+        ("GRU4Rec_SDA", {"loss_type": "BPR"}),
+        ("BPR_SDA", {}),
+        ("VBPR", {}),
+        ("BM3_SDA", {}),
+    ],
 )
 def test_run_recbole(model, more, config_dict, tmp_path):
     result = run_recbole(model=model, dataset="tiny", config_dict={**config_dict, **more})

@@ -120,7 +120,7 @@ class RunConfig(Config):
         check_metrics(values)
         spec = base_spec(self.model)
         for key in ("softmax_negatives", "popularity_adjustment", "logit_temperature"):
-            if values[key] and (spec is None or spec.loss == "own"):
+            if values[key] != self._run_defaults[key] and (spec is None or spec.loss == "own"):
                 able = ", ".join(name for name, other in BASE_MODELS.items() if other.loss != "own")
                 raise InputError(f"{key}: {self.model} computes its own loss; models that read this key are {able}")
         check_train_mask(self._class.type, spec, values)

@@ -21,6 +21,7 @@ from recbole_sda.data.ragged import Ragged
 from recbole_sda.errors import InputError
 from recbole_sda.machine import torchrun
 from recbole_sda.model.item_features import item_tokens
+from recbole_sda.model.neighbours.sequence_knn import training_pairs
 
 BLOCK_SCORES = 2**24  # scores of a block of users and all items that are in memory at once: 64 MB of float32
 PHASES = ("train", "valid", "test")
@@ -195,7 +196,10 @@ def eval_loader(config: Any, parts: Sequence[Any], phase: str, sampler: Any, rul
     none = np.empty(0, dtype=np.int64)
     with torchrun.unsharded_evaluation(config):
         if config["MODEL_TYPE"] == ModelType.SEQUENTIAL:
-            exempt = none if phase == "valid" or rule.with_validation else pair_keys(parts[PHASES.index("valid")])
+            exempt = none
+            if phase == "test" and not rule.with_validation:  # validation items, unless they are also training items
+                users, items = training_pairs(parts[0])
+                exempt = np.setdiff1d(pair_keys(parts[1]), users.astype(np.int64) * dataset.item_num + items)
             return SampleLoader(config, dataset, negatives, rule.masked, exempt)
         before = parts[:place] if rule.with_validation else parts[:1]
         seen = np.unique(np.concatenate([pair_keys(part) for part in before])) if rule.masked else none

@@ -6,6 +6,7 @@ from typing import Any, Dict, Optional, Sequence, Tuple
 import torch
 from torch import Tensor, nn
 
+from recbole_sda.errors import InputError
 from recbole_sda.io.checkpoint import LAST
 from recbole_sda.layers.item_embedding import EncodedItemEmbedding
 from recbole_sda.layers.item_encoder import ItemEncoder, LinearItemEncoder, MoDAItemEncoder
@@ -62,7 +63,12 @@ class SDA(SDALoss):
         super().__init__(config, dataset)
         self.settings = SDASettings.from_config(config)
         self.feature_record: Optional[Dict[str, Any]] = None
-        base = getattr(self, self.item_table)
+        base = getattr(self, self.item_table, None)
+        if not isinstance(base, nn.Embedding):
+            raise InputError(
+                f"{config['model']}: the base model has no embedding table {self.item_table!r}; a class of your own names its "
+                "item table by sda_spec = BaseModelSpec(..., item_table=...)"
+            )
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(
                 int(config["seed"])

@@ -110,6 +110,21 @@ def test_the_target_is_a_candidate_also_where_the_user_has_it(build, repeating, 
     assert not masked & positives and masked
 
 
+@pytest.mark.parametrize("model", ["SASRec", "BPR"])
+def test_an_item_of_training_and_validation_is_masked_without_the_validation_items(build, tmp_path, write_tiny, model):
+    path = write_tiny(tmp_path / "dataset") / "tiny.inter"
+    header, *lines = path.read_text().splitlines()
+    user = [line for line in lines if line.startswith("u7\t")]
+    again = user[0].split("\t")[1]
+    lines.append(f"u7\t{again}\t{float(user[-1].split(chr(9))[2]) - 0.5}")  # the one before the last: validation
+    path.write_text("\n".join([header, *lines]) + "\n")
+    keys = {"data_path": str(tmp_path / "dataset"), "mask_history": True, "mask_validation": False}
+    data = load_data(build.config(model, **keys))
+    number = data.dataset.token2id("user_id", "u7")
+    (masked,) = [masked for user, masked, _, _ in cases(data.test) if user == number]
+    assert data.dataset.token2id("item_id", again) in masked
+
+
 def test_auto_masks_otherwise_and_says_why(build):
     config = build.config("SASRec")
     data = load_data(config)

@@ -30,6 +30,10 @@ class MyVBPR(VBPR):
     pass
 
 
+class NoTable(BPR):
+    sda_spec = BaseModelSpec("general", item_table="nothing")
+
+
 class NotAModel:
     pass
 '''
@@ -79,7 +83,7 @@ def test_classes_and_spec():
     "name, message",
     [
         ("nowhere.models:A", "module 'nowhere.models' cannot be imported"),
-        ("shop.mymodels:MyBRP", "no RecBole model 'MyBRP'; it has MyBPR, MyGRU, MyVBPR, NotAModel"),
+        ("shop.mymodels:MyBRP", "no RecBole model 'MyBRP'; it has MyBPR, MyGRU, MyVBPR, NoTable, NotAModel"),
         ("shop.mymodels:NotAModel", "no RecBole model 'NotAModel'"),
         (":MyBPR", "module '' cannot be imported"),
     ],
@@ -120,3 +124,10 @@ def test_it_is_compared_with_its_sda_version(tiny_keys, tmp_path):
     assert [row["row"] for row in found["rows"]] == ["mine", "mine, SDA"] and "hit@10" in found["rows"][1]["gain"][
         "all"
     ]
+
+
+def test_a_missing_item_table_is_named(tiny_keys, tmp_path):
+    with pytest.raises(
+        InputError, match="NoTable_SDA: the base model has no embedding table 'nothing'; a class of your own names"
+    ):
+        experiment.run("shop.mymodels:NoTable_SDA", "tiny", (), {**tiny_keys, "run_dir": str(tmp_path / "run")})
