@@ -76,6 +76,7 @@ def _row(plan: Plan, entry: ModelEntry, dataset: str) -> Optional[Row]:
         "seeds": [run.seed for run in runs],
         "runs": [str(run.folder) for run in runs],
         "protocol": last["protocol"],
+        "warnings": {run.seed: result["warnings"] for run, result in zip(runs, results) if result.get("warnings")},
         "cases": {scope: len(tables[runs[0].seed]) for scope, tables in users.items()},
         "metrics": {scope: _means(results, plan, runs, scope) for scope in SCOPES},
         "tests": {},

@@ -117,15 +117,21 @@ def _protocol_text(row: Row) -> str:
     )
 
 
-def unfinished(comparison: Dict[str, Any], dataset: str) -> List[str]:
-    """Return sentences that name the rows without runs of all seeds and those without any run; none where all are done."""
+def reservations(comparison: Dict[str, Any], dataset: str) -> List[str]:
+    """Return sentences that name rows with doubtful runs, without runs of all seeds or without any; none where all is well."""
     seeds = comparison["seeds"]
     partial = [
         f"{row['row']}: seeds {', '.join(map(str, row['seeds']))} of {', '.join(map(str, seeds))}"
         for row in comparison["rows"]
         if row["dataset"] == dataset and row["seeds"] != seeds
     ]
-    sentences = []
+    sentences = [
+        f"{row['row']}, seed {seed}: {warning}."
+        for row in comparison["rows"]
+        if row["dataset"] == dataset
+        for seed, warnings in row.get("warnings", {}).items()
+        for warning in warnings
+    ]
     if partial:
         sentences.append(
             "Not all runs are finished. A mean is over the row's own seeds; gains and tests use only the seeds that a row and "
@@ -163,7 +169,7 @@ def to_markdown(comparison: Dict[str, Any]) -> str:
     parts = [f"# {comparison['title']}", *([comparison["about"]] if comparison["about"] else [])]
     for dataset in datasets_of(comparison):
         table = results_frame(comparison, dataset).to_markdown(index=False)
-        parts += [protocol_line(comparison, dataset), table, *unfinished(comparison, dataset)]
+        parts += [protocol_line(comparison, dataset), table, *reservations(comparison, dataset)]
     parts.append(notes(comparison))
     tests = tests_frame(comparison)
     if len(tests):

@@ -17,7 +17,7 @@ from recbole_sda.comparison.tables import (
     results_frame,
     tests_frame,
     to_latex,
-    unfinished,
+    reservations,
 )
 from recbole_sda.errors import InputError
 from recbole_sda.io.html import write_html
@@ -94,7 +94,7 @@ class Report:
         section = Section("Results")
         for k, comparison in enumerate(self.data.comparisons):
             for dataset in datasets_of(comparison):
-                text = ". ".join([protocol_line(comparison, dataset), *unfinished(comparison, dataset)])
+                text = ". ".join([protocol_line(comparison, dataset), *reservations(comparison, dataset)])
                 section.parts.append(Part(text, dataset, results_frame(comparison, dataset)))
             section.parts.append(Part(notes(comparison)))
             caption = (

@@ -79,3 +79,16 @@ def test_a_significant_result_over_a_base_of_zero_has_no_gain(tmp_path, write_ru
     entries = (ModelEntry("base", "BPR", None, {}), ModelEntry("ours", "BPR", "base", {}))
     comparison = compare_runs(Plan("T", "", entries, ("d",), (1,), {}, {}, ("hit@10",), "holm", tmp_path))
     assert results_frame(comparison, "d")["Hit@10"].tolist() == ["0.0000", "1.0000*"]
+
+
+def test_doubtful_runs_are_named(plan):
+    """A dead start stands below the table, with the row and the seed."""
+    folder = plan.run(plan.models[0], plan.datasets[0], plan.seeds[1]).folder
+    metrics = json.loads((folder / "metrics.json").read_text())
+    (folder / "metrics.json").write_text(
+        json.dumps({**metrics, "warnings": ["dead start: 90% of all recommendations"]})
+    )
+    comparison = compare_runs(plan)
+    assert comparison["rows"][0]["warnings"] == {plan.seeds[1]: ["dead start: 90% of all recommendations"]}
+    text = to_markdown(comparison)
+    assert f"{plan.models[0].name}, seed {plan.seeds[1]}: dead start: 90% of all recommendations." in text
