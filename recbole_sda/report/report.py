@@ -14,10 +14,10 @@ from recbole_sda.comparison.tables import (
     metric_title,
     notes,
     protocol_line,
+    reservations,
     results_frame,
     tests_frame,
     to_latex,
-    reservations,
 )
 from recbole_sda.errors import InputError
 from recbole_sda.io.html import write_html
