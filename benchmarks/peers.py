@@ -82,8 +82,8 @@ def _work(name: str, options: dict, connection) -> None:
         "test": judge(split, "test", *peer.lists("test")),
         "validation": best,
         "epochs": len(epochs),
-        "seconds_per_epoch": median(epochs),
-        "seconds_per_evaluation": median(evaluations),
+        "epoch_seconds": epochs,
+        "evaluation_seconds": evaluations,
         "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "batch": peer.batch,
         "steps_per_epoch": peer.steps,
@@ -127,7 +127,16 @@ def take_turns(options: dict) -> dict:
             message = answer(name)
             if "result" in message:
                 results[name] = message["result"]
-    return {name: results[name] for name in peers}
+    return with_medians({name: results[name] for name in peers})
+
+
+def with_medians(results: dict) -> dict:
+    """Add the median seconds over the rounds in which all libraries trained, because other load changes from round to round."""
+    shared = min(result["epochs"] for result in results.values())
+    for result in results.values():
+        result["seconds_per_epoch"] = median(result["epoch_seconds"][:shared])
+        result["seconds_per_evaluation"] = median(result["evaluation_seconds"][:shared])
+    return results
 
 
 def table(results: dict) -> str:
