@@ -1,6 +1,7 @@
 """Shared data: a tiny data set with features, written once per session, and a way to build models on it."""
 
 import json
+import logging
 import os
 from pathlib import Path
 from types import SimpleNamespace
@@ -56,6 +57,18 @@ def other_vectors(folder: Path) -> None:
     store = FeatureStore(folder / "features" / "random")
     others = {name: store.matrix(name).numpy() * 2 for name in store.modalities}
     write_store(store.path, store.item_ids, others, {}, overwrite=True)
+
+
+@pytest.fixture(autouse=True)
+def own_log_handlers():
+    """Remove the log handlers that a command adds: they write to a stream that pytest closes after the test."""
+    root = logging.getLogger()
+    before, level = root.handlers[:], root.level
+    yield
+    for handler in [handler for handler in root.handlers if type(handler).__module__ != "_pytest.logging"]:
+        if handler not in before:
+            root.removeHandler(handler)
+    root.setLevel(level)
 
 
 @pytest.fixture(name="other_vectors")

@@ -61,9 +61,10 @@ def test_metrics_are_those_of_the_published_protocol(folder, tmp_path, masked):
     assert result["test"][f"recall@{K}"] == pytest.approx(np.mean(recalls), abs=1e-6)
     assert result["test"][f"ndcg@{K}"] == pytest.approx(np.mean(gains), abs=1e-6)
     assert result["protocol"]["selection"] == f"Recall@{K} on validation data"
-    assert result["protocol"]["evaluation"] == {
-        "valid": "full sort",
-        "test": "full sort" + " with the validation items" * (not masked),
+    assert result["protocol"]["evaluation"] == {"valid": "full sort", "test": "full sort"}
+    assert result["protocol"]["history"] == {
+        "valid": "masked",
+        "test": "masked" if masked else "masked except the validation items",
     }
     other = experiment.evaluate(tmp_path / "run", {"mask_validation": not masked})
     recall = {masked: result["test"][f"recall@{K}"], not masked: other["test"][f"recall@{K}"]}
