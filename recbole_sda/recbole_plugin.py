@@ -21,12 +21,12 @@ PATCHES = {
 @contextmanager
 def model_names(utils: ModuleType) -> Iterator[None]:
     """``get_model`` knows the package's models and ``get_trainer`` gives an SDA version its base's trainer."""
-    from recbole_sda.model.registry import base_name, class_name, is_user_model, list_models, model_class
+    from recbole_sda.model.registry import base_name, class_name, is_package_model, model_class
 
     yield
 
     def get_model(model_name: str) -> Any:
-        if is_user_model(model_name) or model_name in list_models():
+        if is_package_model(model_name):
             return model_class(model_name)
         return recbole_get_model(model_name)
 
@@ -45,10 +45,10 @@ def model_defaults(configurator: ModuleType) -> Iterator[None]:
     def _load_internal_config_dict(self: Any, model: str, model_class: Any, dataset: str) -> None:
         from recbole_sda.config.defaults import package_defaults
         from recbole_sda.config.run_config import RunConfig
-        from recbole_sda.model.registry import base_name, class_name, reads_features
+        from recbole_sda.model.registry import base_name, class_name, is_package_model
 
         own(self, class_name(base_name(model)), model_class, dataset)
-        if isinstance(self, RunConfig) or not reads_features(model):
+        if isinstance(self, RunConfig) or not is_package_model(model):
             return
         values, given = self.internal_config_dict, self.external_config_dict
         values.update(package_defaults(model, dataset, given.get("preset")))

@@ -67,6 +67,7 @@ def test_recbole_s_configuration_has_the_package_s_defaults(config_dict):
         ("GRU4Rec_SDA", {"loss_type": "BPR"}),
         ("BPR_SDA", {}),
         ("VBPR", {}),
+        ("SequenceKNN", {}),
         ("BM3_SDA", {}),
     ],
 )

@@ -29,6 +29,11 @@ def list_models() -> List[str]:
     return [*sda_models(), *MULTIMODAL, *NEIGHBOURS]
 
 
+def is_package_model(model: str) -> bool:
+    """Return whether a name stands for a model of the package or of a user, not for one of RecBole's own."""
+    return is_user_model(model) or model in list_models()
+
+
 def base_name(model: str) -> str:
     """Return the model that ``model`` is or builds on: ``SASRec`` for ``SASRec_SDA`` and for ``SASRec``."""
     return model.removesuffix(SUFFIX)
