@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,10 +15,13 @@ def test_distinct_inputs_in_order_of_appearance():
 def test_each_input_once_within_the_budget(lengths, budget):
     batches = token_batches(lengths, budget)
     assert sorted(np.concatenate(batches).tolist() if batches else []) == list(range(len(lengths)))
+    padding = tokens = 0
     for batch in batches:
         longest = max(lengths[k] for k in batch)
         assert len(batch) * longest <= budget or len(batch) == 1
-    assert 0 <= padding_share(lengths, batches) < 1
+        padding += sum(longest - lengths[k] for k in batch)
+        tokens += sum(lengths[k] for k in batch)
+    assert padding_share(lengths, batches) == pytest.approx(padding / max(padding + tokens, 1))
 
 
 def test_padding_share():
