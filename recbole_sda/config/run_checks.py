@@ -93,7 +93,9 @@ def check_loss(model_type: ModelType, values: Dict[str, Any]) -> None:
 
 
 def check_mask(values: Dict[str, Any]) -> None:
-    """Refuse a mask_validation that RecBole's own loaders would not heed."""
+    """Refuse a wrong mask_history, and a mask_validation that RecBole's own loaders would not apply."""
+    if values["mask_history"] != "auto" and not isinstance(values["mask_history"], bool):
+        raise InputError(f"mask_history={values['mask_history']!r}: expected auto, True or False")
     modes = values["eval_args"]["mode"]
     test = modes.get("test") if isinstance(modes, dict) else modes
     if not values["mask_validation"] and not re.fullmatch(r"full|uni\d+", str(test)):

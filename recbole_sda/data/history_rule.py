@@ -41,12 +41,10 @@ def history_rule(config: Any, dataset: Any) -> HistoryRule:
         dataset: RecBole's data set before it is split.
 
     Raises:
-        InputError: ``mask_history`` has a wrong value, contradicts ``repeatable``, or cannot be honoured in the mode of evaluation.
+        InputError: ``mask_history`` contradicts ``repeatable``, or cannot be honoured in the mode of evaluation.
     """
     asked, with_validation = config["mask_history"], bool(config["mask_validation"])
     sequential = config["MODEL_TYPE"] == ModelType.SEQUENTIAL
-    if asked != AUTO and not isinstance(asked, bool):
-        raise InputError(f"mask_history={asked!r}: expected auto, True or False")
     foreign = _foreign_mode(config)
     if foreign is not None:
         masked = not sequential and not config["repeatable"]
