@@ -33,7 +33,7 @@ class Split(NamedTuple):
 
     def known(self, phase: str):
         """Return the items of each user before the target."""
-        from recbole_sda.data.ragged import Ragged
+        from recbole_sda.model.known_items import Ragged
 
         kept = self.from_end > HELD_OUT[phase]
         return Ragged.of(self.user[kept], self.item[kept], len(self.users))

@@ -6,7 +6,7 @@ from typing import Dict, Mapping, Optional, Union
 
 from dataset_prep import amazon, splits, table
 from dataset_prep.atomic_files import write_inter, write_split
-from dataset_prep.dataset_folder import Prepared, open_folder, sha256, summary, write_dataset, write_record
+from dataset_prep.dataset_folder import Prepared, open_folder, summary, write_dataset, write_record
 from dataset_prep.download import download
 from dataset_prep.image_source import ImageOptions
 from dataset_prep.interactions import collect
@@ -19,6 +19,7 @@ from dataset_prep.records import json_lines
 from dataset_prep.rows import parse_rows
 from recbole_sda.data.miniature.generate import generate
 from recbole_sda.errors import InputError
+from recbole_sda.io.hashes import sha256_of
 
 FIELDS = (
     ("title", "token_seq"),
@@ -119,7 +120,7 @@ def _source(option: str, given: Optional[str], address: str, args: argparse.Name
 
 def _files(paths: Mapping[str, Union[str, Path, None]]) -> Dict[str, Dict[str, str]]:
     """Return the name and the hash of each given input file."""
-    return {kind: {"file": Path(p).name, "sha256": sha256(Path(p))} for kind, p in paths.items() if p}
+    return {kind: {"file": Path(p).name, "sha256": sha256_of(Path(p))} for kind, p in paths.items() if p}
 
 
 def _choices(args: argparse.Namespace) -> Choices:

@@ -18,6 +18,7 @@ from dataset_prep.published import compare
 from recbole_sda import __version__
 from recbole_sda.errors import InputError
 from recbole_sda.io.atomic_write import write_lines
+from recbole_sda.io.hashes import sha256_of
 
 RECORD, UNFINISHED = "dataset.json", ".unfinished"
 
@@ -129,20 +130,14 @@ def write_record(folder: Path, record: Dict[str, Any], files: Iterable[str], ima
         files: names of the files whose hashes are written.
         images: folder of images, which get one hash together.
     """
-    hashes = {file: sha256(folder / file) for file in files}
+    hashes = {file: sha256_of(folder / file) for file in files}
     if images is not None and images.is_dir():
         digest = hashlib.sha256()
         for path in sorted(p for p in images.iterdir() if not p.name.startswith(".") and p.suffix != ".jsonl"):
-            digest.update(f"{path.name} {sha256(path)}\n".encode())
+            digest.update(f"{path.name} {sha256_of(path)}\n".encode())
         hashes["images/"] = digest.hexdigest()
     write_lines(folder / RECORD, [json.dumps({**record, "sha256": hashes}, indent=2, ensure_ascii=False) + "\n"])
     (folder / UNFINISHED).unlink(missing_ok=True)
-
-
-def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file's content in hexadecimal digits."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def summary(folder: Path, record: Dict[str, Any]) -> str:

@@ -16,12 +16,10 @@ from torch import Tensor
 
 from recbole_sda.data.eval_negatives import fixed_negatives
 from recbole_sda.data.history_rule import HistoryRule
-from recbole_sda.data.prefix_samples import known_items
-from recbole_sda.data.ragged import Ragged
 from recbole_sda.errors import InputError
 from recbole_sda.machine import torchrun
 from recbole_sda.model.item_features import item_tokens
-from recbole_sda.model.neighbours.sequence_knn import training_pairs
+from recbole_sda.model.known_items import Ragged, known_items, training_pairs
 
 BLOCK_SCORES = 2**24  # scores of a block of users and all items that are in memory at once: 64 MB of float32
 PHASES = ("train", "valid", "test")

@@ -9,7 +9,7 @@ from recbole.data.dataset import SequentialDataset
 from recbole.data.interaction import Interaction
 from torch import Tensor
 
-from recbole_sda.data.ragged import Ragged
+from recbole_sda.model.known_items import Ragged
 from recbole_sda.recbole_patches.replace import replaced
 
 
@@ -118,18 +118,6 @@ class PrefixSamples(Interaction):
         order = Interaction({**{name: self[name] for name in by}, "order": torch.arange(self.length)})
         order.sort(by, ascending)
         self._reindex(order["order"])
-
-
-def known_items(dataset: Any, feat: Interaction) -> Ragged:
-    """Return the items that the user of each sample had before it.
-
-    These are all of them where the samples were made from interactions. Files of samples (``benchmark_filename``) have no more than
-    the history in the file.
-    """
-    if isinstance(feat, PrefixSamples):
-        return feat.known_items(dataset.iid_field)
-    histories, length = feat[dataset.item_id_list_field].numpy(), feat[dataset.item_list_length_field].numpy()
-    return Ragged(histories.ravel(), np.arange(len(histories)) * histories.shape[1], length)
 
 
 def augment(dataset: Any) -> None:

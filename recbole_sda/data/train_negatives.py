@@ -9,7 +9,7 @@ from recbole.sampler import Sampler
 from recbole.utils import ModelType
 
 from recbole_sda.errors import InputError
-from recbole_sda.model.neighbours.sequence_knn import training_pairs
+from recbole_sda.model.known_items import training_pairs
 
 
 class VectorSampler(Sampler):

@@ -8,7 +8,7 @@ import pyarrow
 import pyarrow.parquet
 
 from recbole_sda.errors import InputError
-from recbole_sda.features.manifest import sha256_of
+from recbole_sda.io.hashes import sha256_of
 from recbole_sda.io.text import read_lines
 
 PathLike = Union[str, Path]

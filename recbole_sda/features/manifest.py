@@ -15,12 +15,6 @@ FEATURES, ITEM_IDS, MANIFEST = "features.safetensors", "item_ids.txt", "manifest
 MANIFEST_KEYS = ("schema_version", "sha256", "modalities")
 
 
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file's content in hexadecimal digits."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def library_versions(*names: str) -> Dict[str, str]:
     """Return the versions of this package, of Python and of the named distributions."""
     named = {name: version(name) for name in names}

@@ -29,9 +29,9 @@ from recbole_sda.features.manifest import (
     SCHEMA_VERSION,
     content_sha256,
     read_manifest,
-    sha256_of,
 )
 from recbole_sda.features.writer import write_store
+from recbole_sda.io.hashes import sha256_of
 
 __all__ = ["AlignedFeatures", "FeatureStore", "find_store", "store_path", "stored_sha256", "write_store"]
 

@@ -16,8 +16,9 @@ from torch import Tensor
 
 from recbole_sda.errors import InputError
 from recbole_sda.features.checks import DTYPES, check_ids, check_matrix
-from recbole_sda.features.manifest import FEATURES, ITEM_IDS, MANIFEST, SCHEMA_VERSION, library_versions, sha256_of
+from recbole_sda.features.manifest import FEATURES, ITEM_IDS, MANIFEST, SCHEMA_VERSION, library_versions
 from recbole_sda.io.atomic_write import use_default_permissions
+from recbole_sda.io.hashes import sha256_of
 
 logger = logging.getLogger(__name__)
 

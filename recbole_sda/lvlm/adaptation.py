@@ -20,8 +20,9 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from recbole_sda.errors import InputError
-from recbole_sda.features.manifest import library_versions, sha256_of
+from recbole_sda.features.manifest import library_versions
 from recbole_sda.io.checkpoint import load_checkpoint, save_checkpoint
+from recbole_sda.io.hashes import sha256_of
 from recbole_sda.io.yaml import read_yaml
 from recbole_sda.lvlm import adapters
 from recbole_sda.lvlm.adapter_trainer import AdapterTrainer

@@ -13,7 +13,7 @@ from safetensors import safe_open
 from torch import nn
 
 from recbole_sda.errors import InputError
-from recbole_sda.features.manifest import sha256_of
+from recbole_sda.io.hashes import sha256_of
 from recbole_sda.io.yaml import read_yaml
 from recbole_sda.lvlm.moda import MoDAConfig, MoDALinear
 from recbole_sda.lvlm.modality_context import current_modality, modality

@@ -16,8 +16,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from recbole_sda.errors import InputError
-from recbole_sda.features.manifest import library_versions, sha256_of
+from recbole_sda.features.manifest import library_versions
 from recbole_sda.io.atomic_write import use_default_permissions
+from recbole_sda.io.hashes import sha256_of
 from recbole_sda.io.yaml import read_yaml
 from recbole_sda.layers.low_rank import gate_weights
 from recbole_sda.lvlm.adapters import CONFIG, NAMES, WEIGHTS, fingerprint, folder_of, parts_of, record_of

@@ -13,8 +13,9 @@ from torch import Tensor, distributed
 from tqdm import tqdm
 
 from recbole_sda.errors import InputError
-from recbole_sda.features.manifest import library_versions, sha256_of
+from recbole_sda.features.manifest import library_versions
 from recbole_sda.features.writer import write_store
+from recbole_sda.io.hashes import sha256_of
 from recbole_sda.lvlm import adapters
 from recbole_sda.lvlm.backbone import load_backbone
 from recbole_sda.lvlm.devices import join_processes

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from recbole_sda.errors import InputError
-from recbole_sda.features.manifest import library_versions, sha256_of
+from recbole_sda.features.manifest import library_versions
+from recbole_sda.io.hashes import sha256_of
 from recbole_sda.lvlm.adapter_trainer import AdapterTrainer, total
 from recbole_sda.lvlm.backbone import load_backbone
 from recbole_sda.lvlm.devices import join_processes

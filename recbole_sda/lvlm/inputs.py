@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from recbole_sda.errors import InputError
+from recbole_sda.io.hashes import sha256_of
 from recbole_sda.io.images import to_upright_rgb
 from recbole_sda.lvlm.batching import Integers
 from recbole_sda.lvlm.items import ItemContent, Size
@@ -60,8 +61,7 @@ class Inputs(NamedTuple):
         files: Dict[Path, str] = {}
         for path in self.images:
             if path not in files:
-                with open(path, "rb") as file:
-                    files[path] = hashlib.file_digest(file, "sha256").hexdigest()
+                files[path] = sha256_of(path)
         return [
             hashlib.sha256(f"{files[path]} {text}".encode()).hexdigest()
             for path, text in zip(self.images, self.rendered)

@@ -132,12 +132,15 @@ class SoftmaxLoss(SequentialRecommender):
         if self.temperature is None:
             return super().predict(interaction)
         items = interaction[self.ITEM_ID]
-        return (self._scaled(self._last_output(interaction)) * self._table(items)).sum(dim=1) + self._bias(items, 0.0)
+        scores = (self._scaled(self._last_output(interaction)) * self._table(items)).sum(dim=1)
+        bias = self._bias(items)
+        return scores if bias is None else scores + bias
 
     def full_sort_predict(self, interaction: Any) -> Tensor:
         if self.temperature is None:
             return super().full_sort_predict(interaction)
-        return self._scaled(self._last_output(interaction)) @ self._table().T + self._bias(None, 0.0)
+        scores, bias = self._scaled(self._last_output(interaction)) @ self._table().T, self._bias()
+        return scores if bias is None else scores + bias
 
     def _scaled(self, hidden: Tensor) -> Tensor:
         """Return outputs, (n, dim), as they enter the product with :meth:`_table`."""
@@ -171,9 +174,9 @@ class SoftmaxLoss(SequentialRecommender):
             return None
         return self.prior if items is None else self.prior[items]
 
-    def _bias(self, items: Optional[Tensor], default: Any) -> Any:
-        """Return the bias of ``items`` (n,), or of all items, in evaluation; ``default`` for a model without one."""
-        return default
+    def _bias(self, items: Optional[Tensor] = None) -> Optional[Tensor]:
+        """Return the bias of ``items`` (n,), or of all items; None for a model without one."""
+        return None
 
     def _outputs(self, interaction: Any) -> Tuple[Tensor, Tensor, Callable[[], Tensor]]:
         """Return the outputs at the positions that have a target, (n_targets, dim), the targets, (n_targets,), and a function
@@ -261,11 +264,11 @@ class MaskedSoftmaxLoss(SoftmaxLoss):
     def _embeddings(self, items: Optional[Tensor] = None) -> Tensor:
         return self.item_embedding.weight[: self.n_items] if items is None else self.item_embedding(items)
 
-    def _bias(self, items: Optional[Tensor], default: Any) -> Any:
+    def _bias(self, items: Optional[Tensor] = None) -> Tensor:
         return self.output_bias if items is None else self.output_bias[items]
 
     def _offsets(self, items: Optional[Tensor] = None) -> Optional[Tensor]:
-        bias, prior = self._bias(items, None).unsqueeze(1), super()._offsets(items)
+        bias, prior = self._bias(items).unsqueeze(1), super()._offsets(items)
         return bias if prior is None else bias + prior
 
 

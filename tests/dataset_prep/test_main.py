@@ -244,7 +244,7 @@ def test_an_interrupted_preparation_is_continued(tmp_path, monkeypatch):
     """Interrupted between the interactions, which are written last, and the record."""
     write_interactions(tmp_path / "inter.csv", lambda k: k)
     with monkeypatch.context() as patch:
-        patch.setattr("dataset_prep.dataset_folder.sha256", lambda path: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr("dataset_prep.dataset_folder.sha256_of", lambda path: (_ for _ in ()).throw(KeyboardInterrupt))
         assert own_table(tmp_path) == 130
     assert (tmp_path / "S/S.inter").is_file() and not (tmp_path / "S/dataset.json").exists()
     assert own_table(tmp_path) == 0

@@ -7,7 +7,7 @@ import pytest
 
 from recbole_sda.errors import InputError
 from recbole_sda.features.importers import from_itememb, from_npy, from_parquet
-from recbole_sda.features.manifest import sha256_of
+from recbole_sda.io.hashes import sha256_of
 
 
 def test_npy(tmp_path):

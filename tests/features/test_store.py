@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from recbole_sda.errors import InputError
-from recbole_sda.features.manifest import FEATURES, ITEM_IDS, MANIFEST, sha256_of
+from recbole_sda.features.manifest import FEATURES, ITEM_IDS, MANIFEST
 from recbole_sda.features.store import FeatureStore, find_store, stored_sha256, write_store
+from recbole_sda.io.hashes import sha256_of
 
 IDS = ["b", "a", "c", "d"]
 

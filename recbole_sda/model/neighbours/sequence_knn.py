@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import numpy as np
 import torch
 from recbole.model.abstract_recommender import SequentialRecommender
 from recbole.utils import InputType
@@ -10,6 +9,7 @@ from torch import Tensor, nn
 
 from recbole_sda.graphs.cooccurrence import cooccurrence_similarity
 from recbole_sda.graphs.sparse import SparseMatrix
+from recbole_sda.model.known_items import training_pairs
 from recbole_sda.validation import AT_LEAST_ONE, NOT_NEGATIVE, Range
 
 DECAY = Range(0, 1, closed_low=False, closed_high=True)
@@ -58,20 +58,3 @@ class SequenceKNN(SequentialRecommender):
     def predict(self, interaction: Any) -> Tensor:
         """Return the score of one item for each sample, (batch,)."""
         return self.full_sort_predict(interaction).gather(1, interaction[self.ITEM_ID].unsqueeze(1)).squeeze(1)
-
-
-def training_pairs(dataset: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Return users and items of all training interactions of a sequential data set, with each user's first item.
-
-    RecBole's samples have the first item of a user in histories only.
-    """
-    samples = dataset.inter_feat
-    users, targets = samples[dataset.uid_field].numpy(), samples[dataset.iid_field].numpy()
-    if hasattr(samples, "known_items"):
-        rows, known = samples.known_items(dataset.iid_field).take(np.arange(len(users)))
-        rows, known = rows.numpy(), known.numpy()
-    else:
-        histories = samples[dataset.item_id_list_field].numpy()
-        rows, columns = np.nonzero(histories)
-        known = histories[rows, columns]
-    return np.concatenate([users, users[rows]]), np.concatenate([targets, known])

@@ -1,0 +1,72 @@
+"""The items that users had before the samples of a sequential data set."""
+
+from typing import Any, NamedTuple, Tuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+class Ragged(NamedTuple):
+    """Lists of item ids of different lengths, stored one after the other.
+
+    Attributes:
+        values: (total,), int64.
+        start, length: first position and number of values of each list, (n_lists,).
+    """
+
+    values: np.ndarray
+    start: np.ndarray
+    length: np.ndarray
+
+    @classmethod
+    def of(cls, groups: np.ndarray, values: np.ndarray, n_groups: int) -> "Ragged":
+        """Return a list per group.
+
+        Args:
+            groups: group of each value, (total,), ascending.
+            values: (total,).
+            n_groups: number of groups; one without values gets an empty list.
+        """
+        length = np.bincount(groups, minlength=n_groups)
+        return cls(values, np.cumsum(length) - length, length)
+
+    def take(self, lists: np.ndarray) -> Tuple[Tensor, Tensor]:
+        """Return (position in ``lists``, value) of all values of the chosen lists."""
+        length = self.length[lists]
+        row = np.repeat(np.arange(len(lists)), length)
+        inside = np.arange(len(row)) - np.repeat(np.cumsum(length) - length, length)
+        return torch.from_numpy(row), torch.from_numpy(self.values[self.start[lists][row] + inside])
+
+    def reorder(self, order: np.ndarray) -> "Ragged":
+        """Return the lists in another order."""
+        return Ragged(self.values, self.start[order], self.length[order])
+
+
+def known_items(dataset: Any, feat: Any) -> Ragged:
+    """Return the items that the user of each sample had before it.
+
+    These are all of them where the samples were made from interactions by
+    :class:`~recbole_sda.data.prefix_samples.PrefixSamples`. Other samples, such as those of files (``benchmark_filename``), have no
+    more than their padded history.
+
+    Args:
+        dataset: RecBole's sequential data set.
+        feat: samples of it.
+    """
+    if hasattr(feat, "known_items"):
+        known: Ragged = feat.known_items(dataset.iid_field)
+        return known
+    histories, length = feat[dataset.item_id_list_field].numpy(), feat[dataset.item_list_length_field].numpy()
+    return Ragged(histories.ravel(), np.arange(len(histories)) * histories.shape[1], length)
+
+
+def training_pairs(dataset: Any) -> Tuple[np.ndarray, np.ndarray]:
+    """Return users and items of all training interactions of a sequential data set, with each user's first item.
+
+    RecBole's samples have the first item of a user in histories only. Pairs can repeat.
+    """
+    samples = dataset.inter_feat
+    users, targets = samples[dataset.uid_field].numpy(), samples[dataset.iid_field].numpy()
+    rows, known = known_items(dataset, samples).take(np.arange(len(users)))
+    return np.concatenate([users, users[rows.numpy()]]), np.concatenate([targets, known.numpy()])
