@@ -97,7 +97,7 @@ def test_settings_that_are_refused(changes, message):
 
 def test_packaged_files_by_name(tmp_path):
     assert properties_file("preset", "paper", "preset").name == "paper.yaml"
-    with pytest.raises(InputError, match="preset='papre': there is paper. Did you mean 'paper'?"):
+    with pytest.raises(InputError, match="preset='papre': there is paper, .*Did you mean 'paper'?"):
         properties_file("preset", "papre", "preset")
     own = tmp_path / "own.yaml"
     own.write_text("a: 1")

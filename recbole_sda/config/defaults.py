@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional, Set
 
 from recbole_sda.config.dataset_files import dataset_defaults
+from recbole_sda.config.presets import read_preset
 from recbole_sda.io.yaml import properties_dir, read_yaml
 from recbole_sda.model.model_table import SUFFIX
 from recbole_sda.model.registry import (
@@ -15,7 +16,6 @@ from recbole_sda.model.registry import (
     reads_features,
     user_model,
 )
-from recbole_sda.validation import properties_file
 
 RUN, FEATURES, SDA = "run.yaml", "features.yaml", "sda.yaml"
 OWN_FILES = (RUN, FEATURES, SDA)
@@ -48,19 +48,21 @@ def recbole_properties() -> Path:
 def package_defaults(model: str, dataset: str, preset: Optional[str] = None) -> Dict[str, Any]:
     """Return the defaults that the package adds to RecBole's, for a run of a model on a data set.
 
-    Order, later wins: run.yaml; features.yaml for models that read item features; sda.yaml and the preset for *_SDA models; the
-    file of the base model; the file of the data set; what the model's file has as published for the data set.
+    Order, later wins: run.yaml; features.yaml for models that read item features; for *_SDA models, sda.yaml and a flat preset;
+    the file of the base model; the file of the data set; what the model's file has as published for the data set; a preset by data
+    set.
 
     Raises:
-        InputError: there is no such preset.
+        InputError: the preset does not exist, or has nothing for the model on the data set.
     """
+    chosen = read_preset(str(preset), model, dataset) if preset else None
     values = read_yaml(properties_dir() / RUN)
     if reads_features(model):
         values.update(read_yaml(properties_dir() / FEATURES))
     if model.endswith(SUFFIX):
         values.update(read_yaml(properties_dir() / SDA))
-        if preset:
-            values.update(read_yaml(properties_file("preset", str(preset), "preset")), preset=str(preset))
+        if chosen and not chosen.sections:
+            values.update(chosen.values)
     published: Dict[str, Any] = {}
     for path in model_files(base_name(model)):
         own = read_yaml(path)
@@ -68,7 +70,9 @@ def package_defaults(model: str, dataset: str, preset: Optional[str] = None) -> 
         values.update(own)
     values.update(dataset_defaults(dataset))
     values.update(published.get(dataset, {}))
-    return values
+    if chosen and chosen.sections:
+        values.update(chosen.values)
+    return values  # `preset` keeps its default here: a run that lacks the key was made without one
 
 
 def own_keys() -> Set[str]:

@@ -12,6 +12,7 @@ import yaml
 from recbole.utils import argument_list
 
 from recbole_sda.config.defaults import PUBLISHED, keys_not_read, model_files, own_keys
+from recbole_sda.config.presets import read_preset
 from recbole_sda.errors import InputError, nearest
 from recbole_sda.io.yaml import YamlLoader, properties_dir, read_yaml
 from recbole_sda.model.registry import base_name, plain_model
@@ -76,6 +77,19 @@ def check_keys(keys: Sequence[str], model: str, source: str, strict: bool) -> Li
             reason = f"is a key of other models, not of {model}" if elsewhere else "is not a key that anything reads"
             raise InputError(f"{source}: {key!r} {reason}.{nearest(key, known)}")
     return foreign + sorted(set(keys) & keys_not_read(model))
+
+
+def check_preset(name: str, model: str, dataset: str) -> None:
+    """Refuse keys of a preset by data set that the model of their section does not read, or that only the command line can give.
+
+    Raises:
+        InputError: there is such a key, or the preset has nothing for the model on the data set.
+    """
+    for section in read_preset(name, model, dataset).sections:
+        unread = check_keys(list(section.keys), section.model, section.source, strict=True)
+        unread += sorted({*COMMAND_KEYS, "preset"} & section.keys.keys())
+        if unread:
+            raise InputError(f"{section.source}: {section.model} does not read {', '.join(unread)} from a preset")
 
 
 def model_defaults_text(base: str) -> str:

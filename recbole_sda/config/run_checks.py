@@ -6,7 +6,7 @@ from typing import Any, Dict, Optional
 from recbole.utils import ModelType
 
 from recbole_sda.errors import InputError, nearest
-from recbole_sda.model.model_table import BaseModelSpec
+from recbole_sda.model.model_table import SUFFIX, BaseModelSpec
 from recbole_sda.validation import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE
 
 # Numbers of every run. An empty value leaves the choice to RecBole or torch.
@@ -25,6 +25,7 @@ NUMBERS = {
     "learning_rate": POSITIVE,
     "weight_decay": NOT_NEGATIVE,
     "warmup_epochs": NOT_NEGATIVE,
+    "rare_item_decay": NOT_NEGATIVE,
     "tail_items": POSITIVE,
     "short_users": POSITIVE,
 }
@@ -125,3 +126,16 @@ def check_train_mask(model_type: ModelType, spec: Optional[BaseModelSpec], value
         raise InputError(
             "train_mask_history=True: this model computes its own softmax, from which nothing can be left out"
         )
+
+
+def check_rare_item_decay(model: str, spec: Optional[BaseModelSpec], values: Dict[str, Any]) -> None:
+    """Refuse ``rare_item_decay`` for a model without an item id table, and so strong that it turns the sign of a row."""
+    decay, rate = values["rare_item_decay"], values["learning_rate"]
+    if decay == 0:
+        return
+    if spec is None:
+        raise InputError(f"rare_item_decay={decay}: {model} has no item id table that this package knows")
+    if model.endswith(SUFFIX) and values["id_embedding"] == "none" and values["item_encoder"] != "identity":
+        raise InputError(f"rare_item_decay={decay}: with id_embedding=none {model} has no item id table")
+    if decay * rate > 1:
+        raise InputError(f"rare_item_decay={decay}: expected at most 1 / learning_rate, {1 / rate:g}")

@@ -13,7 +13,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 from recbole.config import Config
 
 from recbole_sda.config.defaults import RUN, package_defaults
-from recbole_sda.config.known_keys import check_keys
+from recbole_sda.config.known_keys import check_keys, check_preset
 from recbole_sda.config.run_checks import (
     check_evaluation,
     check_learner,
@@ -21,6 +21,7 @@ from recbole_sda.config.run_checks import (
     check_mask,
     check_metrics,
     check_numbers,
+    check_rare_item_decay,
     check_train_mask,
     check_types,
 )
@@ -100,7 +101,10 @@ class RunConfig(Config):
         super()._load_internal_config_dict(class_name(base_name(model)), model_class, dataset)
         values = self.internal_config_dict
         self._run_defaults = {**values, **read_yaml(properties_dir() / RUN)}  # models check the types of the others
-        values.update(package_defaults(model, dataset, self.external_config_dict.get("preset")))
+        preset = self.external_config_dict.get("preset")
+        if preset:
+            check_preset(str(preset), model, dataset)
+        values.update(package_defaults(model, dataset, preset))
 
     def _get_final_config_dict(self) -> Dict[str, Any]:
         values = super()._get_final_config_dict()
@@ -124,6 +128,7 @@ class RunConfig(Config):
                 able = ", ".join(name for name, other in BASE_MODELS.items() if other.loss != "own")
                 raise InputError(f"{key}: {self.model} computes its own loss; models that read this key are {able}")
         check_train_mask(self._class.type, spec, values)
+        check_rare_item_decay(self.model, spec, values)
         self.resolved = copy.deepcopy({k: v for k, v in values.items() if k != "MODEL_TYPE"})
         self.resolved.update(model=self.model, dataset=self.dataset)
         return values

@@ -129,6 +129,7 @@ def build(config: RunConfig, run_dir: Path, with_test: bool = True) -> Run:
     use_fast_products(model)
     dataset = data.dataset
     trainer = make_trainer(config, model, run_dir, identity_of(config, data.train._dataset, model))
+    trainer.decay_rare_items(data.counts.items)
     logger.info(
         "%s on %s: %d users, %d items, %d parameters, %s",
         config["model"], config["dataset"], dataset.user_num - 1, dataset.item_num - 1,

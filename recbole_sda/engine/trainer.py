@@ -4,12 +4,14 @@ import logging
 from pathlib import Path
 from typing import Any, Callable, Dict, Optional, Tuple, Union
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from recbole_sda.data.eval_loaders import among_candidates
 from recbole_sda.data.train_loaders import trim
 from recbole_sda.engine.optimizers import DenseAndSparse, check_sparse, fuse, parameter_groups, sparse_tables
+from recbole_sda.engine.rare_item_decay import RareItemDecay, item_id_table
 from recbole_sda.engine.train_log import Losses, append_history, epoch_line, mean_losses
 from recbole_sda.engine.trainer_checkpoints import CheckpointMixin
 from recbole_sda.errors import InputError
@@ -51,6 +53,17 @@ class RunTrainer(CheckpointMixin):
         dense = parameter_groups(self.model, self.learning_rate, without=tables)
         adam = fuse(super()._build_optimizer(**kwargs, params=dense))
         return DenseAndSparse(adam, torch.optim.SparseAdam(tables, lr=self.learning_rate))
+
+    def decay_rare_items(self, counts: np.ndarray) -> None:
+        """Begin the decay of the key ``rare_item_decay``, with the training interactions of each item, (n_items,), unless it is 0.
+
+        Raises:
+            InputError: the model has no item id table.
+        """
+        strength = float(self.config["rare_item_decay"])
+        if strength > 0:
+            table = item_id_table(self.model, self.config["model"])
+            RareItemDecay(self._optimizers().values(), table.weight, torch.from_numpy(counts), strength)
 
     # training and evaluation -----------------------------------------------------------------------------------------
     def fit(

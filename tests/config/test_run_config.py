@@ -37,7 +37,7 @@ def write(path, text):
 
 
 def test_precedence(build, tmp_path):
-    """RecBole < run.yaml < sda.yaml < preset < files < command line."""
+    """RecBole < run.yaml < sda.yaml < files < command line; tests/config/test_presets.py has the presets."""
     assert build.config("SASRec_SDA")["hidden_size"] == 64  # RecBole's SASRec.yaml
     assert build.config("SASRec_SDA")["valid_metric"] == "NDCG@10"  # run.yaml, not overall.yaml's MRR@10
     assert build.config("SASRec_SDA")["moda_rank"] == 8  # sda.yaml
@@ -63,7 +63,7 @@ def test_preset_paper_restores_the_reference_and_yields_to_given_keys(build):
     assert settings.cmsa_temperature == 3.0 and settings.cmsa_learnable and settings.cmsa_teacher_scale is None
     assert not settings.cmsa_normalize and not settings.cmsa_detach_teacher
     assert settings.alignment_temperature == 4.0
-    with pytest.raises(InputError, match="preset='papper': there is paper. Did you mean 'paper'"):
+    with pytest.raises(InputError, match="preset='papper': there is paper, .*Did you mean 'paper'"):
         build.config("SASRec_SDA", preset="papper")
 
 
@@ -130,7 +130,7 @@ def test_every_own_key_is_documented_with_a_type_and_read_by_the_settings():
         for line in (properties_dir() / name).read_text().splitlines():
             if line and line[0] not in "# " and not line.startswith("published:"):
                 assert "# (" in line, line
-    fields = set(SDASettings.__dataclass_fields__) | {"preset"}
+    fields = set(SDASettings.__dataclass_fields__)
     keys = {name: set(read_yaml(properties_dir() / name)) for name in ("features.yaml", "sda.yaml")}
     assert keys["features.yaml"] == set(FeatureSettings.__dataclass_fields__)
     assert keys["sda.yaml"] == fields - keys["features.yaml"]
@@ -198,3 +198,36 @@ def test_modes_by_phase_and_metrics_without_cutoff(build):
     modes = {"valid": "uni5", "test": "full"}
     assert build.config("BPR", eval_args={"mode": modes})["eval_args"]["mode"] == modes
     assert build.config("BPR", metrics=["Hit"], topk=5, valid_metric="hit@5")["topk"] == [5]
+
+
+@pytest.mark.parametrize(
+    "model, keys, message",
+    [
+        ("SASRec", {"rare_item_decay": -1}, "rare_item_decay=-1: expected a number at least 0"),
+        ("SASRec", {"rare_item_decay": None}, "rare_item_decay=None: expected a number, as its default 0.0"),
+        ("SASRec", {"rare_item_decay": True}, "rare_item_decay=True: expected a number"),
+        ("NeuMF", {"rare_item_decay": 1}, "rare_item_decay=1: NeuMF has no item id table that this package knows"),
+        ("VBPR_SDA", {"rare_item_decay": 1}, "rare_item_decay=1: VBPR_SDA has no item id table"),
+        ("SequenceKNN", {"rare_item_decay": 1}, "rare_item_decay=1: SequenceKNN has no item id table"),
+        (
+            "SASRec_SDA",
+            {"rare_item_decay": 1, "id_embedding": "none"},
+            "rare_item_decay=1: with id_embedding=none SASR",
+        ),
+        (
+            "BPR",
+            {"rare_item_decay": 6, "learning_rate": 0.25},
+            "rare_item_decay=6: expected at most 1 / learning_rate, 4$",
+        ),
+    ],
+)
+def test_rare_item_decay_is_checked(build, model, keys, message):
+    with pytest.raises(InputError, match=message):
+        build.config(model, **keys)
+
+
+def test_rare_item_decay_is_for_models_with_an_id_table(build):
+    assert build.config("BPR", rare_item_decay=4, learning_rate=0.25)["rare_item_decay"] == 4
+    identity = {"id_embedding": "none", "item_encoder": "identity"}
+    assert build.config("BPR_SDA", rare_item_decay=4, **identity)["rare_item_decay"] == 4
+    assert build.config("NeuMF")["rare_item_decay"] == 0
