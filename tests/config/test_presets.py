@@ -5,10 +5,14 @@ import shutil
 import pytest
 import yaml
 
+from recbole_sda.comparison.read_plan import read_plan
 from recbole_sda.config.presets import BY_DATASET, read_preset
 from recbole_sda.config.run_config import RunConfig
+from recbole_sda.engine import experiment
 from recbole_sda.errors import InputError
 from recbole_sda.io.yaml import properties_dir, read_yaml
+from recbole_sda.tune.search import Search
+from recbole_sda.tune.space import Domain, Space
 
 STRONG = read_yaml(properties_dir() / "preset/strong.yaml")[BY_DATASET]
 SECTIONS = [(dataset, model) for dataset, models in STRONG.items() for model in models]
@@ -145,3 +149,32 @@ def test_wrong_files(properties, content, message):
     properties(content)
     with pytest.raises(InputError, match=message):
         config("SASRec_SDA", preset="mine")
+
+
+def test_runs_with_a_preset_are_resumed_and_loaded(properties, tiny_keys, tmp_path):
+    """Their folder has the preset's values, which win over those that the preset has later."""
+    properties({BY_DATASET: {"tiny": {"BPR": {"learning_rate": 0.02, "embedding_size": 24}}}})
+    keys = {**tiny_keys, "epochs": 1, "preset": "mine", "run_dir": str(tmp_path / "run")}
+    experiment.run("BPR_SDA", "tiny", (), keys)
+    properties({BY_DATASET: {"tiny": {"BPR": {"learning_rate": 0.5, "embedding_size": 8}}}})
+    assert experiment.resume(tmp_path / "run", {"epochs": 2})["epochs_run"] == 2
+    loaded = experiment.load(tmp_path / "run")
+    assert (loaded.config["learning_rate"], loaded.model.items.embedding_dim) == (0.02, 24)
+    with pytest.raises(InputError, match="preset is 'mine' in this run and cannot become 'paper'"):
+        experiment.resume(tmp_path / "run", {"epochs": 3, "preset": "paper"})
+
+
+def test_comparisons_and_searches_take_a_preset(properties, tiny_keys, tmp_path):
+    properties({BY_DATASET: {"tiny": {"BPR": {"learning_rate": 0.02}}}})
+    models = {"BPR": {}, "other": {"model": "BPR_SDA", "keys": {"preset": "paper"}}, "GRU4Rec": {}}
+    plan = {"datasets": ["tiny"], "seeds": [1], "keys": {**tiny_keys, "preset": "mine"}, "models": models}
+    base, other, unknown = read_plan(plan, tmp_path).runs()
+    assert base.configuration()["learning_rate"] == 0.02
+    assert (other.configuration()["preset"], other.configuration()["item_encoder"]) == ("paper", "linear")
+    with pytest.raises(InputError, match="models: GRU4Rec: preset='mine': has no settings for the model GRU4Rec"):
+        unknown.check()
+    space = Space({"embedding_size": Domain("choice", [8, 16])})
+    search = Search("BPR_SDA", "tiny", space, (), {**tiny_keys, "preset": "mine"}, tmp_path / "search")
+    trial = search.trial({"embedding_size": 16})
+    made = config(trial.model, trial.dataset, **trial.keys)
+    assert (made["learning_rate"], made["embedding_size"]) == (0.02, 16)

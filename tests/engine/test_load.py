@@ -137,3 +137,16 @@ def test_what_is_not_a_run_folder(tmp_path):
         experiment.resume(tmp_path)
     with pytest.raises(InputError, match="is not a run folder: config.yaml is missing"):
         experiment.load(tmp_path)
+
+
+@pytest.mark.parametrize("model", ["BPR", "BPR_SDA"])
+def test_runs_from_before_a_key_have_its_default(keys, tmp_path, comparable, model):
+    """Runs of base models had no preset, and none had a decay of rare items."""
+    whole = experiment.run(model, "tiny", (), {**keys, "run_dir": str(tmp_path / "run")})
+    path = tmp_path / "run/config.yaml"
+    lines = path.read_text().splitlines(True)
+    older = [line for line in lines if not line.startswith(("preset:", "rare_item_decay:"))]
+    assert len(older) == len(lines) - 2
+    path.write_text("".join(older))
+    assert comparable(experiment.resume(tmp_path / "run")) == comparable(whole)
+    assert comparable(experiment.evaluate(tmp_path / "run")) == comparable(whole)
