@@ -25,8 +25,8 @@ def _compare(args: argparse.Namespace, keys: Dict[str, Any]) -> None:
     from recbole_sda.comparison.tables import to_markdown
 
     if args.list:
-        for run in checked_plan(args.plan, args.out, keys).runs():
-            print(f"{'done' if run.is_done else 'to do':6} {run}  ({run.folder})")
+        for job in checked_plan(args.plan, args.out, keys).jobs():
+            print(f"{'done' if job.is_done else 'to do':6} {job}  ({job.folder})")
         return
     try:
         comparison = compare(args.plan, args.out, keys, args.parallel, args.gpus, args.address, run=not args.table)
@@ -115,9 +115,9 @@ def _add_compare(commands: Any) -> None:
         "compare",
         help="models x data sets x seeds from one YAML file, with tests",
         description="Runs every model of the file on every data set with every seed, and compares them. Finished runs are not "
-        "repeated: the same command continues after Ctrl-C. Further --key=value are configuration keys of all runs; "
-        "--datasets, --seeds and --metrics replace those of the file, and --models=[...] names the rows to run; the table has "
-        "all finished rows.",
+        "repeated: the same command continues after Ctrl-C. Each finished run is evaluated again under the further protocols of "
+        "the file (its key also). Further --key=value are configuration keys of all runs; --datasets, --seeds, --metrics and "
+        "--also replace those of the file, and --models=[...] names the rows to run; the table has all finished rows.",
     )
     compare.add_argument("plan", help="a YAML file, or the name of one in properties/experiments/")
     compare.add_argument("--out", help="folder of runs and tables (default: runs/compare/<name>)")
@@ -128,7 +128,9 @@ def _add_compare(commands: Any) -> None:
     compare.add_argument(
         "--address", help="of a Ray cluster, `auto` for this machine's; its machines share the folders"
     )
-    compare.add_argument("--list", action="store_true", help="list the runs and which are done; run nothing")
+    compare.add_argument(
+        "--list", action="store_true", help="list runs and evaluations, and which are done; run nothing"
+    )
     compare.add_argument("--table", action="store_true", help="make the table of the finished runs; run nothing")
     compare.set_defaults(action=_compare)
 

@@ -1,126 +1,14 @@
 """The plan of a comparison: models x data sets x seeds, each combination a run with its own folder."""
 
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
-import yaml
-
-from recbole_sda.config.run_config import MACHINE_KEYS, RunConfig
-from recbole_sda.data.interaction_files import input_hashes
-from recbole_sda.engine.run import configure
-from recbole_sda.engine.run_folder import CONFIG, METRICS, config_text, read_metrics
+from recbole_sda.comparison.planned_evaluation import PlannedEvaluation
+from recbole_sda.comparison.planned_run import ModelEntry, PlannedRun, is_row_reference, slug
 from recbole_sda.errors import InputError
-from recbole_sda.io.yaml import read_yaml
 
-FOLDER_KEYS = {"runs_path", "run_dir", "checkpoint_dir"}
-# Keys that may differ between a finished run and its plan.
-FREE_KEYS = {*MACHINE_KEYS, *FOLDER_KEYS}
-
-
-def is_row_reference(value: Any) -> bool:
-    """Return whether a key's value is ``{row: NAME}``, the run folder of another row."""
-    return isinstance(value, dict) and set(value) == {"row"}
-
-
-@dataclass(frozen=True)
-class ModelEntry:
-    """An entry of a plan's ``models``, which is a row of the result table.
-
-    Attributes:
-        name: name of the row.
-        model: a model of the main command.
-        base: name of the row that it is compared with; None: it is compared with no row.
-        keys: its own configuration keys. A value ``{row: NAME}`` is replaced by the run folder of that row on the same data
-            set with the same seed.
-    """
-
-    name: str
-    model: str
-    base: Optional[str]
-    keys: Dict[str, Any]
-
-    @property
-    def needs(self) -> List[str]:
-        """Names of the rows whose runs must be finished first."""
-        return [value["row"] for value in self.keys.values() if is_row_reference(value)]
-
-
-@dataclass(frozen=True)
-class PlannedRun:
-    """One run of a comparison.
-
-    Attributes:
-        entry: its model entry.
-        dataset: name of the data set.
-        seed: random seed.
-        folder: run folder.
-        keys: all configuration keys that the plan sets.
-    """
-
-    entry: ModelEntry
-    dataset: str
-    seed: int
-    folder: Path
-    keys: Dict[str, Any]
-
-    def __str__(self) -> str:
-        return f"{self.entry.name} on {self.dataset}, seed {self.seed}"
-
-    @property
-    def is_done(self) -> bool:
-        """Whether the folder has the result of a finished run."""
-        return (self.folder / METRICS).is_file()
-
-    def configuration(self) -> RunConfig:
-        """Return the run's configuration; an unknown name or key, or a wrong value, is an InputError that names the row."""
-        try:
-            return configure(self.entry.model, self.dataset, (), self.keys, source="keys")
-        except InputError as error:
-            raise InputError(f"models: {self.entry.name}: {error}") from error
-
-    def check(self) -> None:
-        """Check the configuration, and that an existing run in the folder is the planned one.
-
-        Raises:
-            InputError: the configuration is wrong, or the folder has a run with other settings, or with other files of
-                interactions or feature vectors.
-        """
-        config = self.configuration()
-        if not (self.folder / CONFIG).is_file():
-            return
-        self._check_settings(config)
-        if not self.is_done:
-            return
-        metrics, now = read_metrics(self.folder), input_hashes(config)
-        if "history" not in metrics["protocol"]:
-            raise InputError(
-                f"{self.folder}: this run was evaluated before the key mask_history existed, with a user's known items among the "
-                "candidates of sequential models; choose another --out, or remove the folder"
-            )
-        changed = [name for name, sha in metrics.get("inputs", {}).items() if sha != now.get(name)]
-        if changed:
-            raise InputError(
-                f"{self.folder}: {' and '.join(changed)} in {config['data_path']} changed after this run; choose another "
-                "--out, or remove the folder"
-            )
-
-    def _check_settings(self, config: RunConfig) -> None:
-        planned, existing = yaml.safe_load(config_text(config.resolved)), read_yaml(self.folder / CONFIG)
-        for key in planned.keys() - existing.keys():  # newer than the run, which is the same as with the key's default
-            existing[key] = config.internal_config_dict.get(key)
-        for values in (planned, existing):
-            values["data_path"] = str(Path(values["data_path"]).resolve())
-            for key, value in self.entry.keys.items():
-                if is_row_reference(value) and values.get(key):  # the folder of the comparison may have been moved
-                    values[key] = "/".join(Path(values[key]).parts[-3:])
-        differing = sorted(key for key in {*planned, *existing} - FREE_KEYS if planned.get(key) != existing.get(key))
-        if differing:
-            changes = ", ".join(f"{key} {existing.get(key)!r} -> {planned.get(key)!r}" for key in differing[:5])
-            raise InputError(
-                f"{self.folder} was run with other settings ({changes}); choose another --out, or remove the folder"
-            )
+Job = Union[PlannedRun, PlannedEvaluation]
 
 
 @dataclass(frozen=True)
@@ -141,6 +29,7 @@ class Plan:
         folders: (row, data set, seed) -> folder, of runs that were made elsewhere.
         chosen: names of the rows to run; None: all. The tables have all finished rows, so that the choice of rows makes no
             p-value smaller.
+        also: further evaluation protocol -> evaluation keys that replace those of a run; see :class:`PlannedEvaluation`.
     """
 
     title: str
@@ -155,6 +44,7 @@ class Plan:
     out: Path
     folders: Dict[Tuple[str, str, int], Path] = field(default_factory=dict)
     chosen: Optional[Tuple[str, ...]] = None
+    also: Dict[str, Dict[str, Any]] = field(default_factory=dict)
 
     def runs(self) -> List[PlannedRun]:
         """Return all runs of the chosen rows, each after the runs that it needs."""
@@ -163,6 +53,18 @@ class Plan:
     def other_finished_runs(self) -> List[PlannedRun]:
         """Return the finished runs of the rows that are not chosen; the tables include them."""
         return [run for run in self._all_runs() if not self._is_chosen(run) and run.is_done]
+
+    def evaluations(self, run: PlannedRun) -> List[PlannedEvaluation]:
+        """Return the evaluations of a run under each further protocol."""
+        return [PlannedEvaluation(run, protocol, keys) for protocol, keys in self.also.items()]
+
+    def jobs(self) -> List[Job]:
+        """Return all runs of the chosen rows, each followed by its evaluations under the further protocols."""
+        return [job for run in self.runs() for job in self.with_evaluations(run)]
+
+    def with_evaluations(self, run: PlannedRun) -> List[Job]:
+        """Return a run and its evaluations under the further protocols."""
+        return [run, *self.evaluations(run)]
 
     def _is_chosen(self, run: PlannedRun) -> bool:
         return self.chosen is None or run.entry.name in self.chosen
@@ -181,11 +83,6 @@ class Plan:
 
     def _folder(self, name: str, dataset: str, seed: int) -> Path:
         return self.folders.get((name, dataset, seed), self.out / dataset / slug(name) / f"seed{seed}")
-
-
-def slug(name: str) -> str:
-    """Return a name in the form that folders have: letters, digits, dots, underscores and hyphens."""
-    return re.sub(r"[^\w.]+", "-", name).strip("-")
 
 
 def _in_order_of_needs(entries: Sequence[ModelEntry]) -> List[ModelEntry]:

@@ -3,8 +3,10 @@
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
-from recbole_sda.comparison.plan import FOLDER_KEYS, ModelEntry, Plan, is_row_reference, slug
-from recbole_sda.comparison.user_metrics import cutoffs
+from recbole_sda.comparison.plan import Plan
+from recbole_sda.comparison.planned_evaluation import PROTOCOL_KEYS
+from recbole_sda.comparison.planned_run import FOLDER_KEYS, ModelEntry, is_row_reference, slug
+from recbole_sda.comparison.user_metrics import SCOPES, cutoffs
 from recbole_sda.errors import InputError, nearest
 from recbole_sda.io.yaml import read_yaml
 from recbole_sda.metrics.significance import CORRECTIONS
@@ -12,7 +14,7 @@ from recbole_sda.validation import check_choice, file_or_properties_file
 
 FOLDER = "experiments"  # in properties/
 OUT = Path("runs/compare")
-KEYS = ("title", "about", "datasets", "seeds", "keys", "dataset_keys", "models", "metrics", "correction")
+KEYS = ("title", "about", "datasets", "seeds", "keys", "dataset_keys", "models", "metrics", "correction", "also")
 ENTRY_KEYS = ("model", "base", "keys")
 # Configuration keys that the plan sets for each run -> the key of the plan to use instead.
 SET_BY_PLAN = {"seed": "seeds", "dataset": "datasets", "model": "models"}
@@ -28,9 +30,9 @@ def read_plan(
     Args:
         plan: a YAML file, the name of a file in properties/experiments/, or a dict of the same keys.
         out: folder of the runs and the tables; None: ``runs/compare/<name of the file, or title of the dict>``.
-        overrides: ``datasets``, ``seeds`` or ``metrics`` replace those of the plan. ``models`` names the rows to run; their
-            bases and the rows that they need are added. Any other key is a configuration key of all runs; it overrides the
-            plan's ``keys`` and ``dataset_keys``, but not a row's own keys.
+        overrides: ``datasets``, ``seeds``, ``metrics`` or ``also`` replace those of the plan. ``models`` names the rows to run;
+            their bases and the rows that they need are added. Any other key is a configuration key of all runs; it overrides
+            the plan's ``keys`` and ``dataset_keys``, but not a row's own keys.
 
     Raises:
         InputError: a key is missing or unknown, or has a value that is not allowed.
@@ -46,7 +48,7 @@ def read_plan(
 
 def _plan(source: str, values: Dict[str, Any], name: str, out: Path, overrides: Dict[str, Any]) -> Plan:
     dataset_keys_may_go_unused = "datasets" in overrides
-    for key in ("datasets", "seeds", "metrics"):
+    for key in ("datasets", "seeds", "metrics", "also"):
         if key in overrides:
             values[key] = overrides.pop(key)
     chosen = overrides.pop("models", None)
@@ -80,6 +82,7 @@ def _plan(source: str, values: Dict[str, Any], name: str, out: Path, overrides: 
         metrics=metrics,
         correction=check_choice(f"{source}: correction", values.get("correction", "holm"), list(CORRECTIONS)),
         out=out,
+        also=_further_protocols(source, values.get("also")),
     )
 
 
@@ -96,6 +99,27 @@ def _mapping(source: str, key: str, value: Any) -> Dict[str, Any]:
     if not isinstance(value or {}, dict):
         raise InputError(f"{source}: {key}: expected `key: value`, found {value!r}")
     return value or {}
+
+
+def _further_protocols(source: str, value: Any) -> Dict[str, Dict[str, Any]]:
+    protocols = {str(name): keys for name, keys in _mapping(source, "also", value).items()}
+    for name, given in protocols.items():
+        place = f"also: {name}"
+        if name in SCOPES:
+            raise InputError(
+                f"{source}: {place}: {' and '.join(SCOPES)} are columns of every table; choose another name"
+            )
+        if not _mapping(source, place, given):
+            raise InputError(f"{source}: {place}: expected keys of the evaluation, as eval_args: {{mode: uni100}}")
+        for key in given:
+            if key not in PROTOCOL_KEYS:
+                raise InputError(
+                    f"{source}: {place}: {key!r} is not a key of the evaluation of a finished run; allowed are "
+                    f"{', '.join(sorted(PROTOCOL_KEYS))}.{nearest(str(key), PROTOCOL_KEYS)}"
+                )
+        _mapping(source, f"{place}: eval_args", given.get("eval_args"))
+    _refuse_shared_folders(source, "also", list(protocols))
+    return protocols
 
 
 def _refuse_keys_set_by_plan(source: str, keys: Mapping[str, Any]) -> None:
@@ -133,7 +157,7 @@ def _model_entries(source: str, models: Any) -> Tuple[ModelEntry, ...]:
                 )
             if other not in entries:
                 raise InputError(f"{source}: models: {entry.name}: there is no row {other!r}.{nearest(other, entries)}")
-    _refuse_shared_folders(source, list(entries))
+    _refuse_shared_folders(source, "models", list(entries))
     return tuple(entries.values())
 
 
@@ -168,10 +192,13 @@ def _chosen(entries: Sequence[ModelEntry], names: Sequence[str]) -> Tuple[str, .
     return tuple(entry.name for entry in entries if entry.name in wanted)
 
 
-def _refuse_shared_folders(source: str, names: Sequence[str]) -> None:
+def _refuse_shared_folders(source: str, key: str, names: Sequence[str]) -> None:
+    """Refuse names without a folder of their own: two with the same one, or a name that no folder can have."""
     taken: Dict[str, str] = {}
     for name in names:
         folder = slug(name).lower()  # some file systems ignore case
+        if not folder.strip("."):
+            raise InputError(f"{source}: {key}: {name!r}: expected a name with a letter or a digit")
         if folder in taken:
-            raise InputError(f"{source}: models: {name!r} and {taken[folder]!r} would share a folder")
+            raise InputError(f"{source}: {key}: {name!r} and {taken[folder]!r} would share a folder")
         taken[folder] = name

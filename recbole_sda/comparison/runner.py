@@ -1,13 +1,18 @@
-"""Running the runs of a plan that are not finished, one after the other or several at once with Ray."""
+"""Running the jobs of a plan that are not finished, one after the other or several at once with Ray.
+
+A job is a run, or the evaluation of a run under a further protocol.
+"""
 
 import logging
 import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Callable, Dict, List, Optional, Sequence
 
-from recbole_sda.comparison.plan import PlannedRun
+from recbole_sda.comparison.plan import Job
+from recbole_sda.comparison.planned_evaluation import PlannedEvaluation
+from recbole_sda.comparison.planned_run import PlannedRun
 from recbole_sda.config.run_config import MACHINE_KEYS
 from recbole_sda.engine import experiment
 from recbole_sda.engine.run_folder import CONFIG, LOCK, LOG
@@ -48,21 +53,21 @@ def _remove_run_without_epochs(folder: Path) -> None:
 
 
 def run_planned(
-    runs: Sequence[PlannedRun], parallel: int = 1, gpus: float = 0.0, address: Optional[str] = None
+    jobs: Sequence[Job], parallel: int = 1, gpus: float = 0.0, address: Optional[str] = None
 ) -> Dict[str, str]:
-    """Run all planned runs that are not finished.
+    """Run all planned runs and evaluations that are not finished.
 
     Args:
-        runs: each after those that it needs.
-        parallel: runs at once. 1 without an ``address``: one after the other in this process.
-        gpus: share of a GPU that each run takes; 0: none.
+        jobs: each after those that it needs.
+        parallel: jobs at once. 1 without an ``address``: one after the other in this process.
+        gpus: share of a GPU that each job takes; 0: none.
         address: of a Ray cluster (``auto``: the one that this machine belongs to), whose machines share the folders.
 
     Returns:
-        The failures: name of the run -> message. All other runs are finished.
+        The failures: name of the job -> message. All other jobs are finished.
     """
-    todo = [run for run in runs if not run.is_done]
-    logger.info("%d of %d runs are finished", len(runs) - len(todo), len(runs))
+    todo = [job for job in jobs if not job.is_done]
+    logger.info("%d of %d %s are finished", len(jobs) - len(todo), len(jobs), kinds_of(jobs))
     if not todo:
         return {}
     progress = _Progress(len(todo))
@@ -72,55 +77,71 @@ def run_planned(
 
 
 class _Progress:
-    """Logs a line per ended run."""
+    """Logs a line per ended job."""
 
     def __init__(self, n: int):
         self.n, self.ended, self.started = n, 0, time.time()
 
-    def log(self, run: PlannedRun, error: Optional[str]) -> None:
+    def log(self, job: Job, error: Optional[str]) -> None:
         self.ended += 1
         seconds = time.time() - self.started
         left = seconds / self.ended * (self.n - self.ended)
         state = f"failed: {error}" if error else "done"
         rest = f"; about {_duration(left)} left" if self.ended < self.n else ""
-        logger.info("%d of %d, %s after %s%s: %s", self.ended, self.n, state, _duration(seconds), rest, run)
+        logger.info("%d of %d, %s after %s%s: %s", self.ended, self.n, state, _duration(seconds), rest, job)
 
 
 def _duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
 
 
-def _needed_by(run: PlannedRun, runs: Sequence[PlannedRun]) -> List[PlannedRun]:
-    """Return those of ``runs`` that must be finished before ``run``."""
-    names, place = run.entry.needs, (run.dataset, run.seed)
-    return [other for other in runs if other.entry.name in names and (other.dataset, other.seed) == place]
+def kinds_of(jobs: Sequence[Job]) -> str:
+    """Return what jobs are, in the plural, for messages."""
+    return "runs and evaluations" if any(isinstance(job, PlannedEvaluation) for job in jobs) else "runs"
 
 
-def _failed_need(run: PlannedRun, failures: Dict[str, str], runs: Sequence[PlannedRun]) -> Optional[str]:
-    """Return the message of a run that cannot start because a run that it needs failed; None where it can."""
-    return next((f"needs {other}, which failed" for other in _needed_by(run, runs) if str(other) in failures), None)
+def _perform(job: Job) -> None:
+    if isinstance(job, PlannedEvaluation):
+        job.evaluate()
+    else:
+        run_one(job)
 
 
-def _message(run: PlannedRun, error: BaseException) -> str:
+def _needed_by(job: Job, jobs: Sequence[Job]) -> List[Job]:
+    """Return those of ``jobs`` that must be finished before ``job``."""
+    return [other for other in jobs if job.needs(other)]
+
+
+def _failed_need(job: Job, failures: Dict[str, str], jobs: Sequence[Job]) -> Optional[str]:
+    """Return the message of a job that cannot start because one that it needs failed; None where it can."""
+    return next((f"needs {other}, which failed" for other in _needed_by(job, jobs) if str(other) in failures), None)
+
+
+def _message(job: Job, error: BaseException) -> str:
     if isinstance(error, InputError):
         return str(error)
-    return f"{type(error).__name__}: {error} (see {run.folder / LOG})"
+    return f"{type(error).__name__}: {error} (see {job.log})"
 
 
-def _one_by_one(todo: List[PlannedRun], progress: _Progress) -> Dict[str, str]:
+def _one_by_one(todo: List[Job], progress: _Progress) -> Dict[str, str]:
     failures: Dict[str, str] = {}
-    for run in todo:
-        error = _failed_need(run, failures, todo)
+    for job in todo:
+        error = _failed_need(job, failures, todo)
         try:
             if error is None:
-                run_one(run)
-        except Exception as caught:  # the other runs go on
-            logger.debug("%s", run, exc_info=True)
-            error = _message(run, caught)
+                _perform(job)
+        except Exception as caught:  # the other jobs go on
+            logger.debug("%s", job, exc_info=True)
+            error = _message(job, caught)
         if error:
-            failures[str(run)] = error
-        progress.log(run, error)
+            failures[str(job)] = error
+        progress.log(job, error)
     return failures
+
+
+def _with_changed_run(job: Job, change: Callable[[PlannedRun], PlannedRun]) -> Job:
+    """Return a job with its run changed: a run itself, or the run that is evaluated."""
+    return replace(job, run=change(job.run)) if isinstance(job, PlannedEvaluation) else change(job)
 
 
 def _with_absolute_paths(run: PlannedRun) -> PlannedRun:
@@ -129,49 +150,50 @@ def _with_absolute_paths(run: PlannedRun) -> PlannedRun:
     return replace(run, folder=run.folder.resolve(), keys={**run.keys, "data_path": str(Path(data_path).resolve())})
 
 
-def _run_in_worker(run: PlannedRun, gpus: float) -> Optional[str]:
-    """Run in a process of Ray; return the message of a failure."""
+def _perform_in_worker(job: Job, gpus: float) -> Optional[str]:
+    """Perform a job in a process of Ray; return the message of a failure."""
     start_logging("error")
+    device = worker_device_keys(gpus)
     try:
-        run_one(replace(run, keys={**run.keys, **worker_device_keys(gpus)}))
+        _perform(_with_changed_run(job, lambda run: replace(run, keys={**run.keys, **device})))
     except Exception as error:
-        return _message(run, error)
+        return _message(job, error)
     return None
 
 
 def _with_ray(
-    todo: List[PlannedRun], progress: _Progress, parallel: int, gpus: float, address: Optional[str]
+    todo: List[Job], progress: _Progress, parallel: int, gpus: float, address: Optional[str]
 ) -> Dict[str, str]:
     import ray
 
     failures: Dict[str, str] = {}
 
-    def end(run: PlannedRun, error: Optional[str]) -> None:
+    def end(job: Job, error: Optional[str]) -> None:
         if error:
-            failures[str(run)] = error
-        progress.log(run, error)
+            failures[str(job)] = error
+        progress.log(job, error)
 
     with ray_session(address):
         check_gpu_share(gpus)
-        task: Any = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=0, max_calls=1)(_run_in_worker)
+        task: Any = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=0, max_calls=1)(_perform_in_worker)
         waiting = list(todo)
-        running: Dict[Any, PlannedRun] = {}
+        running: Dict[Any, Job] = {}
         while waiting or running:
             unfinished = [*waiting, *running.values()]
-            for run in list(waiting):
-                error = _failed_need(run, failures, todo)
+            for job in list(waiting):
+                error = _failed_need(job, failures, todo)
                 if error:
-                    waiting.remove(run)
-                    end(run, error)
-                elif len(running) < parallel and not _needed_by(run, unfinished):
-                    waiting.remove(run)
-                    running[task.remote(_with_absolute_paths(run), gpus)] = run
+                    waiting.remove(job)
+                    end(job, error)
+                elif len(running) < parallel and not _needed_by(job, unfinished):
+                    waiting.remove(job)
+                    running[task.remote(_with_changed_run(job, _with_absolute_paths), gpus)] = job
             if not running:
                 continue
             ready, _ = ray.wait(list(running), num_returns=1)
-            run = running.pop(ready[0])
+            job = running.pop(ready[0])
             try:
-                end(run, ray.get(ready[0]))
+                end(job, ray.get(ready[0]))
             except ray.exceptions.RayError as caught:  # the process died
-                end(run, _message(run, caught))
+                end(job, _message(job, caught))
     return failures

@@ -1,12 +1,14 @@
 """Statistics of a comparison: means over seeds, gains over the base, and paired tests over users."""
 
-from typing import Any, Dict, List, Optional
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Sequence
 
 import numpy as np
 import pandas as pd
 
 from recbole_sda import __version__
-from recbole_sda.comparison.plan import ModelEntry, Plan, PlannedRun
+from recbole_sda.comparison.plan import Plan
+from recbole_sda.comparison.planned_run import ModelEntry
 from recbole_sda.comparison.user_metrics import SCOPES, case_hash, user_metrics
 from recbole_sda.engine.run_folder import read_metrics
 from recbole_sda.errors import InputError
@@ -22,11 +24,14 @@ Row = Dict[str, Any]  # of comparison.json: the results of one model entry on on
 def compare_runs(plan: Plan) -> Dict[str, Any]:
     """Return the comparison of all finished runs of a plan.
 
-    Each of its ``rows`` has, per scope (``all`` cases, ``tail`` items) and metric, the mean over seeds with the sample standard
-    deviation. Where the row has a base with a finished run, it also has ``gain``, the relative gain of the mean, and ``tests``,
-    paired tests of users' metrics (see :func:`recbole_sda.metrics.significance.paired_tests`). Gain and tests use only the
-    seeds that the row and its base have in common; without a common seed there is neither. A user's metric is averaged over
-    these seeds. The p-values of the whole comparison are corrected together.
+    Each of its ``rows`` has, per scope and metric, the mean over seeds with the sample standard deviation. The scopes are ``all``
+    cases, ``tail`` items, and the name of each further protocol, for all cases under it. The row's ``also`` has the seeds and the
+    rules of each further protocol with a finished evaluation.
+
+    Where the row has a base with a finished run, it also has ``gain``, the relative gain of the mean, and ``tests``, paired tests
+    of users' metrics (see :func:`recbole_sda.metrics.significance.paired_tests`). Gain and tests of a scope use only the seeds
+    that the row and its base have in common there; without a common seed there is neither. A user's metric is averaged over
+    these seeds. The p-values of the whole comparison, further protocols included, are corrected together.
 
     Raises:
         InputError: a row and its base were evaluated under different rules or on different test cases, or a result is damaged.
@@ -50,6 +55,7 @@ def compare_runs(plan: Plan) -> Dict[str, Any]:
         "about": plan.about,
         "metrics": list(plan.metrics),
         "correction": plan.correction,
+        "also": plan.also,
         "comparisons": len(tests),
         "seeds": list(plan.seeds),
         "rows": rows,
@@ -64,75 +70,98 @@ def _row(plan: Plan, entry: ModelEntry, dataset: str) -> Optional[Row]:
     runs = [run for run in (plan.run(entry, dataset, seed) for seed in plan.seeds) if run.is_done]
     if not runs:
         return None
-    results = [read_metrics(run.folder) for run in runs]
-    users = {scope: {run.seed: user_metrics(run.folder, plan.metrics, scope) for run in runs} for scope in SCOPES}
+    folders = {run.seed: run.folder for run in runs}
+    results = [read_metrics(folder) for folder in folders.values()]
     last = results[-1]
-    return {
+    row: Row = {
         "row": entry.name,
         "model": entry.model,
         "base": entry.base,
         "dataset": dataset,
         "ran_on": last["dataset"],
-        "seeds": [run.seed for run in runs],
-        "runs": [str(run.folder) for run in runs],
+        "seeds": list(folders),
+        "runs": [str(folder) for folder in folders.values()],
         "protocol": last["protocol"],
+        "also": {},
         "warnings": {run.seed: result["warnings"] for run, result in zip(runs, results) if result.get("warnings")},
-        "cases": {scope: len(tables[runs[0].seed]) for scope, tables in users.items()},
-        "metrics": {scope: _means(results, plan, runs, scope) for scope in SCOPES},
+        "cases": {},
+        "metrics": {},
         "tests": {},
         "cost": {
             "seconds_per_epoch": float(np.mean([r["seconds"]["training"] / max(r["epochs_run"], 1) for r in results])),
             "epochs": [result["epochs_run"] for result in results],
             "parameters": last["parameters"],
         },
-        "users": users,
-        "case_hashes": {run.seed: case_hash(run.folder) for run in runs},
+        "users": {},
+        "case_hashes": {},
     }
+    for scope in SCOPES:
+        _add_scope(row, scope, folders, plan.metrics, scope)
+    for name in plan.also:
+        done = [evaluation for run in runs for evaluation in plan.evaluations(run) if evaluation.protocol == name]
+        of_protocol = {evaluation.run.seed: evaluation.folder for evaluation in done if evaluation.is_done}
+        if of_protocol:
+            protocols = [read_metrics(folder)["protocol"] for folder in of_protocol.values()]
+            row["also"][name] = {"seeds": list(of_protocol), "protocol": protocols[-1]}
+            _add_scope(row, name, of_protocol, plan.metrics, "all")
+    return row
 
 
-def _means(results: List[Dict[str, Any]], plan: Plan, runs: List[PlannedRun], scope: str) -> Dict[str, Dict[str, Any]]:
-    means = {}
-    for name in plan.metrics:
-        values = [_value(result, run, name, scope) for result, run in zip(results, runs)]
+def _add_scope(row: Row, scope: str, folders: Dict[int, Path], metrics: Sequence[str], cases: str) -> None:
+    """Add the results in a scope of a row, from the folder of each seed; ``cases`` is the scope of :func:`user_metrics`."""
+    users = {seed: user_metrics(folder, metrics, cases) for seed, folder in folders.items()}
+    row["cases"][scope] = len(next(iter(users.values())))
+    row["metrics"][scope] = {}
+    for name in metrics:
+        values = [_value(folder, name, cases) for folder in folders.values()]
         deviation = float(np.std(values, ddof=1)) if len(values) > 1 else None
-        means[name] = {"mean": float(np.mean(values)), "deviation": deviation, "values": values}
-    return means
+        row["metrics"][scope][name] = {"mean": float(np.mean(values)), "deviation": deviation, "values": values}
+    row["users"][scope] = users
+    if cases == "all":  # tail cases are a part of them
+        row["case_hashes"][scope] = {seed: case_hash(folder) for seed, folder in folders.items()}
 
 
-def _value(result: Dict[str, Any], run: PlannedRun, name: str, scope: str) -> float:
-    if scope == "all" and name in result["test"]:
-        return result["test"][name]
-    table = user_metrics(run.folder, [name], scope)
+def _value(folder: Path, name: str, cases: str) -> float:
+    test = read_metrics(folder)["test"]
+    if cases == "all" and name in test:
+        return test[name]
+    table = user_metrics(folder, [name], cases)
     return float(table[name].mean()) if len(table) else float("nan")
 
 
+def seeds_of(row: Row, scope: str) -> List[int]:
+    """Return the seeds of a row's results in a scope."""
+    return row["also"][scope]["seeds"] if scope in row["also"] else row["seeds"]
+
+
 def _compare_with_base(row: Row, base: Row) -> None:
-    """Add ``gain`` and ``tests`` to a row, over the seeds that it has in common with its base."""
-    seeds = [seed for seed in row["seeds"] if seed in base["seeds"]]
-    if not seeds:
-        return
-    _check_comparable(row, base, seeds)
-    row["gain"] = {}
-    for scope in SCOPES:
+    """Add ``gain`` and ``tests`` to a row, in each scope over the seeds that it has in common with its base."""
+    for scope in row["metrics"]:
+        seeds = [seed for seed in seeds_of(row, scope) if scope in base["metrics"] and seed in seeds_of(base, scope)]
+        if not seeds:
+            continue
+        _check_comparable(row, base, scope, seeds)
         # A random split gives each seed its own test cases: a user's mean is over the seeds that have the user.
         ours, theirs = (
             pd.concat([of["users"][scope][seed] for seed in seeds]).groupby(level=0).mean() for of in (row, base)
         )
-        row["gain"][scope] = {name: _gain(row, base, seeds, scope, name) for name in ours}
+        row.setdefault("gain", {})[scope] = {name: _gain(row, base, seeds, scope, name) for name in ours}
         if len(ours):
             row["tests"][scope] = {name: paired_tests(ours[name].to_numpy(), theirs[name].to_numpy()) for name in ours}
 
 
-def _check_comparable(row: Row, base: Row, seeds: List[int]) -> None:
+def _check_comparable(row: Row, base: Row, scope: str, seeds: List[int]) -> None:
     """Refuse a row and a base with different evaluation rules, or with different test cases at one of the seeds."""
-    names = f"{row['row']} and {base['row']} on {row['dataset']}"
+    names = f"{row['row']} and {base['row']} on {row['dataset']}" + f" under {scope}" * (scope in row["also"])
+    rules, other_rules = (of["also"].get(scope, of)["protocol"] for of in (row, base))
     for key in SAME_RULES:
-        ours, theirs = row["protocol"].get(key), base["protocol"].get(key)
+        ours, theirs = rules.get(key), other_rules.get(key)
         if ours != theirs:
             raise InputError(f"{names} cannot be compared: {key} is {ours!r} and {theirs!r}")
     for seed in seeds:
-        same_users = (row["users"][s][seed].index.equals(base["users"][s][seed].index) for s in SCOPES)
-        if row["case_hashes"][seed] != base["case_hashes"][seed] or not all(same_users):
+        same_users = row["users"][scope][seed].index.equals(base["users"][scope][seed].index)
+        hashes = {of["case_hashes"].get(scope, {}).get(seed) for of in (row, base)}
+        if len(hashes) > 1 or not same_users:
             raise InputError(
                 f"{names} have different test users or items with seed {seed}: were the data changed between the runs?"
             )
@@ -140,8 +169,8 @@ def _check_comparable(row: Row, base: Row, seeds: List[int]) -> None:
 
 def _gain(row: Row, base: Row, seeds: List[int], scope: str, name: str) -> Optional[float]:
     """Return the relative gain of the mean over these seeds; None where the base has mean zero or no cases."""
-    ours, theirs = (
-        np.mean([value for seed, value in zip(of["seeds"], of["metrics"][scope][name]["values"]) if seed in seeds])
-        for of in (row, base)
-    )
-    return float(ours / theirs - 1) if theirs > 0 else None
+    means = []
+    for of in (row, base):
+        values = dict(zip(seeds_of(of, scope), of["metrics"][scope][name]["values"]))
+        means.append(np.mean([values[seed] for seed in seeds]))
+    return float(means[0] / means[1] - 1) if means[1] > 0 else None

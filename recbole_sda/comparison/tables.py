@@ -7,6 +7,7 @@ from typing import Any, Dict, List
 import numpy as np
 import pandas as pd
 
+from recbole_sda.comparison.captions import protocol_line, reservations
 from recbole_sda.comparison.statistics import FORMAT, Row
 from recbole_sda.comparison.user_metrics import SCOPES
 from recbole_sda.errors import InputError
@@ -39,16 +40,21 @@ def datasets_of(comparison: Dict[str, Any]) -> List[str]:
 
 
 def results_frame(comparison: Dict[str, Any], dataset: str) -> pd.DataFrame:
-    """Return the result table of one data set as text: mean ± standard deviation, gain over the base, significance mark."""
-    table = []
+    """Return the result table of one data set as text: mean ± standard deviation, gain over the base, significance mark.
+
+    The columns of the further protocols are the last.
+    """
+    table, scopes = [], [*SCOPES, *comparison.get("also", ())]
     for row in comparison["rows"]:
         if row["dataset"] == dataset:
-            columns = {_column_title(scope, name): (scope, name) for scope in SCOPES for name in comparison["metrics"]}
+            columns = {_column_title(scope, name): (scope, name) for scope in scopes for name in comparison["metrics"]}
             table.append({"model": row["row"], **{title: _result(row, *column) for title, column in columns.items()}})
     return pd.DataFrame(table)
 
 
 def _result(row: Row, scope: str, name: str) -> str:
+    if scope not in row["metrics"]:
+        return "not evaluated"
     value = row["metrics"][scope][name]
     if np.isnan(value["mean"]):
         return "no cases"
@@ -87,62 +93,6 @@ def tests_frame(comparison: Dict[str, Any]) -> pd.DataFrame:
             for name, test in tests.items()
         ]
     )
-
-
-def protocol_line(comparison: Dict[str, Any], dataset: str) -> str:
-    """Return the protocol of a data set's numbers; rows under different protocols are named with theirs."""
-    rows = [row for row in comparison["rows"] if row["dataset"] == dataset]
-    miniatures = dict.fromkeys(row["ran_on"] for row in rows if row["ran_on"] != dataset)
-    by_protocol: Dict[str, List[Row]] = {}
-    for row in rows:
-        by_protocol.setdefault(_protocol_text(row), []).append(row)
-    seeds = ", ".join(map(str, comparison["seeds"]))
-    parts = [
-        f"{', '.join(row['row'] for row in group)}: " * (len(by_protocol) > 1)
-        + f"loss {' / '.join(sorted({row['protocol']['loss'] for row in group}))} | {text} | seeds {seeds}"
-        for text, group in by_protocol.items()
-    ]
-    title = f"{dataset}:" + "".join(f" THE BUILT-IN MINIATURE {name}, invented data:" for name in miniatures)
-    return (
-        f"{title} {parts[0]}" if len(parts) == 1 else "; ".join([f"{title} THE ROWS HAVE DIFFERENT PROTOCOLS", *parts])
-    )
-
-
-def _protocol_text(row: Row) -> str:
-    protocol, cases = row["protocol"], row["cases"]
-    return (
-        f"{protocol['split']} | {protocol['evaluation']['test']} over {protocol['items']} items, known items "
-        f"{(protocol.get('history') or {}).get('test', 'as in an earlier version')} | "
-        f"epoch by {protocol['selection']} | {cases['all']} users, {cases['tail']} with tail items"
-    )
-
-
-def reservations(comparison: Dict[str, Any], dataset: str) -> List[str]:
-    """Return sentences that name rows with doubtful runs, without runs of all seeds or without any; none where all is well."""
-    seeds = comparison["seeds"]
-    partial = [
-        f"{row['row']}: seeds {', '.join(map(str, row['seeds']))} of {', '.join(map(str, seeds))}"
-        for row in comparison["rows"]
-        if row["dataset"] == dataset and row["seeds"] != seeds
-    ]
-    sentences = [
-        f"{row['row']}, seed {seed}: {warning}."
-        for row in comparison["rows"]
-        if row["dataset"] == dataset
-        for seed, warnings in row.get("warnings", {}).items()
-        for warning in warnings
-    ]
-    if partial:
-        sentences.append(
-            "Not all runs are finished. A mean is over the row's own seeds; gains and tests use only the seeds that a row and "
-            f"its base have in common. {'; '.join(partial)}."
-        )
-    missing = comparison.get("without_runs", {}).get(dataset)
-    if missing:
-        sentences.append(
-            f"Without a finished run: {', '.join(missing)}. Rows that are compared with them have no gain and no test."
-        )
-    return sentences
 
 
 def notes(comparison: Dict[str, Any]) -> str:

@@ -6,7 +6,8 @@ from typing import Any, Dict, List, Sequence, Tuple, Union
 
 import numpy as np
 
-from recbole_sda.comparison.plan import FREE_KEYS, ModelEntry, Plan
+from recbole_sda.comparison.plan import Plan
+from recbole_sda.comparison.planned_run import FREE_KEYS, ModelEntry
 from recbole_sda.comparison.statistics import SAME_RULES, compare_runs
 from recbole_sda.comparison.tables import COMPARISON, read_comparison
 from recbole_sda.engine.run_folder import CONFIG, METRICS, read_metrics

@@ -12,7 +12,7 @@ QUINTILES = [f"quintile {k}" for k in range(1, 6)]
 
 
 def gains_figure(comparison: Dict[str, Any]) -> Optional[Figure]:
-    """Plot the relative gain of each row over its base with its bootstrap interval, for all cases and for tail items."""
+    """Plot the relative gain of each row over its base with its bootstrap interval, for all cases, tail items and each protocol."""
     shown = [(row, scope, name) for row in comparison["rows"] for scope in row["tests"] for name in row["tests"][scope]]
     columns = list(dict.fromkeys((row["dataset"], scope) for row, scope, _ in shown))
     if not columns:
@@ -32,7 +32,8 @@ def gains_figure(comparison: Dict[str, Any]) -> Optional[Figure]:
         axis.set_yticks(range(len(rows)), [row["row"] for row in rows])
         axis.set_ylim(len(rows) - 0.5, -0.5)
         cases = rows[0]["cases"][scope]
-        axis.set_title(f"{dataset}, {'all users' if scope == 'all' else scope + ' items'} ({cases:,})", fontsize=10)
+        cases_of = {"all": "all users", "tail": "tail items"}.get(scope, f"{scope}, all users")
+        axis.set_title(f"{dataset}, {cases_of} ({cases:,})", fontsize=10)
         axis.set_xlabel("gain over the base, %")
     legend_below(figure, axes)
     return figure

@@ -9,16 +9,8 @@ from typing import Iterator, List, Optional, Sequence, Tuple, Union
 import pandas as pd
 
 from recbole_sda import __version__
-from recbole_sda.comparison.tables import (
-    datasets_of,
-    metric_title,
-    notes,
-    protocol_line,
-    reservations,
-    results_frame,
-    tests_frame,
-    to_latex,
-)
+from recbole_sda.comparison.captions import protocol_line, reservations
+from recbole_sda.comparison.tables import datasets_of, metric_title, notes, results_frame, tests_frame, to_latex
 from recbole_sda.errors import InputError
 from recbole_sda.io.html import write_html
 from recbole_sda.report.collect import ReportData, SeedRuns, collect

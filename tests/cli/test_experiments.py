@@ -30,6 +30,38 @@ def test_compare_writes_tables_and_names_the_way_to_continue(tiny_keys, tmp_path
     assert main(["compare", str(path), "--parallel=0"]) == 2 and "parallel=0" in capsys.readouterr().err
 
 
+def test_compare_evaluates_finished_runs_under_further_protocols(tiny_keys, tmp_path, capsys, monkeypatch):
+    path = tmp_path / "mine.yaml"
+    path.write_text("datasets: [tiny]\nseeds: [1]\nmodels: {BPR: , BPR_SDA: {base: BPR}}\nmetrics: [hit@5]\n")
+    keys = {key: value for key, value in tiny_keys.items() if key != "metrics"}
+    words = ["compare", str(path), f"--out={tmp_path / 'out'}", *(f"--{k}={v}" for k, v in keys.items())]
+    assert main(words) == 0 and "uni10" not in capsys.readouterr().out
+    words.append("--also={uni10: {eval_args: {mode: uni10}}}")
+    assert main([*words, "--list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("  (")[0] for line in lines] == [
+        "done   BPR on tiny, seed 1", "to do  uni10 of BPR on tiny, seed 1",
+        "done   BPR_SDA on tiny, seed 1", "to do  uni10 of BPR_SDA on tiny, seed 1",
+    ]  # fmt: skip
+    assert lines[1].endswith(f"({tmp_path / 'out/tiny/BPR/seed1/protocols/uni10'})")
+    monkeypatch.setattr(experiment, "run", lambda *a: pytest.fail("trained"))
+    assert main([*words, "--table"]) == 0
+    assert "Not all finished runs are evaluated under uni10: BPR: none; BPR_SDA: none." in capsys.readouterr().out
+    best = tmp_path / "out/tiny/BPR/seed1/checkpoint/best.pt"
+    best.rename(tmp_path / "best.pt")
+    assert main(words) == 2
+    printed = capsys.readouterr()
+    assert "1 of 4 runs and evaluations failed" in printed.err and "uni10 of BPR on tiny, seed 1: " in printed.err
+    assert "not evaluated" in printed.out
+    (tmp_path / "best.pt").rename(best)
+    assert main(words) == 0
+    printed = capsys.readouterr().out
+    assert "| uni10 Hit@5" in printed and "not evaluated" not in printed
+    assert "The same runs under uni10: " in printed and "over the 2 comparisons" in printed
+    assert main([*words[:-1], "--also={uni10: {epochs: 3}}", "--list"]) == 2
+    assert "mine.yaml: also: uni10: 'epochs' is not a key of the evaluation" in capsys.readouterr().err
+
+
 def test_compare_prints_the_finished_rows_when_a_run_fails(tiny_keys, tmp_path, capsys, monkeypatch):
     path = tmp_path / "mine.yaml"
     path.write_text("datasets: [tiny]\nseeds: [1]\nmodels: {BPR: , broken: {model: BPR, keys: {learning_rate: 0.5}}}\n")

@@ -8,7 +8,10 @@ import pandas as pd
 import pytest
 import yaml
 
-from recbole_sda.comparison.plan import ModelEntry, Plan
+from recbole_sda.comparison.plan import Plan
+from recbole_sda.comparison.planned_evaluation import TRAINED
+from recbole_sda.comparison.planned_run import ModelEntry
+from recbole_sda.io.hashes import sha256_of
 
 N = 60
 PROTOCOL = {
@@ -51,6 +54,20 @@ def _write_run(folder: Path, ranks, users=None, tail=None, item="i") -> None:
         "parameters": 5,
     }
     (folder / "metrics.json").write_text(json.dumps(content))
+
+
+def _write_evaluation(folder: Path, name: str, ranks, **protocol) -> None:
+    _write_run(folder / "protocols" / name, ranks)
+    path = folder / "protocols" / name / "metrics.json"
+    content = json.loads(path.read_text())
+    content["protocol"].update(protocol)
+    path.write_text(json.dumps({**content, TRAINED: sha256_of(folder / "metrics.json")}))
+
+
+@pytest.fixture
+def write_evaluation():
+    """The function that writes the evaluation of a finished run under a further protocol."""
+    return _write_evaluation
 
 
 @pytest.fixture

@@ -47,12 +47,41 @@ def test_the_command_line_changes_a_plan(plan_file, tmp_path):
         ({"models": ["BPR"]}, "models: expected"),
         ({"models": {"BPR": {"modl": "BPR"}}}, "models: BPR: modl is not allowed"),
         ({"models": {"x": {"model": "BPR", "base": "BPT"}, "BPR": None}}, "there is no row 'BPT'"),
+        ({"also": ["uni100"]}, "plan.yaml: also: expected `key: value`, found"),
+        ({"also": {"uni100": None}}, "also: uni100: expected keys of the evaluation, as eval_args"),
+        ({"also": {"uni100": ["a"]}}, "also: uni100: expected `key: value`, found"),
+        (
+            {"also": {"uni100": {"eval_args": "uni100"}}},
+            "also: uni100: eval_args: expected `key: value`, found 'uni100'",
+        ),
+        (
+            {"also": {"uni100": {"learning_rate": 0.1}}},
+            "plan.yaml: also: uni100: 'learning_rate' is not a key of the evaluation of a finished run; allowed are eval_args, ",
+        ),
+        ({"also": {"uni100": {"eval_arg": {}}}}, "also: uni100: 'eval_arg' is not a key .*Did you mean 'eval_args'"),
+        ({"also": {"gpu": {"use_gpu": False}}}, "also: gpu: 'use_gpu' is not a key of the evaluation"),
+        ({"also": {"tail": {"topk": [5]}}}, "also: tail: all and tail are columns of every table"),
+        ({"also": {"a b": {"topk": [5]}, "A-b": {"topk": [5]}}}, "also: 'a b' and 'A-b' would share a folder"),
+        ({"also": {"..": {"topk": [5]}}}, r"also: '\.\.': expected a name with a letter or a digit"),
+        ({"models": {"..": {"model": "BPR"}}}, r"models: '\.\.': expected a name with a letter or a digit"),
         ({"models": {"a b": {"model": "BPR"}, "A-b": {"model": "BPR"}}}, "would share a folder"),
     ],
 )
 def test_errors_name_the_place(plan_file, tmp_path, changes, message):
     with pytest.raises(InputError, match=message):
         read_plan(plan_file(**changes), tmp_path)
+
+
+def test_further_protocols(plan_file, tmp_path):
+    uni100, top5 = {"eval_args": {"mode": "uni100"}}, {"topk": [5], "valid_metric": "NDCG@5"}
+    plan = read_plan(plan_file(also={"uni100": uni100}), tmp_path)
+    assert plan.also == {"uni100": uni100}
+    assert [str(job) for job in plan.jobs()[:3]] == [
+        "BPR on tiny, seed 1", "uni100 of BPR on tiny, seed 1", "aligned on tiny, seed 1"
+    ]  # fmt: skip
+    assert plan.jobs()[1].folder == tmp_path / "tiny/BPR/seed1/protocols/uni100"
+    assert read_plan(plan_file(also={"uni100": uni100}), tmp_path, {"also": {"top 5": top5}}).also == {"top 5": top5}
+    assert read_plan(plan_file(), tmp_path).also == {}
 
 
 def test_keys_of_the_command_line_that_the_plan_sets(plan_file, tmp_path):

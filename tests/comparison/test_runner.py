@@ -5,7 +5,8 @@ import json
 import pytest
 from filelock import FileLock
 
-from recbole_sda.comparison.plan import ModelEntry, Plan
+from recbole_sda.comparison.plan import Plan
+from recbole_sda.comparison.planned_run import ModelEntry
 from recbole_sda.comparison.runner import run_planned
 from recbole_sda.engine import experiment
 from recbole_sda.engine.trainer import RunTrainer

@@ -9,7 +9,8 @@ import pytest
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from recbole_sda.comparison.plan import ModelEntry, Plan
+from recbole_sda.comparison.plan import Plan
+from recbole_sda.comparison.planned_run import ModelEntry
 from recbole_sda.comparison.runner import run_planned
 from recbole_sda.comparison.statistics import compare_runs
 from recbole_sda.comparison.tables import to_markdown
@@ -152,3 +153,65 @@ def test_without_a_seed_in_common_there_is_no_gain(plan):
     ours = compare_runs(plan)["rows"][1]
     assert ours["seeds"] == [2] and "gain" not in ours and ours["tests"] == {}
     assert "base: seeds 1 of 1, 2; ours: seeds 2 of 1, 2." in to_markdown(compare_runs(plan))
+
+
+@pytest.fixture
+def further(plan, write_evaluation):
+    """The plan with a further protocol; the evaluation of ``same_as`` with seed 2 is missing."""
+    rng = np.random.default_rng(5)
+    for name in ("base", "ours", "same_as"):
+        for seed in (1, 2):
+            if (name, seed) != ("same_as", 2):
+                ranks = np.maximum(rng.integers(1, 15, N) - 3 * (name == "ours"), 1)
+                write_evaluation(plan.out / f"d/{name}/seed{seed}", "uni100", ranks, evaluation={"test": "uniform"})
+    return replace(plan, also={"uni100": {"eval_args": {"mode": "uni100"}}})
+
+
+def test_further_protocols_are_tested_with_the_others(plan, further):
+    main, found = compare_runs(plan), compare_runs(further)
+    hits = {
+        (name, seed): (pd.read_parquet(path)["rank"].to_numpy() <= 10).astype(float)
+        for name in ("base", "ours", "same_as")
+        for seed in (1, 2)
+        if (path := plan.out / f"d/{name}/seed{seed}/protocols/uni100/ranks-test.parquet").is_file()
+    }
+    base, ours, same = found["rows"]
+    values = ours["metrics"]["uni100"]["hit@10"]["values"]
+    assert values == [hits["ours", 1].mean(), hits["ours", 2].mean()]
+    means = {name: (hits[name, 1] + hits[name, 2]) / 2 for name in ("base", "ours")}
+    assert ours["gain"]["uni100"]["hit@10"] == pytest.approx(means["ours"].mean() / means["base"].mean() - 1)
+    test = ours["tests"]["uni100"]["hit@10"]
+    difference = means["ours"] - means["base"]
+    assert test["difference"] == pytest.approx(difference.mean())
+    assert test["wilcoxon"] == pytest.approx(stats.wilcoxon(difference, zero_method="wilcox").pvalue)
+    assert same["tests"]["uni100"]["hit@10"]["difference"] == pytest.approx(
+        (hits["same_as", 1] - hits["base", 1]).mean()
+    )
+    assert same["gain"]["uni100"]["hit@10"] == pytest.approx(hits["same_as", 1].mean() / hits["base", 1].mean() - 1)
+    tests = [row["tests"][s][m] for row in (ours, same) for s in ("all", "tail", "uni100") for m in found["metrics"]]
+    assert found["comparisons"] == len(tests) == 12 and main["comparisons"] == 8
+    expected = multipletests([t["wilcoxon"] for t in tests], method="holm")[1]
+    assert np.allclose([t["wilcoxon_corrected"] for t in tests], expected)
+    assert same["also"]["uni100"]["seeds"] == [1] and same["seeds"] == [1, 2]
+    for row, alone in zip(found["rows"], main["rows"]):  # the main protocol is unchanged
+        assert {s: row["metrics"][s] for s in ("all", "tail")} == alone["metrics"]
+        assert row["protocol"] == alone["protocol"] and base["also"]["uni100"]["protocol"]["evaluation"] == {
+            "test": "uniform"
+        }
+
+
+def test_other_rules_under_a_further_protocol_are_not_compared(further):
+    for seed in (1, 2):
+        path = further.out / f"d/ours/seed{seed}/protocols/uni100/metrics.json"
+        path.write_text(path.read_text().replace('"uniform"', '"popular"'))
+    with pytest.raises(InputError, match="ours and base on d under uni100 cannot be compared: evaluation is .*popular"):
+        compare_runs(further)
+
+
+def test_other_users_under_a_further_protocol_cannot_be_paired(further):
+    ranks = further.out / "d/ours/seed2/protocols/uni100/ranks-test.parquet"
+    pd.read_parquet(ranks).replace({"item_id": {"i3": "i4"}}).to_parquet(ranks)
+    with pytest.raises(
+        InputError, match="ours and base on d under uni100 have different test users or items with seed 2"
+    ):
+        compare_runs(further)

@@ -1,11 +1,15 @@
 """The tables of a comparison: marks, protocols, LaTeX, and comparison.json read again."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from recbole_sda.comparison.plan import ModelEntry, Plan
+from recbole_sda.comparison import tables
+from recbole_sda.comparison.plan import Plan
+from recbole_sda.comparison.planned_run import ModelEntry
 from recbole_sda.comparison.statistics import compare_runs
 from recbole_sda.comparison.tables import read_comparison, results_frame, to_latex, to_markdown, write_tables
 from recbole_sda.errors import InputError
@@ -35,18 +39,6 @@ def test_ranks_against_the_mean_have_their_own_mark(write_run, tmp_path):
     assert "†: as significant, but against the gain" in to_markdown(found)
     latex = to_latex(found)
     assert r"(+15.0 \%)$\dagger$" in latex and "†" not in latex
-
-
-def test_rows_under_different_protocols_are_named(plan):
-    rows = (plan.models[0], ModelEntry("ours", "BPR", None, {}))
-    plan = Plan(**{**vars(plan), "models": rows})
-    assert "DIFFERENT PROTOCOLS" not in to_markdown(compare_runs(plan))
-    for seed in (1, 2):
-        path = plan.out / f"d/ours/seed{seed}/metrics.json"
-        path.write_text(path.read_text().replace("full sort", "20 uniform negatives"))
-    text = to_markdown(compare_runs(plan))
-    assert "THE ROWS HAVE DIFFERENT PROTOCOLS; base: loss CE | leave-one-out | full sort over 99" in text
-    assert "; ours: loss CE | leave-one-out | 20 uniform negatives over 99" in text
 
 
 def test_a_written_comparison_is_read_again(plan):
@@ -81,14 +73,23 @@ def test_a_significant_result_over_a_base_of_zero_has_no_gain(tmp_path, write_ru
     assert results_frame(comparison, "d")["Hit@10"].tolist() == ["0.0000", "1.0000*"]
 
 
-def test_doubtful_runs_are_named(plan):
-    """A dead start stands below the table, with the row and the seed."""
-    folder = plan.run(plan.models[0], plan.datasets[0], plan.seeds[1]).folder
-    metrics = json.loads((folder / "metrics.json").read_text())
-    (folder / "metrics.json").write_text(
-        json.dumps({**metrics, "warnings": ["dead start: 90% of all recommendations"]})
-    )
-    comparison = compare_runs(plan)
-    assert comparison["rows"][0]["warnings"] == {plan.seeds[1]: ["dead start: 90% of all recommendations"]}
+def test_columns_of_further_protocols_are_the_last(plan, write_evaluation):
+    for name, rank in (("base", 8), ("ours", 2)):
+        for seed in (1, 2):
+            write_evaluation(plan.out / f"d/{name}/seed{seed}", "uni-100", [rank] * 30 + [20] * 30)
+    comparison = compare_runs(replace(plan, also={"uni 100": {"eval_args": {"mode": "uni100"}}}))
+    frame = results_frame(comparison, "d")
+    assert list(frame.columns[1:3]) == ["Hit@10", "NDCG@10"] and list(frame.columns[5:]) == [
+        "uni 100 Hit@10", "uni 100 NDCG@10"
+    ]  # fmt: skip
+    assert frame["uni 100 NDCG@10"].tolist() == [
+        "0.1577 ± 0.0000", "0.3155 ± 0.0000 (+100.0 %)*", "not evaluated"
+    ]  # fmt: skip
+    pd.testing.assert_frame_equal(frame.iloc[:, :5], results_frame(compare_runs(plan), "d"))
     text = to_markdown(comparison)
-    assert f"{plan.models[0].name}, seed {plan.seeds[1]}: dead start: 90% of all recommendations." in text
+    assert "uni 100 NDCG@10" in text and "over the 10 comparisons" in text
+    assert tables.tests_frame(comparison)["metric"].tolist()[4:6] == ["uni 100 Hit@10", "uni 100 NDCG@10"]
+    old = {key: value for key, value in compare_runs(plan).items() if key != "also"}  # written before there were any
+    for row in old["rows"]:
+        del row["also"]
+    assert to_markdown(old) == to_markdown(compare_runs(plan)) and to_latex(comparison)

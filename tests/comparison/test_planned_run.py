@@ -1,0 +1,58 @@
+"""Runs of a comparison: folders that belong to other settings or data, and their names."""
+
+import shutil
+from dataclasses import replace
+
+import pytest
+
+from recbole_sda.comparison.planned_run import ModelEntry, slug
+from recbole_sda.comparison.runner import run_planned
+from recbole_sda.errors import InputError
+
+BASE, OURS = ModelEntry("BPR", "BPR", None, {}), ModelEntry("ours", "BPR_SDA", "BPR", {"id_shrinkage": 2.0})
+
+
+def test_folders_of_other_settings_are_refused(plan_of):
+    plan = plan_of(BASE)
+    run_planned(plan.runs())
+    plan.runs()[0].check()
+    other = plan_of(ModelEntry("BPR", "BPR", None, {"learning_rate": 0.5}))
+    with pytest.raises(InputError, match="run with other settings .learning_rate 0.001 -> 0.5"):
+        other.runs()[0].check()
+
+
+def test_keys_that_came_after_a_run_had_their_defaults_in_it(plan_of):
+    plan = plan_of(BASE)
+    run_planned(plan.runs())
+    path = plan.runs()[0].folder / "config.yaml"
+    path.write_text("".join(line for line in path.read_text().splitlines(True) if "mask_validation" not in line))
+    plan.runs()[0].check()
+    with pytest.raises(InputError, match="run with other settings .mask_validation True -> False"):
+        plan_of(ModelEntry("BPR", "BPR", None, {"mask_validation": False})).runs()[0].check()
+
+
+def test_a_comparison_that_moved_is_still_its_own(plan_of, tmp_path):
+    """Also where a run was aligned with another one of it."""
+    aligned = ModelEntry("aligned", "BPR_SDA", "BPR", {"alignment_run": {"row": "BPR"}, "alignment_weight": 0.1})
+    assert run_planned(plan_of(BASE, aligned).runs()) == {}
+    shutil.move(tmp_path / "out", tmp_path / "moved")
+    for run in plan_of(BASE, aligned, out="moved").runs():
+        run.check()
+
+
+def test_folders_of_other_vectors_or_interactions_are_refused(plan_of, tiny_keys, tmp_path, write_tiny, other_vectors):
+    folder = write_tiny(tmp_path / "data")
+    plan = replace(plan_of(OURS), keys={**tiny_keys, "data_path": str(tmp_path / "data")})
+    run_planned(plan.runs())
+    plan.runs()[0].check()
+    other_vectors(folder)
+    with pytest.raises(InputError, match="features in .*tiny changed after this run"):
+        plan.runs()[0].check()
+    path = folder / "tiny.inter"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-3]))
+    with pytest.raises(InputError, match="interactions and features in .*tiny changed after this run"):
+        plan.runs()[0].check()
+
+
+def test_names_become_folder_names():
+    assert slug("SASRec_SDA, no CMSA (α)") == "SASRec_SDA-no-CMSA-α"
