@@ -104,7 +104,7 @@ class RunTrainer(CheckpointMixin):
     ) -> Losses:
         self._epoch = epoch_idx
         if hasattr(self.model, "before_epoch"):
-            self.model.before_epoch()
+            self.model.before_epoch(epoch_idx)
         losses = super()._train_epoch(train_data, epoch_idx, loss_func, show_progress)
         self._n_batches = len(train_data)
         return losses

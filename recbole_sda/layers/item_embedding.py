@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from recbole_sda.layers.id_rows import IdRows
 from recbole_sda.layers.item_encoder import ItemEncoder
 
 
@@ -44,6 +45,7 @@ class EncodedItemEmbedding(nn.Module):
             unreliable; a small factor gives more weight to the item's features.
         id_dropout: probability of leaving out an item's row of ``base`` in a training step, in [0, 1). As in dropout, the other
             rows are scaled up.
+        id_rows: how content bounds, shares or smooths the rows of ``base``; None: not at all.
 
     Example:
         >>> import torch
@@ -77,6 +79,7 @@ class EncodedItemEmbedding(nn.Module):
         add_ids: bool = True,
         id_weight: Optional[Tensor] = None,
         id_dropout: float = 0.0,
+        id_rows: Optional[IdRows] = None,
     ):
         super().__init__()
         self.num_embeddings, self.embedding_dim = base.num_embeddings, base.embedding_dim
@@ -85,6 +88,7 @@ class EncodedItemEmbedding(nn.Module):
         keep_ids = add_ids or encoder is None
         self.ids: Optional[nn.Embedding] = base if keep_ids else None
         self.id_dropout = nn.Dropout(id_dropout)
+        self.id_rows = id_rows
         if id_weight is not None:
             id_weight = F.pad(id_weight.float(), (0, self.num_embeddings - n_items), value=1.0).unsqueeze(1)
         self.register_buffer("id_weight", id_weight, persistent=False)
@@ -98,6 +102,11 @@ class EncodedItemEmbedding(nn.Module):
         self._cache: Optional[EncodedItems] = None
         self._row_of = torch.empty(0, dtype=torch.int64)  # set by encode_only: row of each id, out of range for others
         self._in_step = False
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the module is the base table itself: nothing is encoded."""
+        return self.encoder is None and self.id_rows is None
 
     @property
     def features(self) -> List[Tensor]:
@@ -127,6 +136,8 @@ class EncodedItemEmbedding(nn.Module):
 
     def _id_rows(self, ids: Optional[Tensor]) -> Tensor:
         assert self.ids is not None  # both callers have an id table
+        if self.id_rows is not None:
+            return self.id_rows(self.ids, ids)
         return self.ids.weight if ids is None else self.ids(ids)
 
     def _weighted_id_rows(self, ids: Optional[Tensor]) -> Tensor:

@@ -62,11 +62,13 @@ def known_items(dataset: Any, feat: Any) -> Ragged:
 
 
 def training_pairs(dataset: Any) -> Tuple[np.ndarray, np.ndarray]:
-    """Return users and items of all training interactions of a sequential data set, with each user's first item.
+    """Return users and items of all training interactions.
 
-    RecBole's samples have the first item of a user in histories only. Pairs can repeat.
+    RecBole's samples of a sequential data set have the first item of a user in histories only. Pairs can repeat.
     """
     samples = dataset.inter_feat
     users, targets = samples[dataset.uid_field].numpy(), samples[dataset.iid_field].numpy()
+    if not hasattr(dataset, "item_id_list_field"):
+        return users, targets
     rows, known = known_items(dataset, samples).take(np.arange(len(users)))
     return np.concatenate([users, users[rows.numpy()]]), np.concatenate([targets, known.numpy()])

@@ -5,7 +5,7 @@ annotations, so the attributes and methods that the mixins use are declared here
 are ``object`` and leave the method resolution order unchanged.
 """
 
-from typing import TYPE_CHECKING, Any, Tuple, Union
+from typing import TYPE_CHECKING, Any, Dict, Tuple, Union
 
 from torch import Tensor, nn
 
@@ -48,6 +48,8 @@ if TYPE_CHECKING:
         """A multimodal recommender of :mod:`recbole_sda.model.multimodal`."""
 
         item_features: ModalityFeatures
+        item_embedding: Any  # nn.Embedding; in an SDA version whose id rows content changes, an EncodedItemEmbedding
+        feature_record: Dict[str, Any]
 
         def build_features(self, config: Any, dataset: Any) -> ModalityFeatures: ...
 

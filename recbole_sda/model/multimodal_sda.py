@@ -1,13 +1,16 @@
 """The SDA versions of the multimodal recommenders: features pass an item encoder before any use, and CMSA joins the loss."""
 
-from typing import Any
+from contextlib import ExitStack, contextmanager
+from typing import Any, Iterator
 
 import torch
 
 from recbole_sda.errors import InputError
 from recbole_sda.io.yaml import properties_dir, read_yaml
+from recbole_sda.layers.item_embedding import EncodedItemEmbedding
 from recbole_sda.layers.item_encoder import ItemEncoder, MoDAItemEncoder
 from recbole_sda.layers.modality_features import AdaptedFeatures, ModalityFeatures
+from recbole_sda.model.id_content import IdContent
 from recbole_sda.model.mixin_base import FeatureRecommender
 from recbole_sda.model.sda import build_encoder
 from recbole_sda.model.sda_loss import SDALoss
@@ -50,6 +53,25 @@ class MultimodalSDA(SDALoss, FeatureRecommender):
         _check_unused_keys(config)
         super().__init__(config, dataset)
         self._add_cmsa()
+        self._add_id_content(dataset)
+
+    def _add_id_content(self, dataset: Any) -> None:
+        self.soft_targets = None
+        if not self.settings.uses_content:
+            return
+        features = self.item_features
+        content = IdContent(self.settings, dataset, features.frozen(), features.present, self.feature_record["store"])
+        self.soft_targets, id_rows = content.soft_targets(), content.start(self.item_embedding)
+        if id_rows is not None:
+            self.item_embedding = EncodedItemEmbedding(self.item_embedding, self.n_items, id_rows=id_rows)
+
+    @contextmanager
+    def _step(self) -> Iterator[None]:
+        with ExitStack() as steps:
+            for module in (self.items, self.item_embedding):
+                if isinstance(module, (ModalityFeatures, EncodedItemEmbedding)):
+                    steps.enter_context(module.step())
+            yield
 
     @property
     def items(self) -> ModalityFeatures:

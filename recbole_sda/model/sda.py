@@ -11,6 +11,7 @@ from recbole_sda.io.checkpoint import LAST
 from recbole_sda.layers.item_embedding import EncodedItemEmbedding
 from recbole_sda.layers.item_encoder import ItemEncoder, LinearItemEncoder, MoDAItemEncoder
 from recbole_sda.losses.alignment import CollaborativeAlignment
+from recbole_sda.model.id_content import IdContent
 from recbole_sda.model.id_table import load_item_table
 from recbole_sda.model.item_features import load_item_features
 from recbole_sda.model.sda_loss import SDALoss
@@ -63,6 +64,7 @@ class SDA(SDALoss):
         super().__init__(config, dataset)
         self.settings = SDASettings.from_config(config)
         self.feature_record: Optional[Dict[str, Any]] = None
+        self.soft_targets = None
         base = getattr(self, self.item_table, None)
         if not isinstance(base, nn.Embedding):
             raise InputError(
@@ -84,11 +86,16 @@ class SDA(SDALoss):
 
     def _encoded_table(self, config: Any, dataset: Any, base: nn.Embedding) -> EncodedItemEmbedding:
         settings, n_items = self.settings, dataset.item_num
-        if settings.item_encoder == "identity":
+        if settings.item_encoder == "identity" and not settings.uses_content:
             return EncodedItemEmbedding(base, n_items)
         aligned, self.feature_record = load_item_features(config, dataset, settings)
-        self.modality_names = tuple(aligned.modalities)
         matrices = [aligned.matrices[name] for name in aligned.modalities]
+        content = IdContent(settings, dataset, matrices, aligned.present, self.feature_record["store"])
+        spread = base.weight[1:n_items].detach().std()
+        self.soft_targets, id_rows = content.soft_targets(), content.start(base)
+        if settings.item_encoder == "identity":
+            return EncodedItemEmbedding(base, n_items, id_rows=id_rows)
+        self.modality_names = tuple(aligned.modalities)
         encoder = build_encoder(settings, [matrix.shape[1] for matrix in matrices], base.embedding_dim)
         embedding = EncodedItemEmbedding(
             base,
@@ -99,12 +106,12 @@ class SDA(SDALoss):
             add_ids=settings.id_embedding == "add",
             id_weight=self._id_weight(dataset),
             id_dropout=settings.id_dropout,
+            id_rows=id_rows,
         )
         with torch.no_grad():
             embedding.eval()
             _, encoded = encoder(embedding.features, embedding.present)
-            target = settings.encoder_scale * base.weight[1:n_items].std()
-            encoder.scale_(float(target / encoded.std().clamp(min=1e-12)))
+            encoder.scale_(float(settings.encoder_scale * spread / encoded.std().clamp(min=1e-12)))
             embedding.train()
         return embedding
 
@@ -129,5 +136,5 @@ class SDA(SDALoss):
         )
 
     def _begin_step(self, interaction: Any) -> None:
-        if self.step_items and self.items.encoder is not None:
+        if self.step_items and not self.items.is_plain:
             self.items.encode_only(torch.cat([interaction[getattr(self, name)].flatten() for name in self.step_items]))

@@ -1,16 +1,19 @@
 """CMSA and collaborative alignment as terms of a recommender's loss: what all *_SDA models share (arXiv 2512.06883)."""
 
 import logging
-from typing import Any, Dict, List, Optional, Tuple, Union
+from typing import Any, ContextManager, Dict, List, Optional, Tuple, Union
 
 import torch
+from recbole.data.interaction import Interaction
 from torch import Tensor
 
+from recbole_sda.errors import InputError
 from recbole_sda.layers.item_embedding import EncodedItemEmbedding
 from recbole_sda.layers.modality_features import AdaptedFeatures, ModalityFeatures
 from recbole_sda.losses.alignment import CollaborativeAlignment
 from recbole_sda.losses.cmsa import CMSALoss, multimodal_cmsa
 from recbole_sda.losses.infonce import InfoNCELoss
+from recbole_sda.losses.soft_targets import SoftTargets
 from recbole_sda.model.mixin_base import Loss, Recommender
 from recbole_sda.model.settings import SDASettings
 
@@ -40,6 +43,7 @@ class SDALoss(Recommender):
         modality_names: the modalities, in the store's order; empty without encoded features.
         cmsa: the loss between two modalities; None where ``cmsa_weight`` is 0.
         alignment: the loss against an item table trained on ids alone; None where ``alignment_weight`` is 0.
+        soft_targets: the teacher of the recommendation loss; None where ``soft_targets`` is 0.
     """
 
     base_name = ""
@@ -48,6 +52,7 @@ class SDALoss(Recommender):
     modality_names: Tuple[str, ...] = ()
     cmsa: Optional[Union[CMSALoss, InfoNCELoss]]
     alignment: Optional[CollaborativeAlignment]
+    soft_targets: Optional[SoftTargets]
 
     @property
     def items(self) -> Union[EncodedItemEmbedding, ModalityFeatures]:
@@ -63,6 +68,10 @@ class SDALoss(Recommender):
                 logger.warning("cmsa_weight is %g, but with one modality CMSA is zero", self.settings.cmsa_weight)
             self.cmsa = build_cmsa(self.settings)
 
+    def _step(self) -> ContextManager[None]:
+        """Return the context manager of one training step."""
+        return self.items.step()
+
     def _begin_step(self, interaction: Any) -> None:
         """Hook: called inside the training step, before the base model's loss."""
 
@@ -71,9 +80,10 @@ class SDALoss(Recommender):
 
         Without SDA terms the return value is the base model's own. ``loss_names`` names the terms.
         """
-        with self.items.step():
-            self._begin_step(interaction)
-            base = super().calculate_loss(interaction)
+        batch = self._soft_batch(interaction)
+        with self._step():
+            self._begin_step(batch)
+            base = super().calculate_loss(batch)
             terms = dict(zip(_base_names(base), base if isinstance(base, tuple) else (base,)))
             if self.cmsa is not None:
                 items = _sample(self._batch_items(interaction), self.settings.cmsa_max_items)
@@ -83,6 +93,25 @@ class SDALoss(Recommender):
                 terms["alignment"] = self.settings.alignment_weight * self.alignment(items, self.items(items))
         self.loss_names = tuple(terms)
         return base if self.cmsa is None and self.alignment is None else tuple(terms.values())
+
+    def before_epoch(self, epoch: int) -> None:
+        """Set the weight of soft targets in this epoch, counted from 0."""
+        of_base = getattr(super(), "before_epoch", None)
+        if of_base is not None:
+            of_base(epoch)
+        if self.soft_targets is not None and self.settings.soft_targets_epochs is not None:
+            self.soft_targets.factor = max(0.0, 1.0 - epoch / self.settings.soft_targets_epochs)
+
+    def _soft_batch(self, interaction: Any) -> Any:
+        """Return the batch with targets drawn from their soft targets, for a model whose loss does not compute these itself."""
+        if self.soft_targets is None or getattr(self, "computes_softmax", False):
+            return interaction
+        if self.ITEM_ID not in interaction.interaction:
+            raise InputError(
+                f"soft_targets={self.settings.soft_targets}: {self.base_name} trains on users, not on target items"
+            )
+        items = self.soft_targets.draw_targets(interaction[self.ITEM_ID])
+        return Interaction({**interaction.interaction, self.ITEM_ID: items})
 
     def _batch_items(self, interaction: Any) -> Tensor:
         """Return the distinct target items of a batch; all items for a batch of users alone (ENMF)."""

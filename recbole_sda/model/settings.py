@@ -14,10 +14,23 @@ CHOICES = {
     "id_embedding": ("add", "none"),
     "fusion": tuple(FUSIONS),
     "cmsa_teacher": ("embeddings", "features", "identity"),
+    "id_start": ("random", "features"),
+    "id_graph": ("content", "cooccurrence", "both"),
 }
 RANGES = {
     "id_shrinkage": NOT_NEGATIVE,
     "id_dropout": SHARE,
+    "id_start_scale": POSITIVE,
+    "id_bound": POSITIVE,
+    "id_bound_full": POSITIVE,
+    "id_smoothing": NOT_NEGATIVE,
+    "id_smoothing_kappa": POSITIVE,
+    "id_neighbours": AT_LEAST_ONE,
+    "soft_targets": SHARE,
+    "soft_targets_neighbours": AT_LEAST_ONE,
+    "soft_targets_scale": POSITIVE,
+    "soft_targets_kappa": POSITIVE,
+    "soft_targets_epochs": POSITIVE,
     "feature_dropout": SHARE,
     "modality_dropout": SHARE,
     "encoder_scale": POSITIVE,
@@ -78,6 +91,19 @@ class SDASettings(FeatureSettings):
     moda_experts: int
     moda_alpha: float
     moda_dropout: float
+    id_start: str
+    id_start_scale: float
+    id_bound: Optional[float]
+    id_bound_full: Optional[float]
+    id_smoothing: float
+    id_smoothing_kappa: Optional[float]
+    id_graph: str
+    id_neighbours: int
+    soft_targets: float
+    soft_targets_neighbours: int
+    soft_targets_scale: float
+    soft_targets_kappa: Optional[float]
+    soft_targets_epochs: Optional[float]
     cmsa_weight: float
     cmsa_temperature: float
     cmsa_learnable: bool
@@ -91,6 +117,11 @@ class SDASettings(FeatureSettings):
     alignment_temperature: float
     alignment_normalize: bool
     alignment_max_items: int
+
+    @property
+    def uses_content(self) -> bool:
+        """Whether content takes part in the id table or in the targets."""
+        return self.id_start == "features" or self.id_smoothing > 0 or self.soft_targets > 0
 
     @classmethod
     def from_config(cls, config: Any) -> Self:
@@ -110,6 +141,12 @@ class SDASettings(FeatureSettings):
                     raise InputError(
                         f"{key}={getattr(settings, key)} needs encoded features; item_encoder=identity has none"
                     )
+        if settings.id_bound is not None and settings.id_start != "features":
+            raise InputError(f"id_bound={settings.id_bound} needs id_start=features; it bounds the difference to them")
+        if settings.id_embedding == "none" and settings.item_encoder != "identity":
+            for key, off in (("id_start", "random"), ("id_smoothing", 0.0)):
+                if getattr(settings, key) != off:
+                    raise InputError(f"{key}={getattr(settings, key)} needs an id table; id_embedding=none has none")
         if settings.alignment_weight > 0 and not settings.alignment_run:
             raise InputError("alignment_weight above 0 needs alignment_run, the run folder of the base model")
         return settings

@@ -14,6 +14,7 @@ from recbole_sda.errors import InputError, nearest
 from recbole_sda.layers.normalize import normalize_rows
 from recbole_sda.losses.full_softmax import Excluded, full_softmax_cross_entropy, history_pairs
 from recbole_sda.losses.sampled_softmax import ItemSampler, sampled_cross_entropy
+from recbole_sda.losses.soft_targets import SoftTargets
 from recbole_sda.model.mixin_base import Loss, SequentialRecommender
 from recbole_sda.validation import POSITIVE
 
@@ -88,12 +89,14 @@ class SoftmaxLoss(SequentialRecommender):
 
     Attributes:
         item_fields: names of the attributes that name the batch's fields of item ids.
+        target_field: the one of them that holds the targets.
         sampler: draws the sampled items; None for the loss over all items.
         prior: added to the scores in training, (n_items, 1); None without ``popularity_adjustment``.
         temperature: of cosine scores; None for inner products.
     """
 
     item_fields: Tuple[str, ...] = ("ITEM_SEQ", "POS_ITEM_ID")
+    target_field = "POS_ITEM_ID"
     prior: Optional[Tensor]
 
     def __init__(self, config: Any, dataset: Any):
@@ -104,21 +107,28 @@ class SoftmaxLoss(SequentialRecommender):
         if self.sampler is not None:
             self.item_embedding.sparse = True
         self.register_buffer("prior", popularity_prior(config, dataset), persistent=False)
+        self.soft_targets: Optional[SoftTargets] = None
         changed = self.sampler or self.temperature or self.masks_history or self.prior is not None
-        self._computes_loss = config["loss_type"] == "CE" and bool(config["fast_sequences"] or changed)
+        self._is_softmax, self._is_changed = config["loss_type"] == "CE", bool(config["fast_sequences"] or changed)
+
+    @property
+    def computes_softmax(self) -> bool:
+        """Whether the loss is computed here, not by the model itself."""
+        return self._is_softmax and (self._is_changed or self.soft_targets is not None)
 
     def calculate_loss(self, interaction: Any) -> Loss:
-        if not self._computes_loss:
+        if not self.computes_softmax:
             return super().calculate_loss(interaction)
         if self.sampler is None:
             hidden, targets, excluded = self._training_outputs(interaction)
-            return full_softmax_cross_entropy(hidden, self._training_table(), targets, excluded=excluded)
-        sampled = self.sampler.draw(interaction[self.ITEM_ID].device)
-        if hasattr(self.item_embedding, "encode_only"):
-            fields = [interaction[getattr(self, name)].flatten() for name in self.item_fields]
-            self.item_embedding.encode_only(torch.cat([*fields, sampled]))
+            table = self._training_table()
+            loss = full_softmax_cross_entropy(hidden, table, targets, excluded=excluded)
+            if self.soft_targets is not None:
+                loss = loss + self.soft_targets(hidden, targets, table.__getitem__, excluded)
+            return loss
+        sampled = self._draw(interaction)
         hidden, targets, excluded = self._training_outputs(interaction)
-        return sampled_cross_entropy(
+        loss = sampled_cross_entropy(
             hidden,
             self._training_table(targets),
             self._training_table(sampled),
@@ -127,6 +137,20 @@ class SoftmaxLoss(SequentialRecommender):
             self.sampler.log_expected(sampled),
             excluded,
         )
+        if self.soft_targets is not None:
+            loss = loss + self.soft_targets(hidden, targets, self._training_table, excluded, drawn=True)
+        return loss
+
+    def _draw(self, interaction: Any) -> Tensor:
+        """Draw the sampled items of a step, (k,), and encode the items that it needs."""
+        assert self.sampler is not None
+        sampled = self.sampler.draw(interaction[self.ITEM_ID].device)
+        needed = [interaction[getattr(self, name)].flatten() for name in self.item_fields]
+        if self.soft_targets is not None:
+            needed.append(self.soft_targets.draw(interaction[getattr(self, self.target_field)]))
+        if hasattr(self.item_embedding, "encode_only"):
+            self.item_embedding.encode_only(torch.cat([*needed, sampled]))
+        return sampled
 
     def predict(self, interaction: Any) -> Tensor:
         if self.temperature is None:
@@ -239,6 +263,7 @@ class MaskedSoftmaxLoss(SoftmaxLoss):
     """
 
     item_fields = ("MASK_ITEM_SEQ", "POS_ITEMS", "ITEM_ID")
+    target_field = "POS_ITEMS"
     MASK_INDEX: str
     MASK_ITEM_SEQ: str
     POS_ITEMS: str

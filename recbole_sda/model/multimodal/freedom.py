@@ -58,7 +58,7 @@ class FREEDOM(MultimodalRecommender):
             raise InputError(f"modality_weights={given!r}: expected numbers of at least 0, not all 0")
         return [weight / sum(weights) for weight in weights]
 
-    def before_epoch(self) -> None:
+    def before_epoch(self, epoch: int) -> None:
         """Draw the edges that the epoch keeps."""
         if self.dropout:
             kept = self.edges.subset(draw_edges(self.edge_weights, 1 - self.dropout).cpu().numpy())

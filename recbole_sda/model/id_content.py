@@ -1,0 +1,115 @@
+"""What content does to the id table and the targets of an SDA version: built from the features and the configuration."""
+
+from pathlib import Path
+from typing import Any, List, Optional, Sequence, Union
+
+import scipy.sparse as sp
+import torch
+from torch import Tensor, nn
+
+from recbole_sda.features.content import content_vectors, principal_components
+from recbole_sda.graphs.cooccurrence import cooccurrence_similarity
+from recbole_sda.graphs.item_graphs import as_lists, mean_graph, rows_to_one, similarity_graph
+from recbole_sda.graphs.knn import cached_neighbours
+from recbole_sda.layers.id_rows import BoundedRows, IdRows, Smoothing
+from recbole_sda.losses.soft_targets import SoftTargets
+from recbole_sda.model.known_items import training_pairs
+from recbole_sda.model.settings import SDASettings
+
+COOCCURRENCE_SHRINKAGE = 3.0  # of the similarity of items that few users share
+
+
+class IdContent:
+    """Builds what the keys ``id_*`` and ``soft_targets*`` ask for, for one id table.
+
+    Args:
+        settings: the SDA keys of the configuration.
+        dataset: RecBole's training part.
+        matrices: the items' features, one matrix (n_items, d_m) per modality.
+        present: (n_modalities, n_items), bool.
+        store: folder of the feature store, which caches neighbour lists.
+    """
+
+    def __init__(
+        self, settings: SDASettings, dataset: Any, matrices: Sequence[Tensor], present: Tensor, store: Union[str, Path]
+    ):
+        self.settings, self.dataset, self.cache = settings, dataset, Path(store) / "graphs"
+        self.n_items: int = dataset.item_num
+        self.present = present.any(dim=0)
+        self.present[0] = False
+        self.vectors = content_vectors(matrices, present)
+        self.counts = torch.from_numpy(dataset.training_counts.items).float()
+
+    def start(self, table: nn.Embedding) -> Optional[IdRows]:
+        """Give a new id table its initial rows, and return how content takes part in its rows; None: it does not.
+
+        Args:
+            table: the base model's table; its rows from n_items on stay.
+        """
+        settings, bounded, smoothing = self.settings, None, None
+        spread = float(table.weight[1 : self.n_items].detach().std())
+        if settings.id_start == "features":
+            content = self._content_rows(table.embedding_dim, settings.id_start_scale * spread)
+            if settings.id_bound is None:
+                with torch.no_grad():
+                    table.weight[: self.n_items][self.present] = content[self.present].to(table.weight)
+            else:
+                bounded = self._bounded(content, table.num_embeddings)
+        if settings.id_smoothing > 0:
+            strength = settings.id_smoothing * self._share_of_rare(settings.id_smoothing_kappa)
+            smoothing = Smoothing(self._graph(), strength, table.num_embeddings)
+        return None if bounded is None and smoothing is None else IdRows(bounded, None, smoothing)
+
+    def soft_targets(self) -> Optional[SoftTargets]:
+        """Return the teacher of the recommender's targets, or None without ``soft_targets``."""
+        settings = self.settings
+        if settings.soft_targets == 0:
+            return None
+        graph = self._content_graph(settings.soft_targets_neighbours)
+        graph.data = graph.data.astype("float64")
+        index, similarity = as_lists(graph)
+        logits = (settings.soft_targets_scale * similarity).masked_fill(similarity == 0, -torch.inf)
+        probabilities = logits.softmax(dim=1).nan_to_num(0.0)  # an item without neighbours has no distribution
+        return SoftTargets(
+            index, probabilities, settings.soft_targets * self._share_of_rare(settings.soft_targets_kappa)
+        )
+
+    def _content_rows(self, width: int, scale: float) -> Tensor:
+        return scale * principal_components(self.vectors, self.present, width)
+
+    def _bounded(self, content: Tensor, n_rows: int) -> BoundedRows:
+        settings = self.settings
+        assert settings.id_bound is not None
+        length = content[self.present].norm(dim=1)
+        bound = settings.id_bound * length.mean() * self._share_of_frequent(settings.id_bound_full)
+        bound = torch.where(self.present, bound, torch.inf)
+        extra = n_rows - self.n_items
+        return BoundedRows(
+            torch.nn.functional.pad(content, (0, 0, 0, extra)),
+            torch.nn.functional.pad(bound, (0, extra), value=torch.inf),
+        )
+
+    def _share_of_rare(self, kappa: Optional[float]) -> Tensor:
+        """Return ``kappa / (n + kappa)`` for items with n training interactions, (n_items,); ones without kappa."""
+        return torch.ones(self.n_items) if kappa is None else kappa / (self.counts + kappa)
+
+    def _share_of_frequent(self, full: Optional[float]) -> Tensor:
+        """Return ``sqrt(n / full)``, at most 1, for items with n training interactions, (n_items,); ones without ``full``."""
+        return torch.ones(self.n_items) if full is None else (self.counts / full).sqrt().clamp(max=1.0)
+
+    def _content_graph(self, k: int) -> sp.csr_matrix:
+        neighbours = cached_neighbours(self.cache, self.vectors, self.present, k + 1)  # an item is its own nearest
+        return similarity_graph(neighbours, self.n_items)
+
+    def _cooccurrence_graph(self, k: int) -> sp.csr_matrix:
+        users, items = training_pairs(self.dataset)
+        return cooccurrence_similarity(users, items, self.dataset.user_num, self.n_items, COOCCURRENCE_SHRINKAGE, k)
+
+    def _graph(self) -> sp.csr_matrix:
+        k, kind = self.settings.id_neighbours, self.settings.id_graph
+        graphs: List[sp.csr_matrix] = []
+        if kind != "cooccurrence":
+            graphs.append(rows_to_one(self._content_graph(k)))
+        if kind != "content":
+            graphs.append(rows_to_one(self._cooccurrence_graph(k)))
+        return mean_graph(graphs)

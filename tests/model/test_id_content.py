@@ -1,0 +1,170 @@
+"""Content in the id table and in the targets of every SDA version."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+
+from recbole_sda.errors import InputError
+from recbole_sda.features.content import content_vectors, principal_components
+from recbole_sda.model.id_content import IdContent
+from recbole_sda.model.model_table import BASE_MODELS, MULTIMODAL
+from recbole_sda.model.settings import SDASettings
+
+from .conftest import total
+
+PLAIN = {"item_encoder": "identity", "cmsa_weight": 0.0}
+WAYS = {
+    "start": {"id_start": "features"},
+    "bound": {"id_start": "features", "id_bound": 0.5, "id_bound_full": 6},
+    "smoothing": {"id_smoothing": 0.5, "id_neighbours": 3},
+    "both graphs": {"id_smoothing": 1.0, "id_graph": "both", "id_smoothing_kappa": 5.0, "id_neighbours": 3},
+    "soft targets": {"soft_targets": 0.3, "soft_targets_neighbours": 3, "soft_targets_kappa": 5.0},
+}
+ALL = {key: value for way in ("start", "both graphs", "soft targets") for key, value in WAYS[way].items()}
+MODELS = [name + "_SDA" for name in [*BASE_MODELS, *MULTIMODAL]]
+
+
+def step(built) -> float:
+    """The loss of a step, after which the weights have changed."""
+    model = built.model
+    model.train()
+    torch.manual_seed(5)
+    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1)
+    loss = total(model.calculate_loss(copy.deepcopy(built.batch)))
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+def table_of(built) -> torch.Tensor:
+    table = getattr(built.model, getattr(built.model, "item_table", "item_embedding"))
+    built.model.eval()
+    with torch.no_grad():
+        return table.weight[: built.model.n_items].clone()
+
+
+@pytest.mark.parametrize("encoder", [PLAIN, {}], ids=["ids", "moda"])
+@pytest.mark.parametrize("name", MODELS)
+def test_all_ways_together_train_and_the_checkpoint_restores_the_items(build, name, encoder):
+    """With soft targets, ENMF is refused: its batches have no target items."""
+    keys = {**ALL, **encoder, "modalities": None}
+    if name == "ENMF_SDA":
+        with pytest.raises(InputError, match="soft_targets=0.3: ENMF trains on users"):
+            step(build(name, **keys))
+        keys["soft_targets"] = 0.0
+    built = build(name, **keys)
+    before = table_of(built)
+    assert np.isfinite(step(built))
+    after = table_of(built)
+    assert not torch.equal(before, after) and after.isfinite().all()
+    again = build(name, **keys)
+    again.model.load_state_dict(built.model.state_dict())
+    assert torch.equal(table_of(again), after)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("name", ["SASRec_SDA", "BPR_SDA", "VBPR_SDA", "LightGCN_SDA"])
+def test_each_way_alone_changes_the_loss(build, name, way):
+    plain, changed = build(name, **PLAIN), build(name, **PLAIN, **WAYS[way])
+    assert step(plain) != step(changed)
+
+
+@pytest.mark.parametrize(
+    "keys", [{}, {"softmax_negatives": 12}, {"fast_sequences": False}, {"train_mask_history": True}]
+)
+@pytest.mark.parametrize("name", ["SASRec_SDA", "GRU4Rec_SDA", "BERT4Rec_SDA", "NARM_SDA"])
+def test_softmax_models_train_with_all_ways_under_every_loss(build, name, keys):
+    built = build(name, **PLAIN, **ALL, **keys)
+    assert np.isfinite(step(built))
+    hard = build(name, **PLAIN, **ALL, **keys)
+    hard.model.soft_targets.factor = 0.0
+    assert step(hard) != pytest.approx(step(build(name, **PLAIN, **ALL, **keys)), rel=1e-7)
+
+
+def content_of(built, **keys) -> IdContent:
+    built = built
+    config = built.config
+    for key, value in keys.items():
+        config[key] = value
+    dataset, model = built.data.train._dataset, built.model
+    frozen = model.items.features
+    padded = [torch.cat([torch.zeros(1, matrix.shape[1]), matrix]) for matrix in frozen]
+    present = torch.cat([torch.zeros(len(frozen), 1, dtype=torch.bool), model.items.present], dim=1)
+    return IdContent(SDASettings.from_config(config), dataset, padded, present, built.model.feature_record["store"])
+
+
+def test_start_is_the_scaled_principal_components_of_items_that_have_features(build):
+    base, built = build("BPR").model, build("BPR_SDA", id_start="features", id_start_scale=3.0, encoder_scale=1.0)
+    content, table = content_of(built), built.model.items.ids.weight.detach()
+    plain = base.item_embedding.weight.detach()
+    expected = 3.0 * plain[1:].std() * principal_components(content.vectors, content.present, table.shape[1])
+    assert torch.allclose(table[content.present], expected[content.present], atol=1e-6)
+    assert torch.equal(table[~content.present], plain[~content.present])  # no features: the base model's start
+    assert 0 < (~content.present).sum() < len(plain)
+    # the encoder keeps the scale of the base's table, which the start does not change
+    encoded = built.model.items.encoder(built.model.items.features, built.model.items.present)[1]
+    assert torch.isclose(encoded.std(), plain[1:].std(), rtol=1e-4)
+
+
+def test_soft_targets_are_the_softmax_of_scaled_similarities_of_the_nearest(build):
+    built = build(
+        "SASRec_SDA", soft_targets=0.2, soft_targets_neighbours=4, soft_targets_scale=7.0, soft_targets_kappa=2.0
+    )
+    content, soft = content_of(built), built.model.soft_targets
+    vectors = content_vectors([content.vectors], content.present.unsqueeze(0))
+    similarity = vectors @ vectors.T
+    similarity.fill_diagonal_(-1.0)
+    counts = torch.from_numpy(built.data.train._dataset.training_counts.items).float()
+    for item in range(1, built.model.n_items):
+        nearest = similarity[item].topk(4)
+        kept = nearest.indices[nearest.values > 0] if content.present[item] else nearest.indices[:0]
+        chosen = soft.probabilities[item] > 0
+        assert set(soft.neighbours[item][chosen].tolist()) == set(kept.tolist())
+        expected = (7.0 * similarity[item][soft.neighbours[item][chosen]]).softmax(0)
+        assert torch.allclose(soft.probabilities[item][chosen], expected, atol=1e-5)
+        weight = 0.2 * 2.0 / (counts[item] + 2.0) if len(kept) else 0.0
+        assert soft.weight[item].item() == pytest.approx(float(weight), rel=1e-5)
+
+
+def test_smoothing_counts_training_interactions_alone(build):
+    """Co-occurrence of the data set's training part: no validation or test item of a user."""
+    built = build("SASRec_SDA", **PLAIN, id_smoothing=1.0, id_graph="cooccurrence", id_neighbours=50)
+    matrix = built.model.items.id_rows.smoothing.matrix.values.to_dense()
+    train = built.data.train._dataset
+    together = np.zeros((built.model.n_items,) * 2, bool)
+    fields = train.inter_feat
+    histories = {}
+    for user, item, row in zip(fields["user_id"], fields["item_id"], fields["item_id_list"]):
+        histories.setdefault(int(user), set()).update([int(item), *row.tolist()])
+    for items in histories.values():
+        for i in items - {0}:
+            for j in items - {0}:
+                together[i, j] |= i != j
+    assert torch.equal(matrix > 0, torch.from_numpy(together))
+    assert torch.allclose(matrix.sum(dim=1)[1:], torch.from_numpy(together.any(axis=1)[1:]).float(), atol=1e-5)
+
+
+def test_the_weight_of_soft_targets_decreases_over_the_epochs(build):
+    model = build("SASRec_SDA", **PLAIN, soft_targets=0.2, soft_targets_epochs=4).model
+    factors = []
+    for epoch in (0, 1, 4, 9):
+        model.before_epoch(epoch)
+        factors.append(model.soft_targets.factor)
+    assert factors == [1.0, 0.75, 0.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    "keys, message",
+    [
+        ({"id_bound": 0.5}, "id_bound=0.5 needs id_start=features"),
+        ({"id_start": "pca"}, "id_start='pca'"),
+        ({"soft_targets": 1.0}, "soft_targets=1.0: expected a number at least 0 and below 1"),
+        ({"id_graph": "content,cooccurrence"}, "id_graph"),
+        ({"id_smoothing": 0.5, "id_embedding": "none"}, "id_smoothing=0.5 needs an id table"),
+    ],
+)
+def test_wrong_values_are_named(build, keys, message):
+    with pytest.raises(InputError, match=message):
+        build("SASRec_SDA", **keys)
