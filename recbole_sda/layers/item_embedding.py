@@ -19,11 +19,13 @@ class EncodedItems(NamedTuple):
         modalities: modality embeddings before fusion, (n_modalities, n_rows - n_extra, dim), without the extra rows after the
             items; row 0 is padding and zero. None without an encoder, and in evaluation, where only the table is stored.
         ids: the item id of each row, ascending, (n_rows,); None for a table of all ids.
+        fixed: the table without a gradient to the encoder, (n_rows, dim); None where it is not asked for.
     """
 
     table: Tensor
     modalities: Optional[Tensor]
     ids: Optional[Tensor] = None
+    fixed: Optional[Tensor] = None
 
 
 class EncodedItemEmbedding(nn.Module):
@@ -45,6 +47,7 @@ class EncodedItemEmbedding(nn.Module):
             unreliable; a small factor gives more weight to the item's features.
         id_dropout: probability of leaving out an item's row of ``base`` in a training step, in [0, 1). As in dropout, the other
             rows are scaled up.
+        fixed_negatives: whether :meth:`fixed` is available in training.
         id_rows: how content bounds, shares or smooths the rows of ``base``; None: not at all.
 
     Example:
@@ -80,6 +83,7 @@ class EncodedItemEmbedding(nn.Module):
         id_weight: Optional[Tensor] = None,
         id_dropout: float = 0.0,
         id_rows: Optional[IdRows] = None,
+        fixed_negatives: bool = False,
     ):
         super().__init__()
         self.num_embeddings, self.embedding_dim = base.num_embeddings, base.embedding_dim
@@ -89,6 +93,7 @@ class EncodedItemEmbedding(nn.Module):
         self.ids: Optional[nn.Embedding] = base if keep_ids else None
         self.id_dropout = nn.Dropout(id_dropout)
         self.id_rows = id_rows
+        self.fixed_negatives = fixed_negatives
         if id_weight is not None:
             id_weight = F.pad(id_weight.float(), (0, self.num_embeddings - n_items), value=1.0).unsqueeze(1)
         self.register_buffer("id_weight", id_weight, persistent=False)
@@ -128,11 +133,13 @@ class EncodedItemEmbedding(nn.Module):
             features, present = [matrix[rows] for matrix in features], present[:, rows]
         modalities, encoded = self.encoder(features, present)
         if self.ids is not None:
-            table = self._weighted_id_rows(ids) + F.pad(encoded, (0, 0, 1, n_extra))
+            own = self._weighted_id_rows(ids)
         else:
-            parts = [encoded.new_zeros(1, self.embedding_dim), encoded]
-            table = torch.cat(parts if self.extra is None else [*parts, self.extra])
-        return EncodedItems(table, F.pad(modalities, (0, 0, 1, 0)), ids)
+            own = encoded.new_zeros(len(encoded) + 1, self.embedding_dim)
+            own = own if self.extra is None else torch.cat([own, self.extra])
+        encoded = F.pad(encoded, (0, 0, 1, n_extra))
+        fixed = own + encoded.detach() if self.fixed_negatives and self.training else None
+        return EncodedItems(own + encoded, F.pad(modalities, (0, 0, 1, 0)), ids, fixed)
 
     def _id_rows(self, ids: Optional[Tensor]) -> Tensor:
         assert self.ids is not None  # both callers have an id table
@@ -252,6 +259,12 @@ class EncodedItemEmbedding(nn.Module):
         if items.ids is not None:
             raise RuntimeError("weight is not available after encode_only(): the step has encoded a few items only")
         return items.table
+
+    def fixed(self, ids: Optional[Tensor] = None) -> Tensor:
+        """Return the embeddings of item ids (...), or of all ids, whose gradient does not reach the encoder; in training alone."""
+        items = self.encoded()
+        assert items.fixed is not None  # fixed_negatives, in training
+        return items.fixed if ids is None else items.fixed[self._rows(items, ids)]
 
     def forward(self, ids: Tensor) -> Tensor:
         """Look up item ids (...), int64, and return (..., dim)."""

@@ -17,7 +17,15 @@ from recbole_sda.model.sda_loss import SDALoss
 from recbole_sda.model.settings import SDASettings
 
 # Keys of properties/sda.yaml that concern an item table made of features, which these models do not have.
-ITEM_TABLE_KEYS = ("id_embedding", "id_shrinkage", "id_dropout", "fusion", "modality_dropout", "alignment_weight")
+ITEM_TABLE_KEYS = (
+    "id_embedding",
+    "id_shrinkage",
+    "id_dropout",
+    "fusion",
+    "modality_dropout",
+    "alignment_weight",
+    "encoder_gradient",
+)
 
 
 def _check_unused_keys(config: Any) -> None:

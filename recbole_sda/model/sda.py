@@ -65,6 +65,11 @@ class SDA(SDALoss):
         self.settings = SDASettings.from_config(config)
         self.feature_record: Optional[Dict[str, Any]] = None
         self.soft_targets = None
+        if self.settings.encoder_gradient == "targets" and not getattr(self, "computes_softmax", False):
+            raise InputError(
+                f"encoder_gradient=targets: {config['model']} with loss_type={config['loss_type']} computes its own loss; the key "
+                "needs the softmax loss of this package (fast_sequences)"
+            )
         base = getattr(self, self.item_table, None)
         if not isinstance(base, nn.Embedding):
             raise InputError(
@@ -107,6 +112,7 @@ class SDA(SDALoss):
             id_weight=self._id_weight(dataset),
             id_dropout=settings.id_dropout,
             id_rows=id_rows,
+            fixed_negatives=settings.encoder_gradient == "targets",
         )
         with torch.no_grad():
             embedding.eval()

@@ -14,6 +14,7 @@ CHOICES = {
     "id_embedding": ("add", "none"),
     "fusion": tuple(FUSIONS),
     "cmsa_teacher": ("embeddings", "features", "identity"),
+    "encoder_gradient": ("all", "targets"),
     "id_start": ("random", "features"),
     "id_graph": ("content", "cooccurrence", "both"),
 }
@@ -85,6 +86,7 @@ class SDASettings(FeatureSettings):
     modality_dropout: float
     encoder_scale: float
     encoder_lr_factor: float
+    encoder_gradient: str
     encoder_hidden_size: int
     adapted_size: int
     moda_rank: int

@@ -121,8 +121,10 @@ class SoftmaxLoss(SequentialRecommender):
             return super().calculate_loss(interaction)
         if self.sampler is None:
             hidden, targets, excluded = self._training_outputs(interaction)
-            table = self._training_table()
+            table = self._training_table(fixed=self._fixes_negatives)
             loss = full_softmax_cross_entropy(hidden, table, targets, excluded=excluded)
+            if self._fixes_negatives:  # zero, with the gradient of the targets' scores for the encoder
+                loss = loss - (hidden * (self._training_table(targets) - table[targets])).sum() / max(len(targets), 1)
             if self.soft_targets is not None:
                 loss = loss + self.soft_targets(hidden, targets, table.__getitem__, excluded)
             return loss
@@ -131,7 +133,7 @@ class SoftmaxLoss(SequentialRecommender):
         loss = sampled_cross_entropy(
             hidden,
             self._training_table(targets),
-            self._training_table(sampled),
+            self._training_table(sampled, self._fixes_negatives),
             targets,
             sampled,
             self.sampler.log_expected(sampled),
@@ -170,9 +172,17 @@ class SoftmaxLoss(SequentialRecommender):
         """Return outputs, (n, dim), as they enter the product with :meth:`_table`."""
         return hidden if self.temperature is None else normalize_rows(hidden) / self.temperature
 
-    def _table(self, items: Optional[Tensor] = None) -> Tensor:
-        """Return the embeddings of ``items`` (n,), or of all items, as they enter the product with the outputs."""
-        embeddings = self._embeddings(items)
+    @property
+    def _fixes_negatives(self) -> bool:
+        """Whether the gradient of the scores of other items than the target stops before the item encoder."""
+        return getattr(self.item_embedding, "fixed_negatives", False)
+
+    def _table(self, items: Optional[Tensor] = None, fixed: bool = False) -> Tensor:
+        """Return the embeddings of ``items`` (n,), or of all items, as they enter the product with the outputs.
+
+        ``fixed``: their gradient does not reach the item encoder.
+        """
+        embeddings = self._embeddings(items, fixed)
         return embeddings if self.temperature is None else normalize_rows(embeddings)
 
     def _training_outputs(self, interaction: Any) -> Tuple[Tensor, Tensor, Optional[Excluded]]:
@@ -187,9 +197,9 @@ class SoftmaxLoss(SequentialRecommender):
             hidden = torch.cat([hidden, hidden.new_ones(len(hidden), 1)], dim=1)
         return hidden, targets, excluded
 
-    def _training_table(self, items: Optional[Tensor] = None) -> Tensor:
-        """Return the embeddings of ``items`` or of all items, with bias and prior, if any, as the last column."""
-        table, offsets = self._table(items), self._offsets(items)
+    def _training_table(self, items: Optional[Tensor] = None, fixed: bool = False) -> Tensor:
+        """Return :meth:`_table` of ``items`` or of all items, with bias and prior, if any, as the last column."""
+        table, offsets = self._table(items, fixed), self._offsets(items)
         return table if offsets is None else torch.cat([table, offsets], dim=1)
 
     def _offsets(self, items: Optional[Tensor] = None) -> Optional[Tensor]:
@@ -212,8 +222,10 @@ class SoftmaxLoss(SequentialRecommender):
         """Return the output from which the next item is predicted, (batch, dim)."""
         return self.forward(interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN])
 
-    def _embeddings(self, items: Optional[Tensor] = None) -> Tensor:
+    def _embeddings(self, items: Optional[Tensor] = None, fixed: bool = False) -> Tensor:
         """Return the factors of the outputs, (n, dim): the rows of ``items`` (n,), or the whole table."""
+        if fixed:
+            return self.item_embedding.fixed(items)
         return self.item_embedding.weight if items is None else self.item_embedding(items)
 
 
@@ -286,8 +298,9 @@ class MaskedSoftmaxLoss(SoftmaxLoss):
         items = self.reconstruct_test_data(interaction[self.ITEM_SEQ], length)
         return self.gather_indexes(self.forward(items), length - 1)
 
-    def _embeddings(self, items: Optional[Tensor] = None) -> Tensor:
-        return self.item_embedding.weight[: self.n_items] if items is None else self.item_embedding(items)
+    def _embeddings(self, items: Optional[Tensor] = None, fixed: bool = False) -> Tensor:
+        embeddings = super()._embeddings(items, fixed)
+        return embeddings[: self.n_items] if items is None else embeddings
 
     def _bias(self, items: Optional[Tensor] = None) -> Tensor:
         return self.output_bias if items is None else self.output_bias[items]

@@ -168,3 +168,43 @@ def test_the_weight_of_soft_targets_decreases_over_the_epochs(build):
 def test_wrong_values_are_named(build, keys, message):
     with pytest.raises(InputError, match=message):
         build("SASRec_SDA", **keys)
+
+
+@pytest.mark.parametrize("keys", [{}, {"softmax_negatives": 12}, {"logit_temperature": 0.5}])
+@pytest.mark.parametrize("name", ["SASRec_SDA", "BERT4Rec_SDA"])
+def test_only_targets_train_the_encoder_and_the_loss_is_the_same(build, name, keys):
+    """The gradient of the encoder equals that of a loss whose other items are constants, as on the side of the histories."""
+    gradients, losses = [], []
+    for gradient in ("all", "targets"):
+        built = build(name, cmsa_weight=0.0, encoder_gradient=gradient, **keys)
+        built.model.eval()  # no dropout
+        built.model.items.training = True
+        torch.manual_seed(5)
+        loss = total(built.model.calculate_loss(copy.deepcopy(built.batch)))
+        loss.backward()
+        losses.append(loss.item())
+        ids = built.model.items.ids.weight.grad.to_dense()
+        gradients.append((ids, built.model.items.encoder.shared.weight.grad))
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    assert torch.allclose(gradients[0][0], gradients[1][0], atol=1e-5)  # id rows learn from all scores
+    assert not torch.allclose(gradients[0][1], gradients[1][1], atol=1e-5)
+
+
+def test_encoder_gradient_of_targets_is_that_of_constant_negatives(build):
+    built = build("SASRec_SDA", cmsa_weight=0.0, encoder_gradient="targets")
+    model = built.model
+    model.eval()
+    model.items.training = True
+    loss = total(model.calculate_loss(copy.deepcopy(built.batch)))
+    ours = torch.autograd.grad(loss, model.items.encoder.shared.weight)[0]
+    with model.items.step():
+        hidden, targets, _ = model._training_outputs(copy.deepcopy(built.batch))
+        target_scores = (hidden * model.items(targets)).sum(dim=1)
+        expected = (torch.logsumexp(hidden @ model.items.fixed().T, dim=1) - target_scores).mean()
+        theirs = torch.autograd.grad(expected, model.items.encoder.shared.weight)[0]
+    assert torch.allclose(ours, theirs, atol=1e-6)
+
+
+def test_encoder_gradient_needs_the_softmax_of_this_package(build):
+    with pytest.raises(InputError, match="encoder_gradient=targets: BPR_SDA"):
+        build("BPR_SDA", encoder_gradient="targets")
