@@ -1,58 +1,52 @@
-"""Transforms of a feature store's vectors: centring, L2 normalisation, PCA and whitening, fitted on all its items.
+"""Transforms of a feature store's vectors, fitted on all its items: centring, L2 normalisation, PCA and whitening.
 
 The transformed vectors are called a view. A view is a list of steps, applied in order to the items that have the
 modality:
 
-    center        subtract the mean over the items
-    l2            divide each row by its L2 norm
-    pca:64        the 64 leading principal components
-    whiten:64     the same, each scaled to unit variance
+    center          subtract the mean over the items
+    l2              divide each row by its L2 norm
+    pca:64          the 64 leading principal components
+    whiten:64       the same, each scaled to unit variance
+    zca             ZCA whitening: unit covariance along the axes of the vectors, whose number it keeps
+    zca:4           the same within each of 4 groups of adjacent values (WhitenRec+)
+    recpca:64:0.5   64 components that also bring items together which users share in the training data (rec_pca.py)
 
 Results are cached in the store under a key that contains everything they depend on: the hash of the vectors, the
-modality, the steps, and the versions of this package, Python, scikit-learn and numpy.
+modality, the steps, the co-occurrence graph of ``recpca``, and the versions of this package, Python, scikit-learn, scipy
+and numpy.
 """
 
 import hashlib
 import json
-from typing import Callable, Dict, List, Sequence, Tuple
+from typing import Dict, Optional, Sequence
 
 import numpy as np
+import scipy.sparse as sp
 import torch
-from sklearn.decomposition import PCA
-from sklearn.preprocessing import normalize
 from torch import Tensor
 
 from recbole_sda.errors import InputError
 from recbole_sda.features.manifest import library_versions
+from recbole_sda.features.rec_pca import graph_sha256
+from recbole_sda.features.steps import fit, parse_steps
 from recbole_sda.features.store import FeatureStore
 from recbole_sda.io.cache import load_or_compute
 
-PLAIN_STEPS, SIZED_STEPS = ("center", "l2"), ("pca", "whiten")
-
-Step = Callable[[np.ndarray], np.ndarray]
+__all__ = ["parse_steps", "uses_graph", "view", "view_of_others"]
 
 
-def parse_steps(steps: Sequence[str]) -> List[Tuple[str, int]]:
-    """Return the steps as (name, size), with size 0 for those without one.
-
-    Raises:
-        InputError: a step is not one of center, l2, pca:D and whiten:D with D >= 1.
-    """
-    parsed = []
-    for step in steps:
-        name, _, size = str(step).partition(":")
-        if name in PLAIN_STEPS and not size:
-            parsed.append((name, 0))
-        elif name in SIZED_STEPS and size.isdecimal() and int(size) > 0:
-            parsed.append((name, int(size)))
-        else:
-            raise InputError(
-                f"feature_views: {step!r} is not a view; allowed are center, l2, pca:D and whiten:D, D >= 1"
-            )
-    return parsed
+def uses_graph(steps: Sequence[str]) -> bool:
+    """Return whether a step needs the co-occurrence of items in a run's training data."""
+    return any(step.name == "recpca" for step in parse_steps(steps))
 
 
-def view(store: FeatureStore, modality: str, steps: Sequence[str], cache: bool = True) -> Tensor:
+def view(
+    store: FeatureStore,
+    modality: str,
+    steps: Sequence[str],
+    cache: bool = True,
+    graph: Optional[sp.csr_matrix] = None,
+) -> Tensor:
     """Return the transformed vectors of a modality, (n_items, dim), float32; rows of missing items are zero.
 
     Args:
@@ -60,9 +54,11 @@ def view(store: FeatureStore, modality: str, steps: Sequence[str], cache: bool =
         modality: one of its modalities.
         steps: see the module; an empty list returns the stored vectors.
         cache: whether the result is read from and written to the store's directory.
+        graph: co-occurrence of the store's items, (n_items, n_items), from
+            :func:`~recbole_sda.features.rec_pca.cooccurrence_of_rows`; only ``recpca`` uses it.
 
     Raises:
-        InputError: a step is malformed, or asks for more components than the vectors have.
+        InputError: a step is malformed, asks for more components than the vectors have, or lacks its graph.
 
     Example:
         >>> import tempfile
@@ -82,9 +78,9 @@ def view(store: FeatureStore, modality: str, steps: Sequence[str], cache: bool =
 
     def compute() -> Dict[str, Tensor]:
         present = store.present(modality)
-        x = _present_rows(store.matrix(modality), present)
-        for name, size in parsed:
-            x, _ = _fit(name, size, x, f"{store.path}, modality {modality!r}")
+        x, among = _present_rows(store.matrix(modality), present), _present_graph(graph, present)
+        for step in parsed:
+            x, _ = fit(step, x, f"{store.path}, modality {modality!r}", among)
         return {"view": _all_rows(x, present)}
 
     if not cache:
@@ -92,15 +88,22 @@ def view(store: FeatureStore, modality: str, steps: Sequence[str], cache: bool =
     key = {
         "features": store.features_sha256,
         "modality": modality,
-        "steps": [list(step) for step in parsed],
-        "versions": library_versions("scikit-learn", "numpy"),
+        "steps": [str(step) for step in parsed],
+        "graph": graph_sha256(graph) if graph is not None and uses_graph(steps) else None,
+        "versions": library_versions("scikit-learn", "scipy", "numpy"),
     }
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
     path = store.path / "views" / f"{modality}-{digest}.safetensors"
     return load_or_compute(path, compute, {"key": json.dumps(key)})["view"]
 
 
-def view_of_others(store: FeatureStore, others: FeatureStore, modality: str, steps: Sequence[str]) -> Tensor:
+def view_of_others(
+    store: FeatureStore,
+    others: FeatureStore,
+    modality: str,
+    steps: Sequence[str],
+    graph: Optional[sp.csr_matrix] = None,
+) -> Tensor:
     """Return the vectors of another store's items under transforms that are fitted on ``store``.
 
     New items are thus represented in the space of the items that a model was trained on.
@@ -110,6 +113,7 @@ def view_of_others(store: FeatureStore, others: FeatureStore, modality: str, ste
         others: the store of the other items.
         modality: a modality of both stores.
         steps: see the module.
+        graph: co-occurrence of the items of ``store``, see :func:`view`.
 
     Returns:
         (n_other_items, dim), float32; rows of missing items are zero.
@@ -120,11 +124,12 @@ def view_of_others(store: FeatureStore, others: FeatureStore, modality: str, ste
     x, y = store.matrix(modality), others.matrix(modality)
     if x.shape[1] != y.shape[1]:
         raise InputError(f"{others.path}: {modality} has {y.shape[1]} values, but {x.shape[1]} in {store.path}")
-    present = others.present(modality)
-    fitted, rows = _present_rows(x, store.present(modality)), _present_rows(y, present)
-    for name, size in parse_steps(steps):
-        fitted, step = _fit(name, size, fitted, f"{store.path}, modality {modality!r}")
-        rows = step(rows)
+    trained, present = store.present(modality), others.present(modality)
+    fitted, rows = _present_rows(x, trained), _present_rows(y, present)
+    among = _present_graph(graph, trained)
+    for step in parse_steps(steps):
+        fitted, transform = fit(step, fitted, f"{store.path}, modality {modality!r}", among)
+        rows = transform(rows)
     return _all_rows(rows, present)
 
 
@@ -133,23 +138,13 @@ def _present_rows(matrix: Tensor, present: Tensor) -> np.ndarray:
     return matrix[present].float().numpy()
 
 
+def _present_graph(graph: Optional[sp.csr_matrix], present: Tensor) -> Optional[sp.csr_matrix]:
+    """Return the graph among the items that have a modality, (n_present, n_present)."""
+    return None if graph is None else graph[present.numpy()][:, present.numpy()]
+
+
 def _all_rows(rows: np.ndarray, present: Tensor) -> Tensor:
     """Return the rows of present items among zeros for the others, (n_items, dim), float32."""
     matrix = torch.zeros(len(present), rows.shape[1])
     matrix[present] = torch.from_numpy(np.ascontiguousarray(rows)).float()
     return matrix
-
-
-def _fit(name: str, size: int, x: np.ndarray, where: str) -> Tuple[np.ndarray, Step]:
-    """Fit a step on x; return the transformed x, computed in place where possible, and the fitted step for other rows."""
-    if name == "center":
-        mean = x.mean(axis=0, dtype=np.float64).astype(x.dtype)
-        return np.subtract(x, mean, out=x), lambda rows: rows - mean
-    if name == "l2":
-        return normalize(x, copy=False), normalize
-    if size > min(x.shape):
-        raise InputError(
-            f"{where}: {name}:{size} asks for more components than {x.shape[0]} items x {x.shape[1]} values"
-        )
-    pca = PCA(size, whiten=name == "whiten", svd_solver="full")
-    return pca.fit_transform(x.astype(np.float64)), pca.transform

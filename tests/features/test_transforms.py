@@ -4,6 +4,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+import scipy.linalg
 import torch
 
 from recbole_sda.errors import InputError
@@ -86,10 +87,90 @@ def test_a_folder_that_cannot_be_written_is_a_warning(wide, caplog):
     assert "could not be written" in caplog.text
 
 
-@pytest.mark.parametrize("step", ["centre", "pca", "pca:0", "pca:x", "l2:3", "whiten:-1", ""])
+def slow_zca(x, groups):
+    """ZCA of each group by its definition: (x - mean) C^-1/2, with the root by scipy."""
+    parts = []
+    for columns in np.array_split(np.arange(x.shape[1]), groups):
+        part = x[:, columns] - x[:, columns].mean(axis=0)
+        covariance = part.T @ part / (len(part) - 1)
+        parts.append(part @ scipy.linalg.inv(scipy.linalg.sqrtm(covariance)))
+    return np.hstack(parts)
+
+
+@pytest.mark.parametrize("step, sizes", [("zca", [6]), ("zca:1", [6]), ("zca:2", [3, 3]), ("zca:4", [2, 2, 1, 1])])
+def test_zca_whitens_each_group_and_keeps_its_axes(wide, step, sizes):
+    present = wide.present("text")
+    white = view(wide, "text", [step])
+    assert white.shape == (40, 6) and not white[~present].any()
+    rows, x = white[present], wide.matrix("text")[present].double().numpy()
+    torch.testing.assert_close(rows.double().numpy(), slow_zca(x, len(sizes)), rtol=1e-4, atol=1e-4)
+    for group in rows.split(sizes, dim=1):
+        torch.testing.assert_close(
+            torch.atleast_2d(torch.cov(group.T)), torch.eye(group.shape[1]), rtol=1e-4, atol=1e-4
+        )
+
+
+def test_zca_in_groups_keeps_correlations_between_groups(wide):
+    rows = view(wide, "text", ["zca:2"])[wide.present("text")]
+    assert torch.cov(rows.T)[:3, 3:].abs().max() > 0.1
+
+
+def test_zca_maps_directions_without_variance_to_zero(tmp_path):
+    """A constant value, and one that repeats another, are not divided by rounding errors."""
+    x = np.random.default_rng(0).normal(size=(30, 4)).astype(np.float32)
+    x[:, 3], x[:, 1] = 0.3, x[:, 0]
+    store = FeatureStore(write_store(tmp_path / "s", [str(k) for k in range(30)], {"text": x}))
+    white = view(store, "text", ["zca"])
+    expected = torch.tensor([[0.5, 0.5, 0, 0], [0.5, 0.5, 0, 0], [0, 0, 1, 0], [0, 0, 0, 0]])
+    torch.testing.assert_close(torch.cov(white.T), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "step, message",
+    [
+        ("zca:7", "wide, modality 'text': zca:7 asks for more groups than 6 values"),
+        ("zca:1", "wide, modality 'text': zca:1 needs more than 6 items, the width of its groups, and there are 6"),
+    ],
+)
+def test_zca_that_the_items_do_not_allow(wide, tmp_path, step, message):
+    store = wide
+    if step == "zca:1":
+        few = 1 + wide.matrix("text")[10:16].numpy()
+        store = FeatureStore(write_store(tmp_path / "few/wide", list("abcdef"), {"text": few}))
+    with pytest.raises(InputError, match=message):
+        view(store, "text", [step])
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "centre",
+        "pca",
+        "pca:0",
+        "pca:x",
+        "l2:3",
+        "whiten:-1",
+        "",
+        "zca:0",
+        "zca:2:1",
+        "recpca:3",
+        "recpca:3:x",
+        "recpca:0:1",
+    ]
+    + ["recpca:3:-1", "recpca:3:nan", "recpca:3:inf", "recpca:3:1:2", "pca:3:1"],
+)
 def test_malformed_steps(step):
-    with pytest.raises(InputError, match="is not a view; allowed are center, l2, pca:D and whiten:D"):
+    allowed = (
+        "allowed are center, l2, pca:D, whiten:D, zca, zca:G and recpca:D:GAMMA, with D >= 1, G >= 1 and GAMMA >= 0"
+    )
+    with pytest.raises(InputError, match=f"feature_views: {step!r} is not a view; {allowed}"):
         parse_steps([step])
+
+
+def test_steps_are_parsed_with_their_numbers():
+    assert parse_steps(["l2", "zca", "zca:4", "recpca:8:0.5"]) == [
+        ("l2", 0, 0.0), ("zca", 1, 0.0), ("zca", 4, 0.0), ("recpca", 8, 0.5)
+    ]  # fmt: skip
 
 
 def test_more_components_than_values(wide):
@@ -97,7 +178,7 @@ def test_more_components_than_values(wide):
         view(wide, "text", ["pca:7"])
 
 
-@pytest.mark.parametrize("steps", [[], ["center", "l2"], ["pca:3"], ["whiten:3", "l2"]])
+@pytest.mark.parametrize("steps", [[], ["center", "l2"], ["pca:3"], ["whiten:3", "l2"], ["zca:2", "l2"]])
 def test_new_items_get_the_transforms_fitted_on_the_first_store(wide, tmp_path, steps):
     rows = [7, 3, 12]  # 3 has no vector
     x, present = wide.matrix("text")[rows].numpy(), wide.present("text")[rows].numpy()
