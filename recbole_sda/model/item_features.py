@@ -1,12 +1,15 @@
 """From a data set's feature store to the matrices that an item encoder takes."""
 
 import logging
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
+import scipy.sparse as sp
 import torch
 
-from recbole_sda.features.store import AlignedFeatures, find_store
-from recbole_sda.features.transforms import view
+from recbole_sda.features.rec_pca import cooccurrence_of_rows
+from recbole_sda.features.store import AlignedFeatures, FeatureStore, find_store
+from recbole_sda.features.transforms import uses_graph, view
+from recbole_sda.model.known_items import training_pairs
 from recbole_sda.model.settings import FeatureSettings
 
 logger = logging.getLogger(__name__)
@@ -17,12 +20,26 @@ def item_tokens(dataset: Any) -> List[str]:
     return [str(token) for token in dataset.field2id_token[dataset.iid_field]]
 
 
+def training_graph(dataset: Any, store: FeatureStore, steps: Sequence[str]) -> Optional[sp.csr_matrix]:
+    """Return the co-occurrence of a store's items in the training interactions, (n_rows, n_rows); None where no step uses it.
+
+    Args:
+        dataset: RecBole's training part.
+        store: the store.
+        steps: the steps of its views.
+    """
+    if not uses_graph(steps):
+        return None
+    users, items = training_pairs(dataset)
+    return cooccurrence_of_rows(store, item_tokens(dataset), users, items, dataset.user_num)
+
+
 def load_item_features(config: Any, dataset: Any, settings: FeatureSettings) -> Tuple[AlignedFeatures, Dict[str, Any]]:
     """Read, transform and align the features of a data set's items; log how many are missing.
 
     Args:
         config: RecBole's configuration: ``data_path`` and ``seed``.
-        dataset: RecBole's data set, or its training part.
+        dataset: RecBole's training part.
         settings: the store, its modalities, their transforms, and whether items exchange their features.
 
     Returns:
@@ -33,7 +50,8 @@ def load_item_features(config: Any, dataset: Any, settings: FeatureSettings) -> 
     """
     store = find_store(config["data_path"], settings.features)
     names = store.check_modalities(settings.modalities)
-    matrices = {name: view(store, name, settings.feature_views) for name in names}
+    graph = training_graph(dataset, store, settings.feature_views)
+    matrices = {name: view(store, name, settings.feature_views, graph=graph) for name in names}
     aligned = store.align(item_tokens(dataset), matrices)
     if settings.shuffle_features:
         _shuffle_rows(aligned, int(config["seed"]))

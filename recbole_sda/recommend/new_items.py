@@ -12,7 +12,7 @@ from recbole_sda.errors import InputError
 from recbole_sda.features.light_encoders import LIGHT_ENCODER
 from recbole_sda.features.store import FeatureStore
 from recbole_sda.features.transforms import view_of_others
-from recbole_sda.model.item_features import item_tokens
+from recbole_sda.model.item_features import item_tokens, training_graph
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +50,8 @@ def embed_new_items(run: Run, store: FeatureStore) -> NewItems:
     rows, present = _new_rows(store, model.modality_names, set(item_tokens(run.data.dataset)))
     steps = model.feature_record["views"]
     device = model.items.present.device
-    features = [view_of_others(trained_on, store, name, steps)[rows].to(device) for name in model.modality_names]
+    graph = training_graph(run.data.train._dataset, trained_on, steps)
+    features = [view_of_others(trained_on, store, name, steps, graph)[rows].to(device) for name in model.modality_names]
     with torch.no_grad():
         _, embeddings = model.items.encoder.eval()(features, present.to(device))
     return NewItems([store.item_ids[row] for row in rows], embeddings)

@@ -23,7 +23,7 @@ def new_store(data_path, tmp_path, encoder=None, blank=()):
 
 
 @pytest.mark.parametrize("model", ["SASRec_SDA", "BERT4Rec_SDA", "GRU4Rec_SDA", "BPR_SDA", "TransRec_SDA"])
-@pytest.mark.parametrize("views", ["[center,l2]", "[whiten:4]"])
+@pytest.mark.parametrize("views", ["[center,l2]", "[whiten:4]", "[zca:2,recpca:4:0.5]"])
 def test_a_new_item_with_the_features_of_a_known_one_gets_its_score(trained, data_path, tmp_path, model, views):
     """Where features alone make the embedding."""
     import yaml
