@@ -43,8 +43,8 @@ def metrics_of(evaluation) -> dict:
 
 @pytest.mark.parametrize("model", ["BPR", "SASRec_SDA", "ItemKNN", "SequenceKNN"])
 def test_the_figures_are_those_of_load(plan_with, model):
-    plan = plan_with(ModelEntry(model, model, None, {}), uni10=UNI10, known={"mask_history": False, "topk": [10]})
-    plan = replace(plan, also={**plan.also, "known": {**plan.also["known"], "valid_metric": "NDCG@10"}})
+    known = {"mask_history": False, "topk": [10], "valid_metric": "NDCG@10"}
+    plan = plan_with(ModelEntry(model, model, None, {}), uni10=UNI10, pop5={"eval_args": {"mode": "pop5"}}, known=known)
     run, *evaluations = plan.jobs()
     assert run_planned(plan.jobs()) == {}
     for evaluation in evaluations:
@@ -133,15 +133,24 @@ def test_wrong_values_are_refused_with_the_protocol(plan_with):
 
 def test_keys_of_the_protocol_win_over_those_of_the_row(plan_with):
     """A split of the row's keys stays."""
-    split = {"LS": "valid_and_test"}
+    split = {"RS": [0.6, 0.2, 0.2]}
     entry = ModelEntry("BPR", "BPR", None, {"eval_args": {"split": split, "mode": "uni5"}, "tail_items": 2})
     plan = plan_with(entry, uni10={**UNI10, "tail_items": 3})
     assert run_planned(plan.jobs()) == {}
     row = compare_runs(plan)["rows"][0]
     assert row["protocol"]["evaluation"]["test"] == "5 uniform negatives"
     assert row["also"]["uni10"]["protocol"]["evaluation"]["test"] == "10 uniform negatives"
+    assert row["protocol"]["split"] == row["also"]["uni10"]["protocol"]["split"] and "0.6" in row["protocol"]["split"]
     assert metrics_of(plan.jobs()[1])["groups"]["test"]["limits"]["tail_items"] == 3
     plan.jobs()[1].check()
+
+
+def test_a_split_with_another_training_part_is_refused(finished):
+    plan, _ = finished
+    half = replace(plan, also={"half": {"eval_args": {"split": {"RS": [0.5, 0.2, 0.3]}}}})
+    failed = run_planned(half.jobs())
+    assert "best.pt was trained on other training interactions" in failed["half of BPR on tiny, seed 1"]
+    assert not half.jobs()[1].folder.exists()
 
 
 def test_a_failed_run_or_evaluation_is_named(plan_with, monkeypatch):

@@ -33,6 +33,22 @@ def test_figures_show_the_numbers(runs):
     assert groups_frame(data.rows, ["hit@10"]).shape[0] == 2 and "coverage@10" in coverage_frame(data.rows)
 
 
+def test_gains_under_a_further_protocol_have_their_own_axis():
+    test = {"difference": 0.1, "low": 0.05, "high": 0.15}
+    row = {
+        "row": "ours", "dataset": "d", "cases": {"all": 60, "tail": 9, "uni100": 50},
+        "tests": {scope: {"hit@10": test} for scope in ("all", "tail", "uni100")},
+        "gain": {"all": {"hit@10": 0.2}, "tail": {"hit@10": 0.3}, "uni100": {"hit@10": 0.4}},
+    }  # fmt: skip
+    axes = gains_figure({"rows": [row]}).axes
+    assert [axis.get_title() for axis in axes[:3]] == [
+        "d, all users (60)",
+        "d, tail items (9)",
+        "d, uni100, all users (50)",
+    ]
+    assert np.isclose(axes[2].lines[0].get_xdata()[0], 40)
+
+
 def test_where_there_is_nothing_to_show():
     row = SeedRuns("x", "d", [], [], [[{"epoch": 0, "phase": "train"}]])
     assert curves_figure([row], "train", "cmsa/target_entropy", "y") is None and gates_figure([row]) is None
