@@ -43,6 +43,13 @@ def mean_graph(graphs: Sequence[sp.csr_matrix]) -> sp.csr_matrix:
     return (sp.diags(weight) @ total).tocsr()
 
 
+def scaled_rows(graph: sp.csr_matrix, factor: np.ndarray, n_rows: int) -> sp.csr_matrix:
+    """Return the graph with row i times ``factor[i]`` and without item 0, as a matrix (n_rows, n_rows) with empty further rows."""
+    entries = (sp.diags(factor.astype(np.float64)) @ graph).tocoo()
+    inside = (entries.row > 0) & (entries.col > 0) & (entries.data != 0)
+    return sp.csr_matrix((entries.data[inside], (entries.row[inside], entries.col[inside])), shape=(n_rows, n_rows))
+
+
 def as_lists(graph: sp.csr_matrix) -> Tuple[Tensor, Tensor]:
     """Return neighbours and weights of each item as rectangular matrices, (n_items, k), k the longest row.
 

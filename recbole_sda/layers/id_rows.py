@@ -1,32 +1,29 @@
 """Rows of an id table that content starts, bounds, shares or smooths."""
 
-from typing import Optional, Sequence
+from typing import Callable, Optional, Sequence
 
-import scipy.sparse as sp
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-
-from recbole_sda.graphs.item_graphs import as_lists
-from recbole_sda.graphs.sparse import SparseMatrix
 
 UNBOUNDED = 1e9  # in place of infinity, whose gradient is undefined
 
 
 class Smoothing(nn.Module):
-    """Adds to each row a weighted sum of the rows of its neighbours: ``E + diag(beta) A E`` with a constant graph A.
+    """Adds to each row a weighted sum of the rows of its neighbours: ``E + A E`` with a constant graph A.
 
     The gradient of an item reaches its neighbours too, so that the row of a rare item learns from similar, more frequent ones.
     Item tables smoothed over a graph: GES-SASRec (TKDE 2023), FREEDOM (MM 2023).
 
     Args:
-        graph: A, (n_items, n_items).
-        strength: beta of each item, (n_items,).
-        n_rows: number of rows of the table; rows from n_items on, and item 0, have no neighbours.
+        graph: returns ``A E`` of a table E (n_rows, dim); for example a :class:`~recbole_sda.graphs.sparse.SparseMatrix`.
+        index: the same entries as lists: neighbours of each row, (n_rows, k), int64.
+        weight: their weights, (n_rows, k); 0 where a row has fewer than k.
 
     Example:
-        >>> graph = sp.csr_matrix(([1.0], ([1], [2])), shape=(3, 3))  # item 2 is the neighbour of item 1
-        >>> smoothing = Smoothing(graph, torch.full((3,), 0.5), n_rows=4)
+        >>> matrix = torch.zeros(4, 4)
+        >>> matrix[1, 2] = 0.5  # item 2 is the neighbour of item 1
+        >>> smoothing = Smoothing(matrix.matmul, torch.tensor([[0], [2], [0], [0]]), torch.tensor([[0.0], [0.5], [0.0], [0.0]]))
         >>> table = torch.tensor([[0.0], [1.0], [4.0], [9.0]])
         >>> smoothing(table).flatten().tolist()
         [0.0, 3.0, 4.0, 9.0]
@@ -39,20 +36,15 @@ class Smoothing(nn.Module):
     index: Tensor
     weight: Tensor
 
-    def __init__(self, graph: sp.csr_matrix, strength: Tensor, n_rows: int):
+    def __init__(self, graph: Callable[[Tensor], Tensor], index: Tensor, weight: Tensor):
         super().__init__()
-        scaled = (sp.diags(strength.double().numpy()) @ graph).tocoo()
-        inside = (scaled.row > 0) & (scaled.col > 0)
-        entries = (scaled.data[inside], (scaled.row[inside], scaled.col[inside]))
-        scaled = sp.csr_matrix(entries, shape=(n_rows, n_rows))
-        self.matrix = SparseMatrix(scaled)
-        index, weight = as_lists(scaled)
+        self.graph = graph
         self.register_buffer("index", index, persistent=False)
         self.register_buffer("weight", weight, persistent=False)
 
     def forward(self, table: Tensor) -> Tensor:
         """Return the smoothed table (n_rows, dim)."""
-        return table + self.matrix(table)
+        return table + self.graph(table)
 
     def with_neighbours(self, ids: Tensor) -> Tensor:
         """Return ``ids`` (n,) and their neighbours, distinct and ascending; item 0 is always among them."""

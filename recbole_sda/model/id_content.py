@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from recbole_sda.features.content import content_vectors, principal_components
 from recbole_sda.graphs.cooccurrence import cooccurrence_similarity
-from recbole_sda.graphs.item_graphs import as_lists, mean_graph, rows_to_one, similarity_graph
+from recbole_sda.graphs.item_graphs import as_lists, mean_graph, rows_to_one, scaled_rows, similarity_graph
 from recbole_sda.graphs.knn import cached_neighbours
+from recbole_sda.graphs.sparse import SparseMatrix
 from recbole_sda.layers.id_rows import BoundedRows, IdRows, Smoothing
 from recbole_sda.losses.soft_targets import SoftTargets
 from recbole_sda.model.known_items import training_pairs
@@ -57,7 +58,8 @@ class IdContent:
                 bounded = self._bounded(content, table.num_embeddings)
         if settings.id_smoothing > 0:
             strength = settings.id_smoothing * self._share_of_rare(settings.id_smoothing_kappa)
-            smoothing = Smoothing(self._graph(), strength, table.num_embeddings)
+            graph = scaled_rows(self._graph(), strength.numpy(), table.num_embeddings)
+            smoothing = Smoothing(SparseMatrix(graph), *as_lists(graph))
         return None if bounded is None and smoothing is None else IdRows(bounded, None, smoothing)
 
     def soft_targets(self) -> Optional[SoftTargets]:

@@ -6,10 +6,17 @@ import scipy.sparse as sp
 import torch
 from torch import nn
 
+from recbole_sda.graphs.item_graphs import as_lists, scaled_rows
+from recbole_sda.graphs.sparse import SparseMatrix
 from recbole_sda.layers.id_rows import BoundedRows, CodeRows, IdRows, Smoothing
 from recbole_sda.layers.item_embedding import EncodedItemEmbedding
 
 N, DIM = 9, 4  # items 0 to 7 and one further row
+
+
+def smoothing_of(graph: sp.csr_matrix) -> Smoothing:
+    graph = scaled_rows(graph, np.random.default_rng(1).random(N - 1), N)
+    return Smoothing(SparseMatrix(graph), *as_lists(graph))
 
 
 def random_graph() -> sp.csr_matrix:
@@ -24,7 +31,7 @@ def all_ways() -> IdRows:
     bound = torch.rand(N)
     bound[[0, 8]] = torch.inf
     codes = torch.tensor([[-1, -1], [0, 1], [0, 0], [2, 1], [-1, -1], [1, 1], [2, 0], [0, 0], [-1, -1]])
-    smoothing = Smoothing(random_graph(), torch.rand(N - 1), N)
+    smoothing = smoothing_of(random_graph())
     return IdRows(BoundedRows(content, bound), CodeRows(codes, [3, 2], DIM, 0.5), smoothing)
 
 
@@ -51,7 +58,7 @@ def slow(rows: IdRows, table: torch.Tensor, graph: torch.Tensor) -> torch.Tensor
 def test_rows_and_gradients_equal_a_slow_loop_for_all_and_for_few_items(sparse):
     torch.manual_seed(1)
     rows, table = all_ways(), nn.Embedding(N, DIM, sparse=sparse)
-    expected = slow(rows, table.weight, rows.smoothing.matrix.values.to_dense())
+    expected = slow(rows, table.weight, rows.smoothing.graph.values.to_dense())
     ids = torch.tensor([0, 2, 5, 8])
     assert torch.allclose(rows(table, ids), expected[ids], atol=1e-6)
     if not sparse:
@@ -63,9 +70,10 @@ def test_rows_and_gradients_equal_a_slow_loop_for_all_and_for_few_items(sparse):
     assert torch.allclose(rows.codes.table.weight.grad, wanted[1], atol=1e-6)
 
 
-def test_smoothing_scales_the_graph_by_the_strength_and_leaves_padding_and_further_rows():
-    graph, strength = random_graph(), torch.rand(N - 1)
-    smoothing, table = Smoothing(graph, strength, N), torch.randn(N, DIM)
+def test_smoothing_leaves_padding_and_further_rows():
+    graph, table = random_graph(), torch.randn(N, DIM)
+    smoothing = smoothing_of(graph)
+    strength = torch.from_numpy(np.random.default_rng(1).random(N - 1)).float()
     dense = torch.from_numpy(graph.toarray()).float() * strength.unsqueeze(1)
     dense[0], dense[:, 0] = 0, 0
     assert torch.allclose(smoothing(table)[: N - 1], table[: N - 1] + dense @ table[: N - 1], atol=1e-6)
@@ -74,7 +82,7 @@ def test_smoothing_scales_the_graph_by_the_strength_and_leaves_padding_and_furth
 
 def test_only_neighbours_are_read():
     graph = sp.csr_matrix(([1.0, 1.0], ([1, 2], [2, 3])), shape=(N - 1, N - 1))
-    smoothing = Smoothing(graph, torch.ones(N - 1), N)
+    smoothing = smoothing_of(graph)
     assert smoothing.with_neighbours(torch.tensor([1])).tolist() == [0, 1, 2]  # not the neighbours of neighbours
 
 

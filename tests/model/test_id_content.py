@@ -131,7 +131,7 @@ def test_soft_targets_are_the_softmax_of_scaled_similarities_of_the_nearest(buil
 def test_smoothing_counts_training_interactions_alone(build):
     """Co-occurrence of the data set's training part: no validation or test item of a user."""
     built = build("SASRec_SDA", **PLAIN, id_smoothing=1.0, id_graph="cooccurrence", id_neighbours=50)
-    matrix = built.model.items.id_rows.smoothing.matrix.values.to_dense()
+    matrix = built.model.items.id_rows.smoothing.graph.values.to_dense()
     train = built.data.train._dataset
     together = np.zeros((built.model.n_items,) * 2, bool)
     fields = train.inter_feat
