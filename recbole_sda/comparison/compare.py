@@ -78,15 +78,14 @@ def compare(
         >>> folder = Path(tempfile.mkdtemp())
         >>> (folder / "shop").mkdir()
         >>> rows = [f"u{user}\ti{(user + 3 * time) % 30}\t{time}" for user in range(40) for time in range(8)]
-        >>> text = "\n".join(["user_id:token\titem_id:token\ttimestamp:float", *rows])
-        >>> _ = (folder / "shop/shop.inter").write_text(text)
+        >>> _ = (folder / "shop/shop.inter").write_text("\n".join(["user_id:token\titem_id:token\ttimestamp:float", *rows]))
         >>> plan = {"datasets": ["shop"], "seeds": [1, 2], "models": {"BPR": {}, "LightGCN": {"base": "BPR"}},
-        ...         "keys": {"data_path": str(folder), "epochs": 1}}
+        ...         "keys": {"data_path": str(folder), "epochs": 1}, "also": {"uni5": {"eval_args": {"mode": "uni5"}}}}
         >>> comparison = compare(plan, out=folder / "comparison")
         >>> [(row["row"], row["base"], row["seeds"]) for row in comparison["rows"]]
         [('BPR', None, [1, 2]), ('LightGCN', 'BPR', [1, 2])]
-        >>> comparison["rows"][1]["tests"]["all"]["ndcg@10"]["users"]
-        40
+        >>> [comparison["rows"][1]["tests"][scope]["ndcg@10"]["users"] for scope in ("all", "uni5")]
+        [40, 40]
         >>> sorted(path.name for path in (folder / "comparison").glob("comparison.*"))
         ['comparison.json', 'comparison.md', 'comparison.tex']
     """

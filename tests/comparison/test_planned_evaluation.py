@@ -99,6 +99,8 @@ def test_a_run_that_was_trained_further_is_evaluated_again(finished):
     assert found["rows"][0]["also"] == {} and results_frame(found, "tiny")["uni10 Hit@10"].tolist() == ["not evaluated"]
     assert run_planned(longer.jobs()) == {} and again.is_done
     assert metrics_of(again)["epochs_run"] == 4 and before["epochs_run"] == 2
+    (again.run.folder / "metrics.json").unlink()
+    assert not again.is_done
 
 
 def test_a_result_of_other_settings_is_refused(finished):
