@@ -1,10 +1,13 @@
 """Running a plan: nothing twice, on after an interruption with the same result, one failed run alone."""
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from filelock import FileLock
 
+from recbole_sda.comparison import runner
 from recbole_sda.comparison.plan import Plan
 from recbole_sda.comparison.planned_run import ModelEntry
 from recbole_sda.comparison.runner import run_planned
@@ -81,6 +84,17 @@ def test_what_is_not_a_run_is_never_removed(plan_of):
     assert (run.folder / "thesis.tex").is_file()
     (run.folder / "thesis.tex").rename(run.folder / "config.yaml")  # a run that ended before its first epoch
     assert run_planned([run]) == {} and run.is_done
+
+
+def test_jobs_of_other_processes_have_absolute_paths(plan_of, tmp_path, data_path, monkeypatch):
+    """The run of an evaluation too: its folder and its data."""
+    (tmp_path / "dataset").symlink_to(data_path)
+    monkeypatch.chdir(tmp_path)
+    plan = plan_of(BASE)
+    plan = replace(plan, out=Path("out"), keys={**plan.keys, "data_path": "dataset"}, also={"top": {"tail_items": 2}})
+    run, evaluation = (runner._with_changed_run(job, runner._with_absolute_paths) for job in plan.jobs())
+    assert run.folder == evaluation.run.folder == tmp_path / "out/tiny/BPR/seed1"
+    assert run.keys["data_path"] == evaluation.run.keys["data_path"] == str(data_path)
 
 
 @pytest.mark.slow
