@@ -93,10 +93,15 @@ def check_loss(model_type: ModelType, values: Dict[str, Any]) -> None:
         raise InputError(f"loss_type={values['loss_type']!r}: allowed are {', '.join(LOSSES)}")
 
 
+def check_auto(key: str, values: Dict[str, Any]) -> None:
+    """Refuse a value that is neither ``auto`` nor a bool."""
+    if values[key] != "auto" and not isinstance(values[key], bool):
+        raise InputError(f"{key}={values[key]!r}: expected auto, True or False")
+
+
 def check_mask(values: Dict[str, Any]) -> None:
     """Refuse a wrong mask_history, and a mask_validation that RecBole's own loaders would not apply."""
-    if values["mask_history"] != "auto" and not isinstance(values["mask_history"], bool):
-        raise InputError(f"mask_history={values['mask_history']!r}: expected auto, True or False")
+    check_auto("mask_history", values)
     modes = values["eval_args"]["mode"]
     test = modes.get("test") if isinstance(modes, dict) else modes
     if not values["mask_validation"] and not re.fullmatch(r"full|uni\d+", str(test)):

@@ -15,6 +15,7 @@ from recbole.config import Config
 from recbole_sda.config.defaults import RUN, package_defaults
 from recbole_sda.config.known_keys import check_keys, check_preset
 from recbole_sda.config.run_checks import (
+    check_auto,
     check_evaluation,
     check_learner,
     check_loss,
@@ -120,6 +121,7 @@ class RunConfig(Config):
         check_types(values, self._run_defaults)
         check_learner(values)
         check_loss(self._class.type, values)
+        check_auto("sparse_updates", values)
         check_mask(values)
         check_metrics(values)
         spec = base_spec(self.model)

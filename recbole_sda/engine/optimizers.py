@@ -90,6 +90,6 @@ def check_sparse(config: Any) -> None:
     for key, is_allowed in allowed.items():
         if not is_allowed:
             raise InputError(
-                f"{key}={config[key]}: with softmax_negatives and an id embedding, only the rows of the batch are "
-                "updated, by Adam without weight decay or clipping; id_embedding=none has no such limits"
+                f"{key}={config[key]}: with sparse_updates, only the id embeddings of a step's items are updated, by Adam without "
+                "weight decay or clipping; sparse_updates=False updates all"
             )

@@ -49,7 +49,7 @@ class RunTrainer(CheckpointMixin):
             return fuse(super()._build_optimizer(**kwargs, params=parameter_groups(self.model, self.learning_rate)))
         check_sparse(self.config)
         if torchrun.world_size() > 1:
-            raise InputError("softmax_negatives with an id embedding runs in one process; id_embedding=none in several")
+            raise InputError("sparse_updates runs in one process; sparse_updates=False in several")
         dense = parameter_groups(self.model, self.learning_rate, without=tables)
         adam = fuse(super()._build_optimizer(**kwargs, params=dense))
         return DenseAndSparse(adam, torch.optim.SparseAdam(tables, lr=self.learning_rate))

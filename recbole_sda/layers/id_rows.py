@@ -18,7 +18,7 @@ class Smoothing(nn.Module):
     Args:
         graph: returns ``A E`` of a table E (n_rows, dim); for example a :class:`~recbole_sda.graphs.sparse.SparseMatrix`.
         index: the same entries as lists: neighbours of each row, (n_rows, k), int64.
-        weight: their weights, (n_rows, k); 0 where a row has fewer than k.
+        weight: their weights, (n_rows, k), float32; 0 where a row has fewer than k.
 
     Example:
         >>> matrix = torch.zeros(4, 4)
@@ -28,8 +28,10 @@ class Smoothing(nn.Module):
         >>> smoothing(table).flatten().tolist()
         [0.0, 3.0, 4.0, 9.0]
         >>> ids = torch.tensor([0, 1])
+        >>> smoothing.of(ids, table).flatten().tolist()
+        [0.0, 3.0]
         >>> needed = smoothing.with_neighbours(ids)
-        >>> needed.tolist(), smoothing.of(ids, needed, table[needed]).flatten().tolist()
+        >>> needed.tolist(), smoothing.of(ids, table[needed], needed).flatten().tolist()
         ([0, 1, 2], [0.0, 3.0])
     """
 
@@ -39,8 +41,9 @@ class Smoothing(nn.Module):
     def __init__(self, graph: Callable[[Tensor], Tensor], index: Tensor, weight: Tensor):
         super().__init__()
         self.graph = graph
-        self.register_buffer("index", index, persistent=False)
-        self.register_buffer("weight", weight, persistent=False)
+        own = torch.arange(len(index)).unsqueeze(1)
+        self.register_buffer("index", torch.cat([own, index], dim=1), persistent=False)
+        self.register_buffer("weight", torch.cat([torch.ones_like(weight[:, :1]), weight], dim=1), persistent=False)
 
     def forward(self, table: Tensor) -> Tensor:
         """Return the smoothed table (n_rows, dim)."""
@@ -50,24 +53,23 @@ class Smoothing(nn.Module):
         """Return ``ids`` (n,) and their neighbours, distinct and ascending; item 0 is always among them."""
         needed = torch.zeros(len(self.index), dtype=torch.bool, device=ids.device)
         needed[0] = True
-        needed[ids] = True
         needed[self.index[ids].flatten()] = True
         return needed.nonzero().squeeze(1)
 
-    def of(self, ids: Tensor, needed: Tensor, rows: Tensor) -> Tensor:
+    def of(self, ids: Tensor, rows: Tensor, needed: Optional[Tensor] = None) -> Tensor:
         """Return the smoothed rows of ``ids`` (n,), (n, dim).
 
         Args:
             ids: item ids.
-            needed: the result of :meth:`with_neighbours`.
-            rows: the rows of ``needed`` before smoothing.
+            rows: the rows before smoothing, of the whole table or of ``needed``.
+            needed: the result of :meth:`with_neighbours`; None: ``rows`` is the whole table.
         """
-        position = torch.empty(len(self.index), dtype=torch.int64, device=ids.device)
-        position[needed] = torch.arange(len(needed), device=ids.device)
-        mean = F.embedding_bag(
-            position[self.index[ids]], rows, per_sample_weights=self.weight[ids].to(rows), mode="sum"
-        )
-        return rows[position[ids]] + mean
+        index = self.index[ids]
+        if needed is not None:
+            position = torch.empty(len(self.index), dtype=torch.int64, device=ids.device)
+            position[needed] = torch.arange(len(needed), device=ids.device)
+            index = position[index]
+        return F.embedding_bag(index, rows, per_sample_weights=self.weight[ids].to(rows), mode="sum")
 
 
 class BoundedRows(nn.Module):
@@ -159,8 +161,10 @@ class IdRows(nn.Module):
             return self._unsmoothed(table, ids)
         if ids is None:
             return self.smoothing(self._unsmoothed(table, None))
+        if not table.sparse:
+            return self.smoothing.of(ids, self._unsmoothed(table, None))
         needed = self.smoothing.with_neighbours(ids)
-        return self.smoothing.of(ids, needed, self._unsmoothed(table, needed))
+        return self.smoothing.of(ids, self._unsmoothed(table, needed), needed)
 
     def _unsmoothed(self, table: nn.Embedding, ids: Optional[Tensor]) -> Tensor:
         rows = table.weight if ids is None else table(ids)

@@ -18,6 +18,7 @@ from recbole_sda.losses.soft_targets import SoftTargets
 from recbole_sda.model.mixin_base import Loss, SequentialRecommender
 from recbole_sda.validation import POSITIVE
 
+DENSE_ITEMS = 100_000  # up to here, an update of all rows is as fast as one of the rows of a step
 PROPOSALS = ("uniform", "popularity")
 
 
@@ -82,7 +83,8 @@ class SoftmaxLoss(SequentialRecommender):
     """Mixin that precedes a model whose loss is cross entropy of ``forward(items, lengths) @ item_embedding.weight.T``.
 
     With ``fast_sequences`` the loss over all items is computed in blocks. With ``softmax_negatives`` it is computed against
-    sampled items, and a step reads and updates only the embeddings of the batch's items and of the sampled ones. With
+    sampled items: a step reads only the embeddings of the batch's items and of the sampled ones, and with ``sparse_updates`` it
+    updates no others. With
     ``train_mask_history`` the items that the model sees as the user's history take no part in the softmax. With
     ``logit_temperature`` a score is the cosine of output and item embedding, divided by the temperature, in training and
     evaluation. Without any of these, and with another ``loss_type``, loss and scores are the model's own.
@@ -105,7 +107,8 @@ class SoftmaxLoss(SequentialRecommender):
         self.temperature = logit_temperature(config)
         self.masks_history = bool(config["train_mask_history"])
         if self.sampler is not None:
-            self.item_embedding.sparse = True
+            sparse = config["sparse_updates"]
+            self.item_embedding.sparse = dataset.item_num > DENSE_ITEMS if sparse == "auto" else sparse
         self.register_buffer("prior", popularity_prior(config, dataset), persistent=False)
         self.soft_targets: Optional[SoftTargets] = None
         changed = self.sampler or self.temperature or self.masks_history or self.prior is not None

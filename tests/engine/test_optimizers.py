@@ -8,6 +8,7 @@ import torch
 from recbole_sda.engine import experiment
 from recbole_sda.engine.optimizers import DenseAndSparse, fuse
 from recbole_sda.errors import InputError
+from recbole_sda.model import softmax_loss
 
 
 def test_fused_adam_is_adam():
@@ -50,7 +51,7 @@ def test_without_a_factor_there_is_one_learning_rate(build, tmp_path, model, fac
 
 
 def test_a_sparse_table_is_in_no_other_optimizer(build, tmp_path):
-    keys = {"softmax_negatives": 5, "learning_rate": 0.008, "encoder_lr_factor": 0.25}
+    keys = {"softmax_negatives": 5, "sparse_updates": True, "learning_rate": 0.008, "encoder_lr_factor": 0.25}
     run = experiment.build(build.config("SASRec_SDA", **keys), tmp_path)
     optimizer = run.trainer.optimizer
     assert isinstance(optimizer, DenseAndSparse)
@@ -64,7 +65,14 @@ def test_a_sparse_table_is_in_no_other_optimizer(build, tmp_path):
 @pytest.mark.parametrize("keys", [{"learner": "sgd"}, {"weight_decay": 0.1}, {"clip_grad_norm": {"max_norm": 1}}])
 def test_what_sparse_gradients_cannot_do(build, tmp_path, keys):
     (key,) = keys
-    with pytest.raises(
-        InputError, match=f"{key}=.*: with softmax_negatives and an id embedding, only the rows of the batch"
-    ):
-        experiment.build(build.config("SASRec_SDA", softmax_negatives=5, **keys), tmp_path)
+    with pytest.raises(InputError, match=f"{key}=.*: with sparse_updates, only the id embeddings of a step's items"):
+        experiment.build(build.config("SASRec_SDA", softmax_negatives=5, sparse_updates=True, **keys), tmp_path)
+
+
+@pytest.mark.parametrize("value, limit, is_sparse", [("auto", 100_000, False), ("auto", 20, True), (False, 20, False)])
+def test_tables_of_few_items_are_updated_as_a_whole(build, tmp_path, monkeypatch, value, limit, is_sparse):
+    monkeypatch.setattr(softmax_loss, "DENSE_ITEMS", limit)
+    run = experiment.build(build.config("SASRec", softmax_negatives=5, sparse_updates=value), tmp_path)
+    assert isinstance(run.trainer.optimizer, DenseAndSparse) == is_sparse
+    clipped = {"softmax_negatives": 5, "sparse_updates": False, "weight_decay": 0.1, "clip_grad_norm": {"max_norm": 1}}
+    assert experiment.build(build.config("SASRec", **clipped), tmp_path)

@@ -88,9 +88,22 @@ def test_a_sampled_run_trains_and_resumes_exactly(tiny_keys, tmp_path):
         ("SASRec", {"softmax_negatives": 0}, "whole number from 1"),
         ("SASRec", {"softmax_negatives": 2.5}, "whole number from 1"),
         ("SASRec", {"softmax_negatives": 5, "softmax_proposal": "popular"}, "Did you mean 'popularity'"),
-        ("GRU4Rec_SDA", {"softmax_negatives": 5, "weight_decay": 0.1}, "weight_decay=0.1: with softmax_negatives"),
-        ("GRU4Rec_SDA", {"softmax_negatives": 5, "learner": "sgd"}, "learner=sgd: with softmax_negatives"),
-        ("SASRec", {"softmax_negatives": 5, "clip_grad_norm": {"max_norm": 1}}, "clip_grad_norm"),
+        (
+            "GRU4Rec_SDA",
+            {"softmax_negatives": 5, "sparse_updates": True, "weight_decay": 0.1},
+            "weight_decay=0.1: with sparse_updates",
+        ),
+        (
+            "GRU4Rec_SDA",
+            {"softmax_negatives": 5, "sparse_updates": True, "learner": "sgd"},
+            "learner=sgd: with sparse_updates",
+        ),
+        (
+            "SASRec",
+            {"softmax_negatives": 5, "sparse_updates": True, "clip_grad_norm": {"max_norm": 1}},
+            "clip_grad_norm",
+        ),
+        ("SASRec", {"softmax_negatives": 5, "sparse_updates": "always"}, "sparse_updates='always': expected auto"),
         ("NARM_SDA", {"softmax_negatives": 5, "loss_type": "BPR"}, "needs loss_type CE"),
         (
             "CORE_SDA",
