@@ -93,8 +93,8 @@ def check_settings(
 ) -> Settings:
     """Make a dataclass of settings whose fields are keys of a configuration.
 
-    A field's annotation decides what is accepted: bool, int, float, str, ``Dict[str, int]``, ``Tuple[str, ...]`` (a single text
-    is a tuple of one), or one of these as Optional.
+    A field's annotation decides what is accepted: bool, int, float, str, ``Dict[str, int]``, ``Tuple[str, ...]`` or
+    ``Tuple[int, ...]`` (a single value is a tuple of one), or one of these as Optional.
 
     Args:
         kind: the dataclass.
@@ -129,7 +129,7 @@ def _checked(key: str, hint: Any, value: Any, allowed: Range, choices: Optional[
     if hint is str:
         return _text(key, value)
     if get_origin(hint) is tuple:
-        return _texts(key, value)
+        return _whole_numbers(key, value, allowed) if get_args(hint)[0] is int else _texts(key, value)
     return _word_limits(key, value)
 
 
@@ -144,6 +144,13 @@ def _texts(key: str, value: Any) -> tuple:
     if not isinstance(values, (list, tuple)):
         raise InputError(f"{key}={value!r}: expected a list")
     return tuple(str(part) for part in values)
+
+
+def _whole_numbers(key: str, value: Any, allowed: Range) -> tuple:
+    values = value if isinstance(value, (list, tuple)) else [value]
+    if not values:
+        raise InputError(f"{key}={value!r}: expected a list of at least one whole number")
+    return tuple(allowed.check(key, number, whole=True) for number in values)
 
 
 def _word_limits(key: str, value: Any) -> Dict[str, int]:

@@ -138,21 +138,26 @@ class CodeRows(nn.Module):
 
 
 class IdRows(nn.Module):
-    """The rows of an id table as a model sees them: bounded, then with shared code rows, then smoothed.
+    """The rows of an id table as a model sees them: weighted, bounded, then with shared code rows, then smoothed.
 
     Args:
+        weight: factor of each learned row, (n_rows,); None: 1.
         bounded: adds fixed content and bounds the learned rows; None leaves them free.
         codes: rows that items share; None: none.
         smoothing: averages with neighbours; None: none.
     """
 
+    weight: Optional[Tensor]
+
     def __init__(
         self,
+        weight: Optional[Tensor] = None,
         bounded: Optional[BoundedRows] = None,
         codes: Optional[CodeRows] = None,
         smoothing: Optional[Smoothing] = None,
     ):
         super().__init__()
+        self.register_buffer("weight", None if weight is None else weight.unsqueeze(1), persistent=False)
         self.bounded, self.codes, self.smoothing = bounded, codes, smoothing
 
     def forward(self, table: nn.Embedding, ids: Optional[Tensor] = None) -> Tensor:
@@ -168,6 +173,8 @@ class IdRows(nn.Module):
 
     def _unsmoothed(self, table: nn.Embedding, ids: Optional[Tensor]) -> Tensor:
         rows = table.weight if ids is None else table(ids)
+        if self.weight is not None:
+            rows = rows * (self.weight if ids is None else self.weight[ids])
         if self.bounded is not None:
             rows = self.bounded(rows, ids)
         return rows if self.codes is None else rows + self.codes(ids)

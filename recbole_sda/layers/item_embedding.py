@@ -43,12 +43,10 @@ class EncodedItemEmbedding(nn.Module):
         present: (n_modalities, n_items), bool; False where an item lacks a modality. Required with an encoder.
         add_ids: whether the rows of ``base`` are added to the encoded features. Without them, an item that does not occur in
             training still has a meaningful embedding, and the padding row is zero.
-        id_weight: factor of each row of ``base``, (n_items,); None: 1. The id embedding of an item with few interactions is
-            unreliable; a small factor gives more weight to the item's features.
         id_dropout: probability of leaving out an item's row of ``base`` in a training step, in [0, 1). As in dropout, the other
             rows are scaled up.
         fixed_negatives: whether :meth:`fixed` is available in training.
-        id_rows: how content bounds, shares or smooths the rows of ``base``; None: not at all.
+        id_rows: how counts and content weight, bound, share or smooth the rows of ``base``; None: not at all.
 
     Example:
         >>> import torch
@@ -70,7 +68,6 @@ class EncodedItemEmbedding(nn.Module):
     """
 
     present: Tensor  # None without an encoder
-    id_weight: Optional[Tensor]
 
     def __init__(
         self,
@@ -80,7 +77,6 @@ class EncodedItemEmbedding(nn.Module):
         features: Sequence[Tensor] = (),
         present: Optional[Tensor] = None,
         add_ids: bool = True,
-        id_weight: Optional[Tensor] = None,
         id_dropout: float = 0.0,
         id_rows: Optional[IdRows] = None,
         fixed_negatives: bool = False,
@@ -94,9 +90,6 @@ class EncodedItemEmbedding(nn.Module):
         self.id_dropout = nn.Dropout(id_dropout)
         self.id_rows = id_rows
         self.fixed_negatives = fixed_negatives
-        if id_weight is not None:
-            id_weight = F.pad(id_weight.float(), (0, self.num_embeddings - n_items), value=1.0).unsqueeze(1)
-        self.register_buffer("id_weight", id_weight, persistent=False)
         self.extra: Optional[nn.Parameter] = None
         if not keep_ids and self.num_embeddings > n_items:
             self.extra = nn.Parameter(base.weight[n_items:].detach().clone())
@@ -133,7 +126,7 @@ class EncodedItemEmbedding(nn.Module):
             features, present = [matrix[rows] for matrix in features], present[:, rows]
         modalities, encoded = self.encoder(features, present)
         if self.ids is not None:
-            own = self._weighted_id_rows(ids)
+            own = self._used_id_rows(ids)
         else:
             own = encoded.new_zeros(len(encoded) + 1, self.embedding_dim)
             own = own if self.extra is None else torch.cat([own, self.extra])
@@ -147,11 +140,9 @@ class EncodedItemEmbedding(nn.Module):
             return self.id_rows(self.ids, ids)
         return self.ids.weight if ids is None else self.ids(ids)
 
-    def _weighted_id_rows(self, ids: Optional[Tensor]) -> Tensor:
+    def _used_id_rows(self, ids: Optional[Tensor]) -> Tensor:
         """Return the rows of the id table as they enter the sum with the encoded features."""
         rows = self._id_rows(ids)
-        if self.id_weight is not None:
-            rows = rows * (self.id_weight if ids is None else self.id_weight[ids])
         if self.training and self.id_dropout.p > 0:
             factors = self.id_dropout(torch.ones_like(rows[:, :1]))
             row_ids = torch.arange(len(rows), device=rows.device) if ids is None else ids

@@ -6,17 +6,20 @@ from typing import Any, List, Optional, Sequence, Union
 import scipy.sparse as sp
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
+from recbole_sda.features.codes import cached_residual_codes
 from recbole_sda.features.content import content_vectors, principal_components
 from recbole_sda.graphs.cooccurrence import cooccurrence_similarity
 from recbole_sda.graphs.item_graphs import as_lists, mean_graph, rows_to_one, scaled_rows, similarity_graph
 from recbole_sda.graphs.knn import cached_neighbours
 from recbole_sda.graphs.sparse import SparseMatrix
-from recbole_sda.layers.id_rows import BoundedRows, IdRows, Smoothing
+from recbole_sda.layers.id_rows import BoundedRows, CodeRows, IdRows, Smoothing
 from recbole_sda.losses.soft_targets import SoftTargets
 from recbole_sda.model.known_items import training_pairs
 from recbole_sda.model.settings import SDASettings
 
+CODE_SEED = 0  # the same codes for all seeds of training
 COOCCURRENCE_SHRINKAGE = 3.0  # of the similarity of items that few users share
 
 
@@ -47,7 +50,7 @@ class IdContent:
         Args:
             table: the base model's table; its rows from n_items on stay.
         """
-        settings, bounded, smoothing = self.settings, None, None
+        settings, bounded, codes, smoothing = self.settings, None, None, None
         spread = float(table.weight[1 : self.n_items].detach().std())
         if settings.id_start == "features":
             content = self._content_rows(table.embedding_dim, settings.id_start_scale * spread)
@@ -56,11 +59,27 @@ class IdContent:
                     table.weight[: self.n_items][self.present] = content[self.present].to(table.weight)
             else:
                 bounded = self._bounded(content, table.num_embeddings)
+        if settings.id_codes is not None:
+            codes = self._codes(settings.id_codes, table, spread)
         if settings.id_smoothing > 0:
             strength = settings.id_smoothing * self._share_of_rare(settings.id_smoothing_kappa)
             graph = scaled_rows(self._graph(), strength.numpy(), table.num_embeddings)
             smoothing = Smoothing(SparseMatrix(graph), *as_lists(graph))
-        return None if bounded is None and smoothing is None else IdRows(bounded, None, smoothing)
+        weight = self._weight(table.num_embeddings)
+        ways = (weight, bounded, codes, smoothing)
+        return None if all(way is None for way in ways) else IdRows(*ways)
+
+    def _weight(self, n_rows: int) -> Optional[Tensor]:
+        kappa = self.settings.id_shrinkage
+        if kappa == 0:
+            return None
+        return F.pad(self.counts / (self.counts + kappa), (0, n_rows - self.n_items), value=1.0)
+
+    def _codes(self, sizes: Sequence[int], table: nn.Embedding, std: float) -> CodeRows:
+        codes = torch.full((table.num_embeddings, len(sizes)), -1)
+        fitted = cached_residual_codes(self.cache, self.vectors[self.present], sizes, CODE_SEED)
+        codes[: self.n_items][self.present] = fitted.codes
+        return CodeRows(codes, sizes, table.embedding_dim, std)
 
     def soft_targets(self) -> Optional[SoftTargets]:
         """Return the teacher of the recommender's targets, or None without ``soft_targets``."""
@@ -87,8 +106,8 @@ class IdContent:
         bound = torch.where(self.present, bound, torch.inf)
         extra = n_rows - self.n_items
         return BoundedRows(
-            torch.nn.functional.pad(content, (0, 0, 0, extra)),
-            torch.nn.functional.pad(bound, (0, extra), value=torch.inf),
+            F.pad(content, (0, 0, 0, extra)),
+            F.pad(bound, (0, extra), value=torch.inf),
         )
 
     def _share_of_rare(self, kappa: Optional[float]) -> Tensor:

@@ -19,7 +19,6 @@ from recbole_sda.model.settings import SDASettings
 # Keys of properties/sda.yaml that concern an item table made of features, which these models do not have.
 ITEM_TABLE_KEYS = (
     "id_embedding",
-    "id_shrinkage",
     "id_dropout",
     "fusion",
     "modality_dropout",

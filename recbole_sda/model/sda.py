@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any, Dict, Optional, Sequence, Tuple
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from recbole_sda.errors import InputError
 from recbole_sda.io.checkpoint import LAST
@@ -109,7 +109,6 @@ class SDA(SDALoss):
             matrices,
             aligned.present,
             add_ids=settings.id_embedding == "add",
-            id_weight=self._id_weight(dataset),
             id_dropout=settings.id_dropout,
             id_rows=id_rows,
             fixed_negatives=settings.encoder_gradient == "targets",
@@ -120,13 +119,6 @@ class SDA(SDALoss):
             encoder.scale_(float(settings.encoder_scale * spread / encoded.std().clamp(min=1e-12)))
             embedding.train()
         return embedding
-
-    def _id_weight(self, dataset: Any) -> Optional[Tensor]:
-        """Return ``n / (n + id_shrinkage)`` for an item with n training interactions, (n_items,), or None without shrinkage."""
-        if self.settings.id_shrinkage == 0:
-            return None
-        count = torch.from_numpy(dataset.training_counts.items).float()
-        return count / (count + self.settings.id_shrinkage)
 
     def _add_alignment(self, config: Any, dataset: Any) -> None:
         settings, dim = self.settings, self.items.embedding_dim

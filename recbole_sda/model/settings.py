@@ -27,6 +27,7 @@ RANGES = {
     "id_smoothing": NOT_NEGATIVE,
     "id_smoothing_kappa": POSITIVE,
     "id_neighbours": AT_LEAST_ONE,
+    "id_codes": AT_LEAST_ONE,
     "soft_targets": SHARE,
     "soft_targets_neighbours": AT_LEAST_ONE,
     "soft_targets_scale": POSITIVE,
@@ -101,6 +102,7 @@ class SDASettings(FeatureSettings):
     id_smoothing_kappa: Optional[float]
     id_graph: str
     id_neighbours: int
+    id_codes: Optional[Tuple[int, ...]]
     soft_targets: float
     soft_targets_neighbours: int
     soft_targets_scale: float
@@ -123,7 +125,13 @@ class SDASettings(FeatureSettings):
     @property
     def uses_content(self) -> bool:
         """Whether content takes part in the id table or in the targets."""
-        return self.id_start == "features" or self.id_smoothing > 0 or self.soft_targets > 0
+        return self.changes_ids or self.soft_targets > 0
+
+    @property
+    def changes_ids(self) -> bool:
+        """Whether counts or content take part in the id table."""
+        ways = (self.id_start == "features", self.id_smoothing > 0, self.id_codes is not None, self.id_shrinkage > 0)
+        return any(ways)
 
     @classmethod
     def from_config(cls, config: Any) -> Self:
@@ -146,7 +154,7 @@ class SDASettings(FeatureSettings):
         if settings.id_bound is not None and settings.id_start != "features":
             raise InputError(f"id_bound={settings.id_bound} needs id_start=features; it bounds the difference to them")
         if settings.id_embedding == "none" and settings.item_encoder != "identity":
-            for key, off in (("id_start", "random"), ("id_smoothing", 0.0)):
+            for key, off in (("id_start", "random"), ("id_smoothing", 0.0), ("id_codes", None)):
                 if getattr(settings, key) != off:
                     raise InputError(f"{key}={getattr(settings, key)} needs an id table; id_embedding=none has none")
         if settings.alignment_weight > 0 and not settings.alignment_run:

@@ -32,11 +32,12 @@ def all_ways() -> IdRows:
     bound[[0, 8]] = torch.inf
     codes = torch.tensor([[-1, -1], [0, 1], [0, 0], [2, 1], [-1, -1], [1, 1], [2, 0], [0, 0], [-1, -1]])
     smoothing = smoothing_of(random_graph())
-    return IdRows(BoundedRows(content, bound), CodeRows(codes, [3, 2], DIM, 0.5), smoothing)
+    return IdRows(torch.rand(N), BoundedRows(content, bound), CodeRows(codes, [3, 2], DIM, 0.5), smoothing)
 
 
 def slow(rows: IdRows, table: torch.Tensor, graph: torch.Tensor) -> torch.Tensor:
     before = []
+    table = table * rows.weight
     for i in range(N):
         length, bound = table[i].norm(), rows.bounded.bound[i, 0]
         own = rows.bounded.content[i] + table[i] * (bound / length if length > bound else 1.0)

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from recbole_sda.layers.id_rows import IdRows
 from recbole_sda.layers.item_embedding import EncodedItemEmbedding
 from recbole_sda.layers.item_encoder import MoDAItemEncoder
 
@@ -194,12 +195,13 @@ def test_sparse_ids_get_a_sparse_gradient_after_encode_only():
     assert gradient.indices().tolist() == [[2, 5]]  # padding has none
 
 
-def test_id_weight_scales_the_id_rows():
+def test_weights_scale_the_id_rows():
     base = nn.Embedding(6, 4, padding_idx=0)
     encoder = MoDAItemEncoder([3], 4)
     features, present = [torch.randn(5, 3)], torch.ones(1, 5, dtype=torch.bool)
     count = torch.tensor([0.0, 0, 2, 6, 1000])
-    embedding = EncodedItemEmbedding(base, 5, encoder, features, present, id_weight=count / (count + 2)).eval()
+    weight = torch.cat([count / (count + 2), torch.ones(1)])
+    embedding = EncodedItemEmbedding(base, 5, encoder, features, present, id_rows=IdRows(weight)).eval()
     with torch.no_grad():
         encoded = encoder(embedding.features, embedding.present)[1]
         id_rows = embedding.weight[1:5] - encoded

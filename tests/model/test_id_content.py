@@ -20,9 +20,10 @@ WAYS = {
     "bound": {"id_start": "features", "id_bound": 0.5, "id_bound_full": 6},
     "smoothing": {"id_smoothing": 0.5, "id_neighbours": 3},
     "both graphs": {"id_smoothing": 1.0, "id_graph": "both", "id_smoothing_kappa": 5.0, "id_neighbours": 3},
+    "codes": {"id_codes": [4, 3], "id_shrinkage": 2.0},
     "soft targets": {"soft_targets": 0.3, "soft_targets_neighbours": 3, "soft_targets_kappa": 5.0},
 }
-ALL = {key: value for way in ("start", "both graphs", "soft targets") for key, value in WAYS[way].items()}
+ALL = {key: value for way in ("start", "both graphs", "codes", "soft targets") for key, value in WAYS[way].items()}
 MODELS = [name + "_SDA" for name in [*BASE_MODELS, *MULTIMODAL]]
 
 
@@ -160,6 +161,9 @@ def test_the_weight_of_soft_targets_decreases_over_the_epochs(build):
     [
         ({"id_bound": 0.5}, "id_bound=0.5 needs id_start=features"),
         ({"id_start": "pca"}, "id_start='pca'"),
+        ({"id_codes": [4, 0]}, "id_codes=0: expected a whole number at least 1"),
+        ({"id_codes": []}, "at least one whole number"),
+        ({"id_codes": [99]}, "residual codes: level 1 has size 99"),
         ({"soft_targets": 1.0}, "soft_targets=1.0: expected a number at least 0 and below 1"),
         ({"id_graph": "content,cooccurrence"}, "id_graph"),
         ({"id_smoothing": 0.5, "id_embedding": "none"}, "id_smoothing=0.5 needs an id table"),

@@ -68,7 +68,7 @@ def test_a_step_of_few_items_gives_the_loss_and_gradients_of_all_items(build, na
 def test_id_embeddings_are_shrunk_by_training_interactions(build, model):
     built = build(model, id_shrinkage=3.0)
     count = torch.from_numpy(built.data.counts.items).float()
-    torch.testing.assert_close(built.model.items.id_weight[: len(count), 0], count / (count + 3))
+    torch.testing.assert_close(built.model.items.id_rows.weight[: len(count), 0], count / (count + 3))
 
 
 MODA = {
