@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any, List, Optional, Sequence, Union
 
+import numpy as np
 import scipy.sparse as sp
 import torch
 from torch import Tensor, nn
@@ -44,16 +45,19 @@ class IdContent:
         self.vectors = content_vectors(matrices, present)
         self.counts = torch.from_numpy(dataset.training_counts.items).float()
 
-    def start(self, table: nn.Embedding) -> Optional[IdRows]:
-        """Give a new id table its initial rows, and return how content takes part in its rows; None: it does not.
+    def start(self, table: nn.Embedding, users: Optional[nn.Embedding] = None) -> Optional[IdRows]:
+        """Give new id tables their initial rows, and return how content takes part in the items' rows; None: it does not.
 
         Args:
             table: the base model's table; its rows from n_items on stay.
+            users: the base model's table of users, if its scores are products of users' and items' rows.
         """
         settings, bounded, codes, smoothing = self.settings, None, None, None
         spread = float(table.weight[1 : self.n_items].detach().std())
         if settings.id_start == "features":
             content = self._content_rows(table.embedding_dim, settings.id_start_scale * spread)
+            if users is not None and users.embedding_dim == table.embedding_dim:
+                self._start_users(users, content)
             if settings.id_bound is None:
                 with torch.no_grad():
                     table.weight[: self.n_items][self.present] = content[self.present].to(table.weight)
@@ -80,6 +84,20 @@ class IdContent:
         fitted = cached_residual_codes(self.cache, self.vectors[self.present], sizes, CODE_SEED)
         codes[: self.n_items][self.present] = fitted.codes
         return CodeRows(codes, sizes, table.embedding_dim, std)
+
+    def _start_users(self, users: nn.Embedding, content: Tensor) -> None:
+        """Give users the mean content of their training items, so that the first scores are similarities of content.
+
+        The means get the standard deviation that items get. Users without such an item keep their rows.
+        """
+        pairs = np.unique(np.stack(training_pairs(self.dataset)), axis=1)
+        shape = (users.num_embeddings, self.n_items)
+        history = rows_to_one(sp.csr_matrix((np.ones(pairs.shape[1], np.float32), tuple(pairs)), shape=shape))
+        means = torch.from_numpy(history @ content.numpy()).float()
+        known = means.abs().sum(dim=1) > 0
+        spread = self.settings.id_start_scale * float(users.weight[1:].detach().std())
+        with torch.no_grad():
+            users.weight[known] = (means[known] * (spread / means[known].std())).to(users.weight)
 
     def soft_targets(self) -> Optional[SoftTargets]:
         """Return the teacher of the recommender's targets, or None without ``soft_targets``."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
         ITEM_ID: str
         n_items: int
+        type: Any  # ModelType
 
         def __init__(self, config: Any, dataset: Any) -> None: ...
 
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
         """A multimodal recommender of :mod:`recbole_sda.model.multimodal`."""
 
         item_features: ModalityFeatures
+        user_embedding: nn.Embedding
         item_embedding: Any  # nn.Embedding; in an SDA version whose id rows content changes, an EncodedItemEmbedding
         feature_record: Dict[str, Any]
 

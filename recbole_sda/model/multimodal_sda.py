@@ -68,7 +68,7 @@ class MultimodalSDA(SDALoss, FeatureRecommender):
             return
         features = self.item_features
         content = IdContent(self.settings, dataset, features.frozen(), features.present, self.feature_record["store"])
-        self.soft_targets, id_rows = content.soft_targets(), content.start(self.item_embedding)
+        self.soft_targets, id_rows = content.soft_targets(), content.start(self.item_embedding, self.user_embedding)
         if id_rows is not None:
             self.item_embedding = EncodedItemEmbedding(self.item_embedding, self.n_items, id_rows=id_rows)
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any, Dict, Optional, Sequence, Tuple
 
 import torch
+from recbole.utils import ModelType
 from torch import nn
 
 from recbole_sda.errors import InputError
@@ -84,6 +85,11 @@ class SDA(SDALoss):
         self._add_cmsa()
         self._add_alignment(config, dataset)
 
+    def _user_table(self) -> Optional[nn.Embedding]:
+        """Return the table of users of a general recommender; None where there is none."""
+        table = getattr(self, "user_embedding", None)
+        return table if self.type == ModelType.GENERAL and isinstance(table, nn.Embedding) else None
+
     @property
     def items(self) -> EncodedItemEmbedding:
         """The encoded item embedding."""
@@ -97,7 +103,7 @@ class SDA(SDALoss):
         matrices = [aligned.matrices[name] for name in aligned.modalities]
         content = IdContent(settings, dataset, matrices, aligned.present, self.feature_record["store"])
         spread = base.weight[1:n_items].detach().std()
-        self.soft_targets, id_rows = content.soft_targets(), content.start(base)
+        self.soft_targets, id_rows = content.soft_targets(), content.start(base, self._user_table())
         if settings.item_encoder == "identity":
             return EncodedItemEmbedding(base, n_items, id_rows=id_rows)
         self.modality_names = tuple(aligned.modalities)

@@ -212,3 +212,17 @@ def test_encoder_gradient_of_targets_is_that_of_constant_negatives(build):
 def test_encoder_gradient_needs_the_softmax_of_this_package(build):
     with pytest.raises(InputError, match="encoder_gradient=targets: BPR_SDA"):
         build("BPR_SDA", encoder_gradient="targets")
+
+
+def test_users_of_general_models_start_at_the_mean_content_of_their_training_items(build):
+    base, built = build("BPR").model, build("BPR_SDA", **PLAIN, id_start="features", id_start_scale=2.0)
+    items, users = built.model.items.ids.weight.detach(), built.model.user_embedding.weight.detach()
+    content = content_of(build("BPR_SDA")).present.unsqueeze(1) * items
+    pairs = built.data.train._dataset.inter_feat
+    means = torch.zeros_like(users)
+    for user in range(1, len(users)):
+        chosen = pairs["item_id"][pairs["user_id"] == user]
+        means[user] = content[chosen].mean(dim=0) if len(chosen) else 0.0
+    expected = means * (2.0 * base.user_embedding.weight[1:].std() / means[1:].std())
+    assert torch.allclose(users[1:], expected[1:].detach(), atol=1e-5)
+    assert torch.equal(users[0], base.user_embedding.weight[0])
