@@ -1,6 +1,6 @@
 """Fused Adam on the CPU, and an optimizer for models with a table of sparse gradients."""
 
-from typing import Any, Dict, List, Sequence, cast
+from typing import Any, Dict, List, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -14,21 +14,23 @@ def sparse_tables(model: nn.Module) -> List[Tensor]:
 
 
 def parameter_groups(model: nn.Module, learning_rate: float, without: Sequence[Tensor] = ()) -> List[Any]:
-    """Return the parameters of ``model`` for an optimizer; with ``encoder_lr_factor`` in two groups.
+    """Return the parameters of ``model`` for an optimizer: in several groups if parts have learning rates of their own.
 
     Args:
-        model: the model. With ``settings.encoder_lr_factor`` other than 1, the matrices of its item encoder are the second
-            group, whose learning rate is the factor times ``learning_rate``.
+        model: the model. If it has a method ``learning_rate_factors()``, which returns pairs of parameters and a factor, each
+            pair whose factor is not 1 is a group with the factor times ``learning_rate``.
         learning_rate: learning rate of the optimizer.
         without: parameters to leave out.
     """
-    parameters = [p for p in model.parameters() if all(p is not other for other in without)]
-    factor = getattr(getattr(model, "settings", None), "encoder_lr_factor", 1.0)
-    encoder = [] if factor == 1.0 else list(cast(Any, model).items.encoder_weights())
-    if not encoder:
-        return parameters
-    others = [p for p in parameters if all(p is not weight for weight in encoder)]
-    return [{"params": others}, {"params": encoder, "lr": factor * learning_rate}]
+    left_out = {id(p) for p in without}
+    groups: List[Dict[str, Any]] = []
+    for parameters, factor in getattr(model, "learning_rate_factors", list)():
+        chosen = [p for p in parameters if id(p) not in left_out]
+        if factor != 1.0 and chosen:
+            groups.append({"params": chosen, "lr": factor * learning_rate})
+            left_out |= {id(p) for p in chosen}
+    others = [p for p in model.parameters() if id(p) not in left_out]
+    return [{"params": others}, *groups] if groups else others
 
 
 def fuse(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:

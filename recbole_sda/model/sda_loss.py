@@ -1,11 +1,11 @@
 """CMSA and collaborative alignment as terms of a recommender's loss: what all *_SDA models share (arXiv 2512.06883)."""
 
 import logging
-from typing import Any, ContextManager, Dict, List, Optional, Tuple, Union
+from typing import Any, ContextManager, Dict, List, Optional, Sequence, Tuple, Union
 
 import torch
 from recbole.data.interaction import Interaction
-from torch import Tensor
+from torch import Tensor, nn
 
 from recbole_sda.errors import InputError
 from recbole_sda.layers.item_embedding import EncodedItemEmbedding
@@ -93,6 +93,11 @@ class SDALoss(Recommender):
                 terms["alignment"] = self.settings.alignment_weight * self.alignment(items, self.items(items))
         self.loss_names = tuple(terms)
         return base if self.cmsa is None and self.alignment is None else tuple(terms.values())
+
+    def learning_rate_factors(self) -> List[Tuple[Sequence[nn.Parameter], float]]:
+        """Return parameters with learning rates of their own, as pairs of them and their factor of ``learning_rate``."""
+        of_base: List[Tuple[Sequence[nn.Parameter], float]] = getattr(super(), "learning_rate_factors", list)()
+        return [(self.items.encoder_weights(), self.settings.encoder_lr_factor), *of_base]
 
     def before_epoch(self, epoch: int) -> None:
         """Set the weight of soft targets in this epoch, counted from 0."""

@@ -1,7 +1,7 @@
 """VBPR: matrix factorisation with a second set of factors from item features (He and McAuley, AAAI 2016)."""
 
 from functools import reduce
-from typing import Any, Sequence, Tuple
+from typing import Any, List, Sequence, Tuple
 
 import torch
 from torch import Tensor, nn
@@ -34,11 +34,17 @@ class VBPR(MultimodalRecommender):
         dims = self.item_features.dims
         maps = [nn.Linear(dim, self.embedding_size, bias=False) for dim in dims]
         biases = [nn.Linear(dim, 1, bias=False) for dim in dims]
+        self.map_lr_factor = self.number("map_lr_factor", 0, above=True)
+        map_scale = self.number("map_scale", 0, above=True)
         for linear in maps:
-            nn.init.xavier_uniform_(linear.weight)
+            nn.init.xavier_uniform_(linear.weight, gain=map_scale)
         for linear in biases:
             nn.init.zeros_(linear.weight)
         self.maps, self.feature_bias = nn.ModuleList(maps), nn.ModuleList(biases)
+
+    def learning_rate_factors(self) -> List[Tuple[List[nn.Parameter], float]]:
+        """Return E and beta', whose steps move all items at once, with the factor of their learning rate."""
+        return [([linear.weight for linear in (*self.maps, *self.feature_bias)], self.map_lr_factor)]
 
     def _mapped(self, features: Sequence[Tensor]) -> Tuple[Tensor, Tensor]:
         """Return E f, (n, embedding_size), and beta' . f, (n, 1), of rows of features."""

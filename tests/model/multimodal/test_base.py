@@ -33,7 +33,7 @@ def test_identity_encoder_equals_the_base_bit_for_bit(build, name):
         optimizer = torch.optim.Adam(built.model.parameters(), lr=1e-2)
         for _ in range(3):
             if hasattr(built.model, "before_epoch"):
-                built.model.before_epoch()
+                built.model.before_epoch(0)
             optimizer.zero_grad()
             loss = total(built.model.calculate_loss(copy.deepcopy(built.batch)))
             loss.backward()

@@ -34,7 +34,7 @@ def test_embeddings_and_loss(toy, layers):
     result = case.model.embeddings()
     np.testing.assert_allclose(array(result[0]), users, atol=1e-5)
     np.testing.assert_allclose(array(result[1]), items, atol=1e-5)
-    case.model.before_epoch()  # without dropout nothing is pruned
+    case.model.before_epoch(0)  # without dropout nothing is pruned
     expected = loss(case, users, items, 0.3)
     np.testing.assert_allclose(case.model.calculate_loss(case.batch).item(), expected, rtol=1e-5)
 
@@ -43,7 +43,7 @@ def test_training_sees_the_pruned_graph_normalised_anew_and_evaluation_all_of_it
     case = toy("FREEDOM", knn_k=4, dropout=0.5)
     model, whole = case.model, array(case.model.embeddings()[0])
     torch.manual_seed(3)
-    model.before_epoch()
+    model.before_epoch(0)
     dense = array(model.pruned(torch.eye(model.n_users + model.n_items)))[: model.n_users, model.n_users :]
     kept = list(zip(*np.nonzero(dense)))
     assert len(kept) == len(case.pairs) // 2 and set(kept) <= set(case.pairs)
@@ -51,7 +51,7 @@ def test_training_sees_the_pruned_graph_normalised_anew_and_evaluation_all_of_it
     expected = loss(case, users, items, 0.001)
     np.testing.assert_allclose(model.calculate_loss(case.batch).item(), expected, rtol=1e-5)
     np.testing.assert_allclose(array(model.embeddings()[0]), whole)
-    model.before_epoch()
+    model.before_epoch(0)
     again = array(model.pruned(torch.eye(model.n_users + model.n_items)))[: model.n_users, model.n_users :]
     assert set(zip(*np.nonzero(again))) != set(kept)
 
