@@ -17,8 +17,9 @@ usage: python run_recbole_sda.py --model=MODEL --dataset=DATASET [--config_files
   --config_files=FILES    YAML files, separated by spaces; later ones win, --key=value wins over all
   --resume=RUN_FOLDER     go on with an interrupted run; --epochs=N may train it longer
   --load=RUN_FOLDER       evaluate a run's best epoch again, perhaps with another --eval_args
-  --tune=SPACE            search for settings on validation data: a file (YAML, or RecBole's .test) or a name of properties/search/;
-                          with --samples=N (or grid) --grace_epochs=N --reduction=N --search_seed=N for the space's own,
+  --tune=SPACE            search for settings on validation data, perhaps in stages: a file (YAML, or RecBole's .test) or a name of
+                          properties/search/; with --samples=N (or grid) --grace_epochs=N --reduction=N --search_seed=N
+                          for those of the space and its stages,
                           --parallel=N --gpus=SHARE --address=CLUSTER --out=FOLDER
   --key=value             any key of RecBole, of the model, or below; values are YAML: --topk=[5,10] --learning_rate=1e-3
   --help                  this text; with --model=MODEL also that model's keys
@@ -154,7 +155,7 @@ def _start(given: Arguments) -> None:
 def _tune(given: Arguments, model: str, dataset: str) -> None:
     from recbole_sda.model.registry import class_name
     from recbole_sda.tune.search import tune_settings
-    from recbole_sda.tune.space import find_space, read_space
+    from recbole_sda.tune.space_file import find_space, read_space
 
     keys = dict(given.keys)
     changes = {own: keys.pop(name) for name, own in SPACE_KEYS.items() if name in keys}

@@ -1,18 +1,14 @@
-"""The search: Ray Tune trains trials and stops the weak ones early; only the best trial is evaluated on test data, at the end."""
+"""The search: trials of a space, or of its stages, on validation data; the best trial alone is tested, once, at the end."""
 
+import hashlib
 import json
 import logging
 import os
-import shutil
 import time
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Union
 
 import yaml
-from ray import tune
-from ray.tune import Callback
-from ray.tune.schedulers import ASHAScheduler
-from ray.tune.search import BasicVariantGenerator
 
 from recbole_sda.config.known_keys import check_keys
 from recbole_sda.data.interaction_files import input_hashes
@@ -21,12 +17,16 @@ from recbole_sda.engine.run import configure
 from recbole_sda.engine.run_folder import METRICS, read_metrics
 from recbole_sda.engine.summary import result_table
 from recbole_sda.errors import InputError
+from recbole_sda.io.atomic_write import write_lines
 from recbole_sda.io.locks import exclusive_lock
-from recbole_sda.io.logs import start_logging
 from recbole_sda.io.yaml import read_yaml
-from recbole_sda.machine.ray_session import check_gpu_share, ray_session, worker_device_keys
+from recbole_sda.machine.ray_session import check_gpu_share, ray_session
+from recbole_sda.model.model_table import SUFFIX
+from recbole_sda.model.settings import SDASettings
+from recbole_sda.tune.ray_trials import Training, run_trials, settings_text
 from recbole_sda.tune.space import Space
-from recbole_sda.tune.trial import Trial, outcome, train_trial, trial_folder
+from recbole_sda.tune.stages import Plan, PlannedTrial, Stage, StagedSpace, StagePlanner
+from recbole_sda.tune.trial import Trial, outcome, trial_folder
 from recbole_sda.validation import AT_LEAST_ONE, NOT_NEGATIVE
 
 logger = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ class Search:
     Args:
         model: name of the model, as in :func:`recbole_sda.engine.experiment.run`.
         dataset: name of the data set.
-        space: the values to try.
+        space: the values to try, perhaps in stages.
         config_files: YAML files of keys that are the same in all trials.
         keys: further keys that are the same in all trials; they override the files.
         out: folder of the trials and the result. A search with the same folder continues an interrupted one.
@@ -56,7 +56,7 @@ class Search:
         self,
         model: str,
         dataset: str,
-        space: Space,
+        space: Union[Space, StagedSpace],
         config_files: Sequence[Union[str, Path]] = (),
         keys: Optional[Dict[str, Any]] = None,
         out: Union[str, Path] = "runs/tune",
@@ -64,24 +64,22 @@ class Search:
         gpus: float = 0.0,
         address: Optional[str] = None,
     ):
-        self.model, self.dataset, self.space = model, dataset, space
+        self.model, self.dataset = model, dataset
+        self.staged = isinstance(space, StagedSpace)
+        self.stages = space.stages if isinstance(space, StagedSpace) else (Stage("", space),)
         self.files = tuple(str(Path(path).resolve()) for path in config_files)
         self.keys, self.out = dict(keys or {}), Path(out).resolve()
-        self.parallel, self.gpus, self.address = parallel, gpus, address
+        self.address = address
         AT_LEAST_ONE.check("parallel", parallel, whole=True)
         NOT_NEGATIVE.check("gpus", gpus)
-        unread = check_keys(list(space.domains), model, "search space", strict=True)
-        if unread:
-            raise InputError(f"search space: {model} does not read {', '.join(unread)}")
-        for key in space.domains:
-            if key in self.keys or key == "run_dir":
-                raise InputError(f"{key} is both given and searched for; leave one of the two out")
+        for stage in self.stages:
+            self._check_keys(stage)
         config = configure(model, dataset, self.files, self.keys)
         self.dataset = config["dataset"]  # the miniature where the data set is not prepared
         self.keys["data_path"] = str(Path(config.resolved["data_path"]).resolve())
         self.inputs = input_hashes(config)
-        self.epochs, self.metric = config["epochs"], config["valid_metric"]
-        self.bigger = bool(config["valid_metric_bigger"])
+        self.metric, self.bigger = config["valid_metric"], bool(config["valid_metric_bigger"])
+        self.training = Training(self.metric, self.bigger, config["epochs"], parallel, gpus)
 
     def trial(self, settings: Dict[str, Any]) -> Trial:
         """Return the trial of some settings (key -> value)."""
@@ -90,35 +88,36 @@ class Search:
         return Trial(self.model, self.dataset, self.files, keys, folder)
 
     def run(self) -> Dict[str, Any]:
-        """Run the trials and write ``search.json`` and ``best.yaml``.
+        """Run the trials. ``search.json`` and ``best.yaml`` are written after each stage, with the best settings so far.
+
+        A stage that was finished before, by an interrupted search with the same inputs, is not repeated unless a trial failed.
 
         Returns:
-            The content of ``search.json``: ``trials``, the best first, ``best``, and the metric of ``selection``.
+            The content of ``search.json``: ``trials``, the best first, ``best``, and the metric of ``selection``. A space with
+            stages has ``stages`` in place of ``trials``, each with its own ``trials`` and ``best``.
 
         Raises:
-            InputError: another search uses the folder, or no trial reached an evaluation.
+            InputError: another search uses the folder, or no trial of a stage reached an evaluation.
         """
         started = time.time()
         self.out.mkdir(parents=True, exist_ok=True)
         busy = f"{self.out}: another search is running in this folder"
+        planner, result = StagePlanner(self._resolve), {}
+        records: List[Dict[str, Any]] = []
         with exclusive_lock(self.out / ".lock", busy), ray_session(self.address):
-            check_gpu_share(self.gpus)
-            trials = self._search()
-        scored = [trial for trial in trials if trial["score"] is not None]
-        if not scored:
-            errors = sorted({trial["error"] for trial in trials if trial["error"]})
-            raise InputError(f"no trial reached an evaluation: {'; '.join(errors[:3]) or 'see ' + str(self.out)}")
-        scored.sort(key=lambda trial: trial["score"], reverse=self.bigger)
-        result = {
-            "model": self.model,
-            "dataset": self.dataset,
-            "selection": f"{self.metric} on validation data",
-            "seconds": round(time.time() - started, 1),
-            "trials": scored + [trial for trial in trials if trial["score"] is None],
-            "best": scored[0],
-        }
-        (self.out / SEARCH).write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-        self._write_best(scored[0]["settings"])
+            check_gpu_share(self.training.gpus)
+            finished = self._finished_stages()
+            for number, stage in enumerate(self.stages, 1):
+                best = records[-1]["best"]["settings"] if records else {}
+                plan = planner.plan(stage.space, best) if self.staged else _whole_space(stage.space)
+                if self.staged:
+                    _log_plan(f"stage {number} of {len(self.stages)}, {stage.name}", plan)
+                inputs = self._inputs_of(stage, plan)
+                record = finished.get(inputs) or self._run_stage(stage, plan, inputs)
+                if self.staged:
+                    _log_best(stage, record, self.metric)
+                records.append(record)
+                result = self._write(records, time.time() - started)
         return result
 
     def test(self, search: Dict[str, Any]) -> Dict[str, Any]:
@@ -133,7 +132,9 @@ class Search:
             result is None or result["best_epoch"] != search["best"]["epoch"]
         ):  # a longer search may have trained it further
             result = experiment.evaluate_untested_run(folder)
-        logger.info("best of %d trials, %s\n%s", len(search["trials"]), self.out / BEST, result_table(result))
+        stages = search["stages"] if self.staged else [search]
+        n_trials = len({trial["folder"] for stage in stages for trial in stage["trials"]} - {None})
+        logger.info("best of %d trials, %s\n%s", n_trials, self.out / BEST, result_table(result))
         return result
 
     def _write_best(self, settings: Dict[str, Any]) -> None:
@@ -146,89 +147,119 @@ class Search:
         if "eval_args" in values:  # its parts may come from several files and keys
             values["eval_args"] = configure(self.model, self.dataset, self.files, keys).resolved["eval_args"]
         text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
-        (self.out / BEST).write_text(text, encoding="utf-8")
+        write_lines(self.out / BEST, [text])
 
-    def _search(self) -> List[Dict[str, Any]]:
-        def trainable(config: Dict[str, Any]) -> None:
-            start_logging("error")  # the log is in the trial's folder
-            train_trial(self.trial(config["settings"]), _report, worker_device_keys(self.gpus))
+    def _check_keys(self, stage: Stage) -> None:
+        """Refuse keys of a stage that the model does not read, or that are fixed."""
+        place = f"search space, stage {stage.name}" if self.staged else "search space"
+        unread = check_keys(stage.space.keys, self.model, place, strict=True)
+        if unread:
+            raise InputError(f"{place}: {self.model} does not read {', '.join(unread)}")
+        for key in stage.space.keys:
+            if key in self.keys or key == "run_dir":
+                where = f"{place}: " if self.staged else ""
+                raise InputError(f"{where}{key} is both given and searched for; leave one of the two out")
 
-        scheduler = ASHAScheduler(
-            time_attr="epoch",
-            max_t=max(self.epochs, self.space.grace_epochs),
-            grace_period=min(self.space.grace_epochs, self.epochs),
-            reduction_factor=self.space.reduction,
-        )
-        folder = self.out / SCRATCH
-        shutil.rmtree(folder, ignore_errors=True)
-        tuner = tune.Tuner(
-            tune.with_resources(trainable, {"cpu": 1, "gpu": self.gpus}),
-            param_space={"settings": tune.grid_search(self.space.settings())},
-            tune_config=tune.TuneConfig(
-                metric="best",
-                mode="max" if self.bigger else "min",
-                scheduler=scheduler,
-                search_alg=BasicVariantGenerator(max_concurrent=self.parallel),
-            ),
-            run_config=tune.RunConfig(
-                storage_path=str(folder), name="search", verbose=0, callbacks=[_Progress(self.metric)]
-            ),
-        )
-        results = tuner.fit()
-        trials = [self._trial_record(results[k]) for k in range(len(results))]
-        shutil.rmtree(folder, ignore_errors=True)
-        return trials
+    def _resolve(self, settings: Dict[str, Any]) -> Dict[str, Any]:
+        """Return the whole configuration of a trial; one that the model refuses is an InputError."""
+        config = configure(self.model, self.dataset, self.files, {**self.keys, **settings})
+        if self.model.endswith(SUFFIX):
+            SDASettings.from_config(config)
+        return config.resolved
 
-    def _trial_record(self, result: tune.Result) -> Dict[str, Any]:
-        """Return a trial's entry in ``search.json``."""
-        settings = (result.config or {})["settings"]
-        trial = self.trial(settings)
-        best = outcome(trial.folder, self.metric, self.bigger)
+    def _inputs_of(self, stage: Stage, plan: Plan) -> str:
+        """Return a hash of all inputs of a stage's result."""
+        folders = [self.trial(planned.trained).folder.name for planned in plan.trials]
+        space, common = stage.space, self.training
+        options = [space.grace_epochs, space.reduction, common.epochs, common.metric, common.bigger]
+        content = json.dumps([stage.name, folders, plan, options], default=str)
+        return hashlib.sha256(content.encode()).hexdigest()[:12]
+
+    def _finished_stages(self) -> Dict[str, Dict[str, Any]]:
+        """Return the stages of an earlier ``search.json`` that need not be repeated, by the hash of their inputs."""
+        path = self.out / SEARCH
+        if not self.staged or not path.is_file():
+            return {}
+        try:
+            stages = json.loads(path.read_text(encoding="utf-8")).get("stages", [])
+        except json.JSONDecodeError as error:
+            raise InputError(f"{path} is damaged ({error}); remove it to repeat the search") from None
+        return {
+            stage["inputs"]: stage
+            for stage in stages
+            if (self.out / stage["best"]["folder"]).is_dir()
+            and not any(trial["error"] for trial in stage["trials"] if trial["folder"])
+        }
+
+    def _run_stage(self, stage: Stage, plan: Plan, inputs: str) -> Dict[str, Any]:
+        """Run the trials of a stage and return its entry in ``search.json``."""
+        trials = [self.trial(planned.trained) for planned in plan.trials]
+        settings = [planned.settings for planned in plan.trials]
+        errors = run_trials(trials, settings, stage.space, self.training, self.out / SCRATCH) if trials else []
+        records = [self._trial_record(*ended) for ended in zip(settings, trials, errors)]
+        records += [self._trial_record(refused.settings, None, refused.reason) for refused in plan.refused]
+        for record in records:
+            if record["error"] and record["folder"]:
+                logger.warning("failed: %s | %s", record["error"], settings_text(record["settings"]))
+        scored = [record for record in records if record["score"] is not None]
+        if not scored:
+            place = f"stage {stage.name}: " if self.staged else ""
+            reasons = sorted({record["error"] for record in records if record["error"]})
+            raise InputError(
+                f"{place}no trial reached an evaluation: {'; '.join(reasons[:3]) or 'see ' + str(self.out)}"
+            )
+        scored.sort(key=lambda record: record["score"], reverse=self.bigger)
+        records = scored + [record for record in records if record["score"] is None]
+        return {"name": stage.name, "inputs": inputs, "trials": records, "best": scored[0]}
+
+    def _trial_record(self, settings: Dict[str, Any], trial: Optional[Trial], error: Optional[str]) -> Dict[str, Any]:
+        """Return a trial's entry in ``search.json``; settings that were refused have no trial."""
+        best = outcome(trial.folder, self.metric, self.bigger) if trial else None
         return {
             "settings": settings,
             "score": best.score if best else None,
             "epoch": best.epoch if best else None,
             "epochs": best.epochs if best else 0,
-            "folder": str(trial.folder.relative_to(self.out)),
-            "error": _last_line(result.error) if result.error else None,
+            "folder": str(trial.folder.relative_to(self.out)) if trial else None,
+            "error": error,
         }
 
+    def _write(self, stages: List[Dict[str, Any]], seconds: float) -> Dict[str, Any]:
+        """Write ``search.json`` and ``best.yaml``; return the content of the first."""
+        best = stages[-1]["best"]
+        result = {
+            "model": self.model,
+            "dataset": self.dataset,
+            "selection": f"{self.metric} on validation data",
+            "seconds": round(seconds, 1),
+            **({"stages": stages} if self.staged else {"trials": stages[0]["trials"]}),
+            "best": best,
+        }
+        write_lines(self.out / SEARCH, [json.dumps(result, indent=2) + "\n"])
+        self._write_best(best["settings"])
+        return result
 
-def _report(epoch: int, score: float, best: float) -> None:
-    tune.report({"epoch": epoch, "score": score, "best": best})
+
+def _whole_space(space: Space) -> Plan:
+    """Return the plan of a space without stages."""
+    return Plan([PlannedTrial(settings, settings) for settings in space.settings()], [])
 
 
-def _last_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[-1]
+def _log_plan(place: str, plan: Plan) -> None:
+    logger.info("%s: %d trials", place, len(plan.trials))
+    for refused in plan.refused:
+        logger.warning("%s: skipped: %s | %s", place, refused.reason, settings_text(refused.settings))
 
 
-class _Progress(Callback):
-    """Logs a line per ended trial."""
-
-    def __init__(self, metric: str):
-        self.metric, self.n_ended = metric, 0
-
-    def _log(self, trial: Any, state: str) -> None:
-        self.n_ended += 1
-        last = trial.last_result or {}
-        settings = ", ".join(
-            f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}"
-            for key, value in trial.config["settings"].items()
-        )
-        best = f"{self.metric} {last['best']:.4f}" if "best" in last else "no evaluation"
-        logger.info("trial %d %s: %s after %s epochs | %s", self.n_ended, state, best, last.get("epoch", 0), settings)
-
-    def on_trial_complete(self, iteration: int, trials: List[Any], trial: Any, **info: Any) -> None:
-        self._log(trial, "ended")
-
-    def on_trial_error(self, iteration: int, trials: List[Any], trial: Any, **info: Any) -> None:
-        self._log(trial, "failed")
+def _log_best(stage: Stage, record: Dict[str, Any], metric: str) -> None:
+    best = record["best"]
+    logger.info("stage %s: best %s %.4f | %s", stage.name, metric, best["score"], settings_text(best["settings"]))
 
 
 def tune_settings(
     model: str,
     dataset: str,
-    space: Space,
+    space: Union[Space, StagedSpace],
     config_files: Sequence[Union[str, Path]],
     keys: Dict[str, Any],
     **options: Any,
