@@ -21,6 +21,7 @@ from recbole_sda.model.known_items import training_pairs
 from recbole_sda.model.settings import SDASettings
 
 CODE_SEED = 0  # the same codes for all seeds of training
+START_SCALES = {False: 5.0, True: 1.0}  # of id_start, by whether users start there too
 COOCCURRENCE_SHRINKAGE = 3.0  # of the similarity of items that few users share
 
 
@@ -55,9 +56,11 @@ class IdContent:
         settings, bounded, codes, smoothing = self.settings, None, None, None
         spread = float(table.weight[1 : self.n_items].detach().std())
         if settings.id_start == "features":
-            content = self._content_rows(table.embedding_dim, settings.id_start_scale * spread)
-            if users is not None and users.embedding_dim == table.embedding_dim:
-                self._start_users(users, content)
+            with_users = users is not None and users.embedding_dim == table.embedding_dim
+            scale = settings.id_start_scale or START_SCALES[with_users]
+            content = scale * spread * principal_components(self.vectors, self.present, table.embedding_dim)
+            if users is not None and with_users:
+                self._start_users(users, content, scale)
             if settings.id_bound is None:
                 with torch.no_grad():
                     table.weight[: self.n_items][self.present] = content[self.present].to(table.weight)
@@ -85,7 +88,7 @@ class IdContent:
         codes[: self.n_items][self.present] = fitted.codes
         return CodeRows(codes, sizes, table.embedding_dim, std)
 
-    def _start_users(self, users: nn.Embedding, content: Tensor) -> None:
+    def _start_users(self, users: nn.Embedding, content: Tensor, scale: float) -> None:
         """Give users the mean content of their training items, so that the first scores are similarities of content.
 
         The means get the standard deviation that items get. Users without such an item keep their rows.
@@ -95,7 +98,7 @@ class IdContent:
         history = rows_to_one(sp.csr_matrix((np.ones(pairs.shape[1], np.float32), tuple(pairs)), shape=shape))
         means = torch.from_numpy(history @ content.numpy()).float()
         known = means.abs().sum(dim=1) > 0
-        spread = self.settings.id_start_scale * float(users.weight[1:].detach().std())
+        spread = scale * float(users.weight[1:].detach().std())
         with torch.no_grad():
             users.weight[known] = (means[known] * (spread / means[known].std())).to(users.weight)
 
@@ -112,9 +115,6 @@ class IdContent:
         return SoftTargets(
             index, probabilities, settings.soft_targets * self._share_of_rare(settings.soft_targets_kappa)
         )
-
-    def _content_rows(self, width: int, scale: float) -> Tensor:
-        return scale * principal_components(self.vectors, self.present, width)
 
     def _bounded(self, content: Tensor, n_rows: int) -> BoundedRows:
         settings = self.settings

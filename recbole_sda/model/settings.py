@@ -95,7 +95,7 @@ class SDASettings(FeatureSettings):
     moda_alpha: float
     moda_dropout: float
     id_start: str
-    id_start_scale: float
+    id_start_scale: Optional[float]
     id_bound: Optional[float]
     id_bound_full: Optional[float]
     id_smoothing: float
