@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 from contextlib import nullcontext
 
 import pytest
@@ -153,6 +154,19 @@ def test_a_stage_in_which_all_is_refused_is_named(tmp_path, tiny_keys, trained):
     with pytest.raises(InputError, match="stage ids: no trial reached an evaluation: cmsa_weight=0.1 needs"):
         searched(tmp_path, keys, staged(ids=choices(id_shrinkage=[2.0])))
     assert not trained.stages
+
+
+def test_a_finished_stage_without_the_folder_of_its_best_trial_is_run_again(tmp_path, tiny_keys, trained):
+    best = searched(tmp_path, tiny_keys)["stages"][0]["best"]
+    shutil.rmtree(tmp_path / best["folder"])
+    assert searched(tmp_path, tiny_keys)["stages"][0]["best"] == best
+    assert trained.stages[2:] == trained.stages[:1]
+
+
+def test_other_keys_make_other_trials(tmp_path, tiny_keys, trained):
+    searched(tmp_path, tiny_keys)
+    searched(tmp_path, {**tiny_keys, "seed": 5})
+    assert len(trained.stages) == 4 and not set(trained.stages[2]) & set(trained.stages[0])
 
 
 def test_a_damaged_result_is_named(tmp_path, tiny_keys, trained):
