@@ -142,3 +142,13 @@ def test_the_space_of_content_is_for_every_sda_model_and_about_forty_trials():
         for stage in stages:
             assert check_keys(stage.space.keys, model, "content", strict=True) == []
     assert 30 <= sum(len(stage.space.settings()) for stage in stages) <= 45
+
+
+def test_the_space_of_content_repeats_the_defaults_exactly():
+    """So that they are one trial with the settings so far."""
+    from recbole_sda.io.yaml import properties_dir, read_yaml
+
+    defaults = read_yaml(properties_dir() / "sda.yaml")
+    stages = {stage.name: stage.space.settings() for stage in shipped("content").stages}
+    for name in ("start", "targets", "encoder"):
+        assert {key: defaults[key] for key in stages[name][0]} in stages[name]
