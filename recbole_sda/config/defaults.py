@@ -11,7 +11,6 @@ from recbole_sda.model.model_table import SUFFIX
 from recbole_sda.model.registry import (
     base_name,
     class_name,
-    is_multimodal,
     is_user_model,
     reads_features,
     user_model,
@@ -84,5 +83,5 @@ def keys_not_read(model: str) -> Set[str]:
     """Return those of :func:`own_keys` that a model does not read."""
     if model.endswith(SUFFIX):
         return set()
-    files = [SDA] if is_multimodal(model) else [FEATURES, SDA]
+    files = [SDA] if reads_features(model) else [FEATURES, SDA]
     return {key for name in files for key in read_yaml(properties_dir() / name)}

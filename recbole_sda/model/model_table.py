@@ -77,7 +77,8 @@ MULTIMODAL: Dict[str, str] = {
 }
 
 # Recommenders of this package that are not trained, by their file in model/neighbours/. They have no SDA version.
-NEIGHBOURS: Dict[str, str] = {"SequenceKNN": "sequence_knn"}
+NEIGHBOURS: Dict[str, str] = {"SequenceKNN": "sequence_knn", "ContentKNN": "content_knn"}
+NEIGHBOURS_BY_FEATURES = ("ContentKNN",)  # those that read item features
 
 _SECOND_TABLE = "holds a second item table that the swap does not reach"
 _NO_TABLE = "has no item embedding table"

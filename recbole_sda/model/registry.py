@@ -8,7 +8,15 @@ from types import ModuleType
 from typing import Any, Dict, List, Optional, Type
 
 from recbole_sda.errors import InputError, nearest
-from recbole_sda.model.model_table import BASE_MODELS, MULTIMODAL, NEIGHBOURS, SUFFIX, WITHOUT_SDA, BaseModelSpec
+from recbole_sda.model.model_table import (
+    BASE_MODELS,
+    MULTIMODAL,
+    NEIGHBOURS,
+    NEIGHBOURS_BY_FEATURES,
+    SUFFIX,
+    WITHOUT_SDA,
+    BaseModelSpec,
+)
 
 CLASSES = "recbole_sda.models"  # where pickle finds the classes that are made here
 
@@ -65,7 +73,7 @@ def base_spec(model: str) -> Optional[BaseModelSpec]:
 
 def reads_features(model: str) -> bool:
     """Return whether a model of this name reads item features from a feature store."""
-    return model.endswith(SUFFIX) or is_multimodal(model)
+    return model.endswith(SUFFIX) or model in NEIGHBOURS_BY_FEATURES or is_multimodal(model)
 
 
 def is_multimodal(model: str) -> bool:

@@ -10,9 +10,8 @@ from torch import Tensor, nn
 from recbole_sda.graphs.cooccurrence import cooccurrence_similarity
 from recbole_sda.graphs.sparse import SparseMatrix
 from recbole_sda.model.known_items import training_pairs
-from recbole_sda.validation import AT_LEAST_ONE, NOT_NEGATIVE, Range
-
-DECAY = Range(0, 1, closed_low=False, closed_high=True)
+from recbole_sda.model.neighbours.history_weights import DECAY, history_weights
+from recbole_sda.validation import AT_LEAST_ONE, NOT_NEGATIVE
 
 
 class SequenceKNN(SequentialRecommender):
@@ -41,19 +40,10 @@ class SequenceKNN(SequentialRecommender):
         """Return zero: there is nothing to train."""
         return self.fake_loss.sum()
 
-    def _history_weights(self, interaction: Any) -> Tensor:
-        """Return the weight of every item in each history, (n_items, batch)."""
-        items, length = interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN]
-        age = length.unsqueeze(1) - 1 - torch.arange(items.shape[1], device=items.device)
-        weight = torch.where(age >= 0, self.decay ** age.clamp(min=0).float(), 0.0)
-        weights = torch.zeros(len(items), self.n_items, device=items.device)
-        weights.scatter_add_(1, items, weight)
-        weights[:, 0] = 0
-        return weights.T.contiguous()
-
     def full_sort_predict(self, interaction: Any) -> Tensor:
         """Return the scores of all items, (batch, n_items)."""
-        return self.similarity(self._history_weights(interaction)).T
+        histories = interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN]
+        return self.similarity(history_weights(*histories, self.decay, self.n_items).T.contiguous()).T
 
     def predict(self, interaction: Any) -> Tensor:
         """Return the score of one item for each sample, (batch,)."""
