@@ -11,16 +11,19 @@ from recbole_sda.graphs.knn import Neighbours
 
 
 def similarity_graph(neighbours: Neighbours, n_items: int) -> sp.csr_matrix:
-    """Return the similarities of each item with its neighbours, (n_items, n_items), without itself and negative ones.
+    """Return the similarities of each item with its k - 1 nearest others, (n_items, n_items), without negative ones.
 
     Args:
-        neighbours: nearest items, which may include the item itself.
+        neighbours: the k nearest items of each item. Where they leave out the item itself, which more than k items then equal,
+            the last one is left out instead.
         n_items: number of items including the padding item 0.
     """
     k = neighbours.index.shape[1]
+    others = neighbours.index != neighbours.items.unsqueeze(1)
+    others[:, -1:] &= ~others.all(dim=1, keepdim=True)
     rows, columns = neighbours.items.repeat_interleave(k).numpy(), neighbours.index.flatten().numpy()
     values = neighbours.similarity.flatten().numpy()
-    kept = (rows != columns) & (values > 0)
+    kept = others.flatten().numpy() & (values > 0)
     return sp.csr_matrix((values[kept], (rows[kept], columns[kept])), shape=(n_items, n_items))
 
 

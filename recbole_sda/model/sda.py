@@ -97,6 +97,7 @@ class SDA(SDALoss):
 
     def _encoded_table(self, config: Any, dataset: Any, base: nn.Embedding) -> EncodedItemEmbedding:
         settings, n_items = self.settings, dataset.item_num
+        settings.check_id_table()
         if settings.item_encoder == "identity" and not settings.uses_content:
             return EncodedItemEmbedding(base, n_items)
         aligned, self.feature_record = load_item_features(config, dataset, settings)

@@ -86,10 +86,10 @@ class SDALoss(Recommender):
             base = super().calculate_loss(batch)
             terms = dict(zip(_base_names(base), base if isinstance(base, tuple) else (base,)))
             if self.cmsa is not None:
-                items = _sample(self._batch_items(interaction), self.settings.cmsa_max_items)
+                items = _sample(self._batch_items(batch), self.settings.cmsa_max_items)
                 terms["cmsa"] = self.settings.cmsa_weight * self._cmsa(self.cmsa, items)
             if self.alignment is not None:
-                items = _sample(self._batch_items(interaction), self.settings.alignment_max_items)
+                items = _sample(self._batch_items(batch), self.settings.alignment_max_items)
                 terms["alignment"] = self.settings.alignment_weight * self.alignment(items, self.items(items))
         self.loss_names = tuple(terms)
         return base if self.cmsa is None and self.alignment is None else tuple(terms.values())
@@ -111,12 +111,13 @@ class SDALoss(Recommender):
         """Return the batch with targets drawn from their soft targets, for a model whose loss does not compute these itself."""
         if self.soft_targets is None or getattr(self, "computes_softmax", False):
             return interaction
-        if self.ITEM_ID not in interaction.interaction:
+        field = getattr(self, getattr(self, "target_field", "ITEM_ID"))
+        if field not in interaction.interaction:
             raise InputError(
                 f"soft_targets={self.settings.soft_targets}: {self.base_name} trains on users, not on target items"
             )
-        items = self.soft_targets.draw_targets(interaction[self.ITEM_ID])
-        return Interaction({**interaction.interaction, self.ITEM_ID: items})
+        items = self.soft_targets.draw_targets(interaction[field])
+        return Interaction({**interaction.interaction, field: items})
 
     def _batch_items(self, interaction: Any) -> Tensor:
         """Return the distinct target items of a batch; all items for a batch of users alone (ENMF)."""

@@ -124,7 +124,7 @@ class SDASettings(FeatureSettings):
 
     @property
     def uses_content(self) -> bool:
-        """Whether content takes part in the id table or in the targets."""
+        """Whether counts or content take part in the id table or in the targets."""
         return self.changes_ids or self.soft_targets > 0
 
     @property
@@ -153,10 +153,13 @@ class SDASettings(FeatureSettings):
                     )
         if settings.id_bound is not None and settings.id_start != "features":
             raise InputError(f"id_bound={settings.id_bound} needs id_start=features; it bounds the difference to them")
-        if settings.id_embedding == "none" and settings.item_encoder != "identity":
-            for key, off in (("id_start", "random"), ("id_smoothing", 0.0), ("id_codes", None)):
-                if getattr(settings, key) != off:
-                    raise InputError(f"{key}={getattr(settings, key)} needs an id table; id_embedding=none has none")
         if settings.alignment_weight > 0 and not settings.alignment_run:
             raise InputError("alignment_weight above 0 needs alignment_run, the run folder of the base model")
         return settings
+
+    def check_id_table(self) -> None:
+        """Refuse content in the id table of a model that has none with ``id_embedding: none``."""
+        if self.id_embedding == "none" and self.item_encoder != "identity":
+            for key, off in (("id_start", "random"), ("id_smoothing", 0.0), ("id_codes", None)):
+                if getattr(self, key) != off:
+                    raise InputError(f"{key}={getattr(self, key)} needs an id table; id_embedding=none has none")

@@ -122,33 +122,26 @@ class SoftmaxLoss(SequentialRecommender):
     def calculate_loss(self, interaction: Any) -> Loss:
         if not self.computes_softmax:
             return super().calculate_loss(interaction)
-        if self.sampler is None:
-            hidden, targets, excluded = self._training_outputs(interaction)
+        sampled = self._draw(interaction)
+        hidden, targets, excluded = self._training_outputs(interaction)
+        if self.sampler is None or sampled is None:
             table = self._training_table(fixed=self._fixes_negatives)
             loss = full_softmax_cross_entropy(hidden, table, targets, excluded=excluded)
             if self._fixes_negatives:  # zero, with the gradient of the targets' scores for the encoder
-                loss = loss - (hidden * (self._training_table(targets) - table[targets])).sum() / max(len(targets), 1)
-            if self.soft_targets is not None:
-                loss = loss + self.soft_targets(hidden, targets, table.__getitem__, excluded)
-            return loss
-        sampled = self._draw(interaction)
-        hidden, targets, excluded = self._training_outputs(interaction)
-        loss = sampled_cross_entropy(
-            hidden,
-            self._training_table(targets),
-            self._training_table(sampled, self._fixes_negatives),
-            targets,
-            sampled,
-            self.sampler.log_expected(sampled),
-            excluded,
-        )
+                no_value = self._training_table(targets) - table[targets]
+                loss = loss - (hidden * no_value).sum() / max(len(targets), 1)
+        else:
+            positives, negatives = self._training_table(targets), self._training_table(sampled, self._fixes_negatives)
+            log_expected = self.sampler.log_expected(sampled)
+            loss = sampled_cross_entropy(hidden, positives, negatives, targets, sampled, log_expected, excluded)
         if self.soft_targets is not None:
-            loss = loss + self.soft_targets(hidden, targets, self._training_table, excluded, drawn=True)
+            loss = loss + self.soft_targets(hidden, targets, self._training_table, excluded, sampled is not None)
         return loss
 
-    def _draw(self, interaction: Any) -> Tensor:
-        """Draw the sampled items of a step, (k,), and encode the items that it needs."""
-        assert self.sampler is not None
+    def _draw(self, interaction: Any) -> Optional[Tensor]:
+        """Draw the sampled items of a step, (k,), and encode the items that it needs; None for the loss over all items."""
+        if self.sampler is None:
+            return None
         sampled = self.sampler.draw(interaction[self.ITEM_ID].device)
         needed = [interaction[getattr(self, name)].flatten() for name in self.item_fields]
         if self.soft_targets is not None:

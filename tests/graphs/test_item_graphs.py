@@ -17,6 +17,13 @@ def test_similarity_graph_leaves_out_the_item_itself_and_negative_similarities()
     assert np.allclose(graph, expected, atol=1e-6)
 
 
+def test_an_item_that_many_items_equal_has_no_further_neighbour():
+    """Its k nearest may leave out the item itself."""
+    x, present = torch.ones(9, 2), torch.arange(9) > 0
+    graph = similarity_graph(nearest_neighbours(x, present, 4), 9)
+    assert np.diff(graph.indptr).tolist() == [0] + [3] * 8 and (graph.diagonal() == 0).all()
+
+
 def test_rows_sum_to_one_and_empty_rows_stay_empty():
     graph = rows_to_one(sp.csr_matrix(np.array([[0.0, 2.0, 2.0], [0.0, 0.0, 0.0], [5.0, 0.0, 0.0]])))
     assert graph.toarray().tolist() == [[0.0, 0.5, 0.5], [0.0, 0.0, 0.0], [1.0, 0.0, 0.0]]

@@ -194,8 +194,10 @@ def test_only_targets_train_the_encoder_and_the_loss_is_the_same(build, name, ke
     assert not torch.allclose(gradients[0][1], gradients[1][1], atol=1e-5)
 
 
-def test_encoder_gradient_of_targets_is_that_of_constant_negatives(build):
-    built = build("SASRec_SDA", cmsa_weight=0.0, encoder_gradient="targets")
+@pytest.mark.parametrize("weight", [0.0, 0.4])
+def test_encoder_gradient_of_targets_is_that_of_constant_negatives(build, weight):
+    """Soft targets are targets too: their scores train the encoder, in proportion to their probability."""
+    built = build("SASRec_SDA", cmsa_weight=0.0, encoder_gradient="targets", soft_targets=weight)
     model = built.model
     model.eval()
     model.items.training = True
@@ -203,7 +205,12 @@ def test_encoder_gradient_of_targets_is_that_of_constant_negatives(build):
     ours = torch.autograd.grad(loss, model.items.encoder.shared.weight)[0]
     with model.items.step():
         hidden, targets, _ = model._training_outputs(copy.deepcopy(built.batch))
-        target_scores = (hidden * model.items(targets)).sum(dim=1)
+        labels = torch.nn.functional.one_hot(targets, model.n_items).float()
+        if weight > 0:
+            soft = model.soft_targets
+            teacher = torch.zeros_like(labels).scatter_add_(1, soft.neighbours[targets], soft.probabilities[targets])
+            labels = labels + soft.weight[targets].unsqueeze(1) * (teacher - labels)
+        target_scores = (labels * (hidden @ model.items.weight.T)).sum(dim=1)
         expected = (torch.logsumexp(hidden @ model.items.fixed().T, dim=1) - target_scores).mean()
         theirs = torch.autograd.grad(expected, model.items.encoder.shared.weight)[0]
     assert torch.allclose(ours, theirs, atol=1e-6)
@@ -226,3 +233,28 @@ def test_users_of_general_models_start_at_the_mean_content_of_their_training_ite
     expected = means * (2.0 * base.user_embedding.weight[1:].std() / means[1:].std())
     assert torch.allclose(users[1:], expected[1:].detach(), atol=1e-5)
     assert torch.equal(users[0], base.user_embedding.weight[0])
+
+
+@pytest.mark.parametrize("name", ["BPR_SDA", "TransRec_SDA"])
+def test_a_step_of_few_items_encodes_the_drawn_targets_that_cmsa_aligns(build, name):
+    built = build(name, soft_targets=0.9, train_batch_size=3)
+    seen, cmsa = [], built.model._cmsa
+    built.model._cmsa = lambda loss, items: seen.append(items) or cmsa(loss, items)
+    assert np.isfinite(step(built))
+    allowed = built.model.soft_targets.neighbours[built.batch["item_id"]].flatten().tolist()
+    assert set(seen[0].tolist()) <= {*allowed, *built.batch["item_id"].tolist()}
+
+
+def test_bert4rec_with_the_bpr_loss_draws_the_targets_of_its_masks(build):
+    negatives = {"distribution": "uniform", "sample_num": 1}
+    built = build("BERT4Rec_SDA", **PLAIN, soft_targets=0.9, loss_type="BPR", train_neg_sample_args=negatives)
+    soft = step(built)
+    built = build("BERT4Rec_SDA", **PLAIN, soft_targets=0.9, loss_type="BPR", train_neg_sample_args=negatives)
+    built.model.soft_targets.factor = 0.0
+    assert soft != step(built)
+
+
+@pytest.mark.parametrize("name", ["VBPR_SDA", "BM3_SDA"])
+def test_multimodal_models_have_an_id_table_under_the_preset_that_has_none_elsewhere(build, name):
+    built = build(name, preset="paper", id_start="features", id_smoothing=0.5, id_codes=[3])
+    assert np.isfinite(step(built))
