@@ -105,7 +105,7 @@ def test_data_sets_without_a_section(dataset):
         config("SASRec", dataset, preset="strong")
 
 
-@pytest.mark.parametrize("model, base", [("BPR", "BPR"), ("BPR_SDA", "BPR"), ("SequenceKNN", "SequenceKNN")])
+@pytest.mark.parametrize("model, base", [("NGCF", "NGCF"), ("NGCF_SDA", "NGCF"), ("SequenceKNN", "SequenceKNN")])
 def test_models_without_a_section(model, base):
     with pytest.raises(InputError, match=f"no settings for the model {base} on Amazon_Sports; it has some for SASRec"):
         config(model, "Amazon_Sports", preset="strong")
