@@ -54,6 +54,7 @@ def test_recbole_finds_its_own_models_as_before():
 def test_recbole_s_configuration_has_the_package_s_defaults(config_dict):
     config = Config("SASRec_SDA", "tiny", config_dict={**config_dict, **CE})
     assert config["n_layers"] == 2 and config["moda_rank"] == 8 and config["feature_views"] == ["center", "l2"]
+    assert config["sparse_updates"] is False  # RecBole's optimizers refuse sparse gradients
     paper = Config("SASRec_SDA", "tiny", config_dict={**config_dict, **CE, "preset": "paper"})
     assert paper["item_encoder"] == "linear"
     assert Config("SASRec", "tiny", config_dict={**config_dict, **CE})["moda_rank"] is None

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from recbole_sda.errors import InputError
 from recbole_sda.features.codes import cached_residual_codes
 from recbole_sda.features.content import content_vectors, principal_components
 from recbole_sda.graphs.cooccurrence import cooccurrence_similarity
@@ -59,6 +60,8 @@ class IdContent:
             with_users = users is not None and users.embedding_dim == table.embedding_dim
             scale = settings.id_start_scale or START_SCALES[with_users]
             content = scale * spread * principal_components(self.vectors, self.present, table.embedding_dim)
+            if not content.any():
+                raise InputError("id_start=features: the features of all items are the same, which starts none of them")
             if users is not None and with_users:
                 self._start_users(users, content, scale)
             if settings.id_bound is None:
@@ -91,13 +94,16 @@ class IdContent:
     def _start_users(self, users: nn.Embedding, content: Tensor, scale: float) -> None:
         """Give users the mean content of their training items, so that the first scores are similarities of content.
 
-        The means get the standard deviation that items get. Users without such an item keep their rows.
+        The means get the standard deviation that items get. Users without such an item keep their rows, as does a single user
+        with one.
         """
         pairs = np.unique(np.stack(training_pairs(self.dataset)), axis=1)
         shape = (users.num_embeddings, self.n_items)
         history = rows_to_one(sp.csr_matrix((np.ones(pairs.shape[1], np.float32), tuple(pairs)), shape=shape))
         means = torch.from_numpy(history @ content.numpy()).float()
         known = means.abs().sum(dim=1) > 0
+        if known.sum() < 2:
+            return
         spread = scale * float(users.weight[1:].detach().std())
         with torch.no_grad():
             users.weight[known] = (means[known] * (spread / means[known].std())).to(users.weight)
@@ -107,9 +113,7 @@ class IdContent:
         settings = self.settings
         if settings.soft_targets == 0:
             return None
-        graph = self._content_graph(settings.soft_targets_neighbours)
-        graph.data = graph.data.astype("float64")
-        index, similarity = as_lists(graph)
+        index, similarity = as_lists(self._content_graph(settings.soft_targets_neighbours))
         logits = (settings.soft_targets_scale * similarity).masked_fill(similarity == 0, -torch.inf)
         probabilities = logits.softmax(dim=1).nan_to_num(0.0)  # an item without neighbours has no distribution
         return SoftTargets(

@@ -40,7 +40,7 @@ def embed_new_items(run: Run, store: FeatureStore) -> NewItems:
         InputError: the model has no item encoder, or the store has no new item with vectors, or vectors of another encoder.
     """
     model: Any = run.model
-    if getattr(model, "feature_record", None) is None or not hasattr(model, "item_table"):
+    if not hasattr(model, "item_table") or model.items.encoder is None:
         raise InputError(
             f"new items need a model that embeds items from their features alone; {run.config['model']} does not"
         )

@@ -9,12 +9,28 @@ from recbole_sda.errors import InputError
 from recbole_sda.io.checkpoint import BEST, LAST, load_checkpoint
 from recbole_sda.io.locks import exclusive_lock
 
+CONTENT = {
+    "id_start": "features",
+    "id_bound": 0.5,
+    "id_smoothing": 0.5,
+    "id_graph": "both",
+    "id_codes": [4, 3],
+    "soft_targets": 0.3,
+    "soft_targets_epochs": 3.5,
+}
+MODELS = ["SASRec_SDA", "BPR_SDA", "LightGCN", "BERT4Rec_SDA", "FREEDOM_SDA", "RecVAE", "MultiVAE"]
+WITH_CONTENT = [
+    ("SASRec_SDA", {**CONTENT, "softmax_negatives": 7, "sparse_updates": True}),
+    ("BERT4Rec_SDA", CONTENT),
+    ("LightGCN_SDA", CONTENT),
+    ("BM3_SDA", CONTENT),
+]
 
-@pytest.mark.parametrize(
-    "model", ["SASRec_SDA", "BPR_SDA", "LightGCN", "BERT4Rec_SDA", "FREEDOM_SDA", "RecVAE", "MultiVAE"]
-)
-def test_resumed_equals_uninterrupted(model, keys, tmp_path, monkeypatch, history, comparable):
+
+@pytest.mark.parametrize("model, more", [*((model, {}) for model in MODELS), *WITH_CONTENT])
+def test_resumed_equals_uninterrupted(model, more, keys, tmp_path, monkeypatch, history, comparable):
     """Ctrl-C in the third epoch, after some of its steps; dropout, negatives and shuffles are drawn as without it."""
+    keys = {**keys, **more}
     whole = experiment.run(model, "tiny", (), {**keys, "run_dir": str(tmp_path / "whole")})
     folder = tmp_path / "cut"
     train_epoch, calls = RunTrainer._train_epoch, []

@@ -8,6 +8,8 @@ import torch
 
 from recbole_sda.errors import InputError
 from recbole_sda.features.content import content_vectors, principal_components
+from recbole_sda.features.store import FeatureStore, write_store
+from recbole_sda.model import id_content
 from recbole_sda.model.id_content import IdContent
 from recbole_sda.model.model_table import BASE_MODELS, MULTIMODAL
 from recbole_sda.model.settings import SDASettings
@@ -254,7 +256,29 @@ def test_bert4rec_with_the_bpr_loss_draws_the_targets_of_its_masks(build):
     assert soft != step(built)
 
 
+@pytest.mark.parametrize("name", ["SASRec_SDA", "BPR_SDA"])
+def test_features_that_do_not_differ_are_no_start(build, write_tiny, tmp_path, name):
+    store = FeatureStore(write_tiny(tmp_path) / "features" / "random")
+    n = len(store.item_ids)
+    write_store(store.path, store.item_ids, {"text": np.ones((n, 3), np.float32)}, {}, overwrite=True)
+    with pytest.raises(InputError, match="id_start=features: the features of all items are the same"):
+        build(name, **PLAIN, id_start="features", feature_views=[], data_path=str(tmp_path))
+
+
 @pytest.mark.parametrize("name", ["VBPR_SDA", "BM3_SDA"])
 def test_multimodal_models_have_an_id_table_under_the_preset_that_has_none_elsewhere(build, name):
     built = build(name, preset="paper", id_start="features", id_smoothing=0.5, id_codes=[3])
     assert np.isfinite(step(built))
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_users_keep_their_rows_where_no_or_one_user_has_an_item_with_content(build, monkeypatch, recwarn, value):
+    built = build("BPR_SDA")
+    monkeypatch.setattr(id_content, "training_pairs", lambda dataset: (np.array([1, 2]), np.array([3, 4])))
+    content = torch.zeros(built.model.n_items, 1)
+    content[3] = value
+    users = torch.nn.Embedding(built.model.n_users, 1)
+    before = users.weight.detach().clone()
+    content_of(built)._start_users(users, content, 1.0)
+    assert torch.equal(users.weight, before)
+    assert not [warning for warning in recwarn if "degrees of freedom" in str(warning.message)]

@@ -9,6 +9,8 @@ from recbole_sda.features.store import FeatureStore, write_store
 from recbole_sda.recommend.new_items import check_same_space
 from recbole_sda.recommend.recommender import Recommender
 
+IDS = {"item_encoder": "identity", "cmsa_weight": 0.0}
+
 
 def new_store(data_path, tmp_path, encoder=None, blank=()):
     """Write a store with three new items, of which the first is a copy of i3 and the second of i5, and one known item."""
@@ -51,16 +53,17 @@ def test_a_new_item_with_the_features_of_a_known_one_gets_its_score(trained, dat
 
 
 @pytest.mark.parametrize(
-    "model, message",
+    "model, keys, message",
     [
-        ("SASRec", "embeds items from their features alone; SASRec does not"),
-        ("FREEDOM_SDA", "embeds items from their features alone; FREEDOM_SDA does not"),
-        ("LightGCN_SDA", "cannot score items that it was not trained on"),
+        ("SASRec", {}, "embeds items from their features alone; SASRec does not"),
+        ("SASRec_SDA", {**IDS, "id_start": "features"}, "from their features alone; SASRec_SDA does not"),
+        ("FREEDOM_SDA", {}, "embeds items from their features alone; FREEDOM_SDA does not"),
+        ("LightGCN_SDA", {}, "cannot score items that it was not trained on"),
     ],
 )
-def test_models_that_cannot_score_new_items_are_refused(trained, data_path, tmp_path, model, message):
+def test_models_that_cannot_score_new_items_are_refused(trained, data_path, tmp_path, model, keys, message):
     with pytest.raises(InputError, match=message):
-        next(Recommender(trained(model), new_items=str(new_store(data_path, tmp_path))).top(k=3))
+        next(Recommender(trained(model, **keys), new_items=str(new_store(data_path, tmp_path))).top(k=3))
 
 
 def test_new_items_without_any_vector_are_left_out(trained, data_path, tmp_path, caplog):
