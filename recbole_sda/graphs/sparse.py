@@ -15,7 +15,8 @@ def _csr(matrix: sp.csr_matrix) -> Tensor:
     indptr, indices = (torch.from_numpy(part.astype(np.int32)) for part in (matrix.indptr, matrix.indices))
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
-        return torch.sparse_csr_tensor(indptr, indices, torch.from_numpy(matrix.data.astype(np.float32)), matrix.shape)
+        values = torch.from_numpy(matrix.data.astype(np.float32))
+        return torch.sparse_csr_tensor(indptr, indices, values, matrix.shape, check_invariants=False)
 
 
 def sparse_matmul(matrix: Tensor, x: Tensor) -> Tensor:

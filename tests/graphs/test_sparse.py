@@ -43,3 +43,13 @@ def test_a_deep_copy_gives_the_same_products():
     matrix = SparseMatrix(sp.random(6, 4, density=0.5, random_state=0))
     x = torch.randn(4, 3)
     assert torch.equal(copy.deepcopy(matrix)(x), matrix(x))
+
+
+def test_torch_does_not_warn_of_unchecked_indices(recwarn):
+    before = torch.is_warn_always_enabled()
+    torch.set_warn_always(True)  # else torch warns once per process
+    try:
+        SparseMatrix(sp.eye(3))
+    finally:
+        torch.set_warn_always(before)
+    assert not [warning for warning in recwarn if "invariant" in str(warning.message)]

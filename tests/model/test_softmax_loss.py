@@ -7,7 +7,6 @@ import torch
 
 from recbole_sda.engine import experiment
 from recbole_sda.engine.trainer import make_trainer
-from recbole_sda.errors import InputError
 from recbole_sda.model.model_table import BASE_MODELS
 from recbole_sda.model.registry import recbole_model
 
@@ -80,48 +79,6 @@ def test_a_sampled_run_trains_and_resumes_exactly(tiny_keys, tmp_path):
     parts = experiment.resume(tmp_path / "parts", {"epochs": 3})
     assert parts["test"] == whole["test"] and parts["valid"] == whole["valid"]
     assert whole["protocol"]["loss"] == "CE against 5 sampled items (popularity), log-Q corrected"
-
-
-@pytest.mark.parametrize(
-    "model, keys, message",
-    [
-        ("SASRec", {"softmax_negatives": 0}, "whole number from 1"),
-        ("SASRec", {"softmax_negatives": 2.5}, "whole number from 1"),
-        ("SASRec", {"softmax_negatives": 5, "softmax_proposal": "popular"}, "Did you mean 'popularity'"),
-        (
-            "GRU4Rec_SDA",
-            {"softmax_negatives": 5, "sparse_updates": True, "weight_decay": 0.1},
-            "weight_decay=0.1: with sparse_updates",
-        ),
-        (
-            "GRU4Rec_SDA",
-            {"softmax_negatives": 5, "sparse_updates": True, "learner": "sgd"},
-            "learner=sgd: with sparse_updates",
-        ),
-        (
-            "SASRec",
-            {"softmax_negatives": 5, "sparse_updates": True, "clip_grad_norm": {"max_norm": 1}},
-            "clip_grad_norm",
-        ),
-        ("SASRec", {"softmax_negatives": 5, "sparse_updates": "always"}, "sparse_updates='always': expected auto"),
-        ("NARM_SDA", {"softmax_negatives": 5, "loss_type": "BPR"}, "needs loss_type CE"),
-        (
-            "CORE_SDA",
-            {"softmax_negatives": 5},
-            "CORE_SDA computes its own loss; models that read this key are BERT4Rec",
-        ),
-        ("BPR", {"softmax_negatives": 5}, "BPR computes its own loss"),
-        ("BPR", {"popularity_adjustment": 0.5}, "popularity_adjustment: BPR computes its own loss"),
-        ("SASRec", {"popularity_adjustment": 1.5}, "number from 0 to 1"),
-        ("NARM_SDA", {"popularity_adjustment": 0.5, "loss_type": "BPR"}, "needs loss_type CE"),
-    ],
-)
-def test_what_does_not_go_together_is_refused(build, model, keys, message, tmp_path):
-    with pytest.raises(InputError, match=message):
-        if keys.get("loss_type"):
-            keys = {**keys, "train_neg_sample_args": {"distribution": "uniform", "sample_num": 1}}
-        built = build(model, **keys)
-        make_trainer(built.config, built.model, tmp_path)
 
 
 def test_features_alone_have_no_sparse_table_and_so_no_limits(build, tmp_path):
@@ -223,18 +180,3 @@ def test_evaluation_has_the_scores_of_training(build, name):
     directions, cosines = ((products - bias) / norms)[:, 1:], (scores - bias)[:, 1:] * 0.2
     lengths = directions.norm(dim=1, keepdim=True) / cosines.norm(dim=1, keepdim=True)  # of each row's output
     torch.testing.assert_close(directions, cosines * lengths, rtol=1e-3, atol=1e-5)
-
-
-@pytest.mark.parametrize(
-    "model, keys, message",
-    [
-        ("SASRec", {"logit_temperature": 0}, "logit_temperature=0: expected a number above 0"),
-        ("CORE_SDA", {"logit_temperature": 0.1}, "logit_temperature: CORE_SDA computes its own loss"),
-        ("NARM", {"logit_temperature": 0.1, "loss_type": "BPR"}, "logit_temperature=0.1 needs loss_type CE"),
-    ],
-)
-def test_temperatures_that_are_refused(build, model, keys, message):
-    with pytest.raises(InputError, match=message):
-        if keys.get("loss_type"):
-            keys = {**keys, "train_neg_sample_args": {"distribution": "uniform", "sample_num": 1}}
-        build(model, **keys)
