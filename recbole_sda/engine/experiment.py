@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 # Keys that may change when a run is resumed: the length of training, and what the result does not depend on.
 RESUMABLE = {"epochs", "stopping_step", "data_path", *MACHINE_KEYS}
 # Keys that may change when a run is evaluated again: those that training does not depend on.
-EVALUATION = {
+EVALUATION: Set[str] = {
     "eval_args", "eval_batch_size", "eval_negatives_seed", "metrics", "topk", "valid_metric", "metric_decimal_place",
     "tail_items", "short_users", "repeatable", "mask_history", "mask_validation", "data_path", *MACHINE_KEYS,
 }  # fmt: skip
