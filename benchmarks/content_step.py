@@ -6,20 +6,16 @@ the base model are printed.
     python benchmarks/content_step.py --model=SASRec --dataset=Amazon_Sports --data_path=dataset [--rounds=9] [--key=value]
 """
 
-import logging
 import sys
 from itertools import islice
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
-from masking import evaluation_seconds, train_seconds
+from masking import arguments, evaluation_seconds, train_seconds
 
 from recbole_sda.cli.exit_status import run_command
-from recbole_sda.cli.run import parse
 from recbole_sda.engine.run import build, configure
-from recbole_sda.errors import InputError
-from recbole_sda.io.logs import start_logging
 
 IDS = {"item_encoder": "identity", "cmsa_weight": 0.0}
 START, SMOOTHING, SOFT = {"id_start": "features"}, {"id_smoothing": 0.5}, {"soft_targets": 0.1}
@@ -37,12 +33,7 @@ WAYS = {
 
 def compare() -> None:
     """Measure all ways and print a Markdown table."""
-    given = parse(sys.argv[1:])
-    if not given.model or not given.dataset:
-        raise InputError("--model and --dataset are missing")
-    start_logging("warning")
-    logging.getLogger("recbole_sda").setLevel(logging.WARNING)
-    keys = dict(given.keys)
+    given, keys = arguments()
     rounds, steps, repeats = (int(keys.pop(*option)) for option in (("rounds", 9), ("steps", 10), ("evaluations", 3)))
     plans = {"base": (given.model, {}), **{name: (f"{given.model}_SDA", way) for name, way in WAYS.items()}}
     with TemporaryDirectory() as folder:

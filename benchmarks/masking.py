@@ -21,6 +21,16 @@ from recbole_sda.errors import InputError
 from recbole_sda.io.logs import start_logging
 
 
+def arguments() -> tuple:
+    """Return the parsed command line and a copy of its keys; log warnings alone."""
+    given = parse(sys.argv[1:])
+    if not given.model or not given.dataset:
+        raise InputError("--model and --dataset are missing")
+    start_logging("warning")
+    logging.getLogger("recbole_sda").setLevel(logging.WARNING)
+    return given, dict(given.keys)
+
+
 def train_seconds(run: Run, batches: list) -> float:
     """Return the seconds of a training step on each batch."""
     run.model.train()
@@ -42,12 +52,7 @@ def evaluation_seconds(run: Run) -> float:
 
 def compare() -> None:
     """Measure both settings and print the ratios."""
-    given = parse(sys.argv[1:])
-    if not given.model or not given.dataset:
-        raise InputError("--model and --dataset are missing")
-    start_logging("warning")
-    logging.getLogger("recbole_sda").setLevel(logging.WARNING)
-    keys = dict(given.keys)
+    given, keys = arguments()
     rounds, steps = int(keys.pop("rounds", 15)), int(keys.pop("steps", 5))
     with TemporaryDirectory() as folder:
         runs = []

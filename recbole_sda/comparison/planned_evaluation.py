@@ -9,9 +9,8 @@ from typing import Any, Dict
 
 from recbole_sda.comparison.planned_run import PlannedRun, slug
 from recbole_sda.config.run_config import MACHINE_KEYS
-from recbole_sda.engine.experiment import EVALUATION
-from recbole_sda.engine.rank_files import RANKS, write_ranks
-from recbole_sda.engine.result import make_result
+from recbole_sda.engine.experiment import EVALUATION, evaluate_weights
+from recbole_sda.engine.result import write_rankings
 from recbole_sda.engine.run import load
 from recbole_sda.engine.run_folder import CONFIG, METRICS, read_metrics, write_config, write_metrics
 from recbole_sda.engine.summary import result_table
@@ -120,17 +119,8 @@ class PlannedEvaluation:
         data_path = self.run.configuration().resolved["data_path"]
         trained = sha256_of(self.run.folder / METRICS)
         run = load(self.run.folder, {**machine, "data_path": data_path, **self.keys})
-        results, rankings = {}, {}
-        for phase, part in (("valid", run.data.valid), ("test", run.data.test)):
-            if part is not None:
-                results[phase] = run.trainer.evaluate(
-                    part, load_best_model=False, show_progress=bool(run.config["show_progress"])
-                )
-                rankings[phase] = run.trainer.eval_collector.ranking
-        result = make_result(run, results.get("valid"), results["test"], rankings)
+        result, rankings = evaluate_weights(run)
         write_config(folder, run.config.resolved)
-        for phase, ranking in rankings.items():
-            if ranking is not None:
-                write_ranks(folder / RANKS.format(phase=phase), ranking, run.data.counts, run.config, run.data.dataset)
+        write_rankings(run, rankings, folder)
         write_metrics(folder, {**result, TRAINED: trained})
         logger.info("%s\n%s", self, result_table(result))

@@ -147,7 +147,7 @@ def evaluate(run_dir: Union[str, Path], overrides: Optional[Dict[str, Any]] = No
     """
     _check_overrides("--load", Path(run_dir), overrides, EVALUATION)
     run = load(run_dir, overrides)
-    result, _ = _evaluate(run)
+    result, _ = evaluate_weights(run)
     if torchrun.is_main():
         write_metrics(run.run_dir, result, f"evaluation-{time.strftime('%Y%m%d-%H%M%S')}.json")
     logger.info("%s\n%s", run.run_dir, result_table(result))
@@ -162,7 +162,7 @@ def evaluate_untested_run(run_dir: Union[str, Path]) -> Dict[str, Any]:
     """
     run = load(run_dir)
     started = time.time()
-    result, rankings = _evaluate(run)
+    result, rankings = evaluate_weights(run)
     write_result(run, result, rankings, time.time() - started)
     return result
 
@@ -226,8 +226,8 @@ def _train_and_report(run: Run) -> Dict[str, Any]:
     return result
 
 
-def _evaluate(run: Run) -> Tuple[Dict[str, Any], Rankings]:
-    """Evaluate the present weights on validation and test data."""
+def evaluate_weights(run: Run) -> Tuple[Dict[str, Any], Rankings]:
+    """Evaluate the present weights on validation and test data; return the result and the ranking of each phase."""
     progress = bool(run.config["show_progress"])
     results: Dict[str, Dict[str, float]] = {}
     rankings: Rankings = {}

@@ -85,6 +85,14 @@ def environment(device: Any) -> Dict[str, str]:
     return {**versions, "device": name, "threads": str(torch.get_num_threads()), "processes": processes}
 
 
+def write_rankings(run: Run, rankings: Rankings, folder: Path) -> None:
+    """Write the file of ranks of each evaluated phase into a folder."""
+    for phase, ranking in rankings.items():
+        if ranking is not None:
+            path = folder / RANKS.format(phase=phase)
+            write_ranks(path, ranking, run.data.counts, run.config, run.data.dataset)
+
+
 def write_result(run: Run, result: Dict[str, Any], rankings: Rankings, seconds: float) -> None:
     """Write ``metrics.json``, with the times of training and evaluation, and the files of ranks.
 
@@ -100,8 +108,5 @@ def write_result(run: Run, result: Dict[str, Any], rankings: Rankings, seconds: 
         "test_evaluation": round(seconds, 2),
     }
     if torchrun.is_main():
-        for phase, ranking in rankings.items():
-            if ranking is not None:
-                path = run.run_dir / RANKS.format(phase=phase)
-                write_ranks(path, ranking, run.data.counts, run.config, run.data.dataset)
+        write_rankings(run, rankings, run.run_dir)
         write_metrics(run.run_dir, result)

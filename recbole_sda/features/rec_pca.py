@@ -15,9 +15,7 @@ import scipy.sparse as sp
 from scipy.sparse.csgraph import laplacian
 
 from recbole_sda.features.store import FeatureStore
-from recbole_sda.graphs.cooccurrence import cooccurrence_similarity
-
-SHRINKAGE = 3.0  # of the co-occurrence, as SequenceKNN's default `knn_shrinkage`
+from recbole_sda.graphs.cooccurrence import SHRINKAGE, cooccurrence_similarity
 
 
 def cooccurrence_of_rows(
@@ -33,7 +31,7 @@ def cooccurrence_of_rows(
         n_users: number of users including the padding user 0.
 
     Returns:
-        :func:`~recbole_sda.graphs.cooccurrence.cooccurrence_similarity` with :data:`SHRINKAGE`, in the order of the store's
+        :func:`~recbole_sda.graphs.cooccurrence.cooccurrence_similarity` with its ``SHRINKAGE``, in the order of the store's
         rows, (n_rows, n_rows), float32.
     """
     row = store.rows(tokens).numpy()[items]

@@ -5,6 +5,7 @@ from typing import List, Optional
 import numpy as np
 import scipy.sparse as sp
 
+SHRINKAGE = 3.0  # where no key sets it; the default of SequenceKNN's knn_shrinkage
 BLOCK_ITEMS = 4096  # rows of the item-item matrix that are in memory at once, before they are cut to k entries
 
 

@@ -1,5 +1,6 @@
 """What content does to the id table and the targets of an SDA version: built from the features and the configuration."""
 
+from functools import cached_property
 from pathlib import Path
 from typing import Any, List, Optional, Sequence, Union
 
@@ -12,7 +13,7 @@ from torch.nn import functional as F
 from recbole_sda.errors import InputError
 from recbole_sda.features.codes import cached_residual_codes
 from recbole_sda.features.content import content_vectors, principal_components
-from recbole_sda.graphs.cooccurrence import cooccurrence_similarity
+from recbole_sda.graphs.cooccurrence import SHRINKAGE, cooccurrence_similarity
 from recbole_sda.graphs.item_graphs import as_lists, mean_graph, rows_to_one, scaled_rows, similarity_graph
 from recbole_sda.graphs.knn import cached_neighbours
 from recbole_sda.graphs.sparse import SparseMatrix
@@ -23,7 +24,6 @@ from recbole_sda.model.settings import SDASettings
 
 CODE_SEED = 0  # the same codes for all seeds of training
 START_SCALES = {False: 5.0, True: 1.0}  # of id_start, by whether users start there too
-COOCCURRENCE_SHRINKAGE = 3.0  # of the similarity of items that few users share
 
 
 class IdContent:
@@ -44,8 +44,13 @@ class IdContent:
         self.n_items: int = dataset.item_num
         self.present = present.any(dim=0)
         self.present[0] = False
-        self.vectors = content_vectors(matrices, present)
+        self._matrices, self._present = matrices, present
         self.counts = torch.from_numpy(dataset.training_counts.items).float()
+
+    @cached_property
+    def vectors(self) -> Tensor:
+        """The content vector of each item, (n_items, dim). Most runs need none, and it is a copy of all features."""
+        return content_vectors(self._matrices, self._present)
 
     def start(self, table: nn.Embedding, users: Optional[nn.Embedding] = None) -> Optional[IdRows]:
         """Give new id tables their initial rows, and return how content takes part in the items' rows; None: it does not.
@@ -146,7 +151,7 @@ class IdContent:
 
     def _cooccurrence_graph(self, k: int) -> sp.csr_matrix:
         users, items = training_pairs(self.dataset)
-        return cooccurrence_similarity(users, items, self.dataset.user_num, self.n_items, COOCCURRENCE_SHRINKAGE, k)
+        return cooccurrence_similarity(users, items, self.dataset.user_num, self.n_items, SHRINKAGE, k)
 
     def _graph(self) -> sp.csr_matrix:
         k, kind = self.settings.id_neighbours, self.settings.id_graph

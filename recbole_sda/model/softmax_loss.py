@@ -25,9 +25,8 @@ class SoftmaxLoss(SequentialRecommender):
 
     With ``fast_sequences`` the loss over all items is computed in blocks. With ``softmax_negatives`` it is computed against
     sampled items: a step reads only the embeddings of the batch's items and of the sampled ones, and with ``sparse_updates`` it
-    updates no others. With
-    ``train_mask_history`` the items that the model sees as the user's history take no part in the softmax. With
-    ``logit_temperature`` a score is the cosine of output and item embedding, divided by the temperature, in training and
+    updates no others. With ``train_mask_history`` the items that the model sees as the user's history take no part in the softmax.
+    With ``logit_temperature`` a score is the cosine of output and item embedding, divided by the temperature, in training and
     evaluation. Without any of these, and with another ``loss_type``, loss and scores are the model's own.
 
     Attributes:

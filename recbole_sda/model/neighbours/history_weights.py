@@ -3,10 +3,6 @@
 import torch
 from torch import Tensor
 
-from recbole_sda.validation import Range
-
-DECAY = Range(0, 1, closed_low=False, closed_high=True)  # of the key knn_decay
-
 
 def history_weights(items: Tensor, length: Tensor, decay: float, n_items: int) -> Tensor:
     """Return ``decay^age`` of every item in each history, added up where an item occurs twice, (batch, n_items).
