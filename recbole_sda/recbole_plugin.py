@@ -51,7 +51,7 @@ def model_defaults(configurator: ModuleType) -> Iterator[None]:
         if isinstance(self, RunConfig) or not is_package_model(model):
             return
         values, given = self.internal_config_dict, self.external_config_dict
-        values.update(package_defaults(model, dataset, given.get("preset")))
+        values.update(package_defaults(model, dataset, given))
         values["sparse_updates"] = False  # RecBole's optimizers refuse sparse gradients
         if given.get("loss_type", values.get("loss_type")) == "CE" and not hasattr(model_class, "input_type"):
             values["train_neg_sample_args"] = None  # RecBole's default asks for negatives, which its CE models refuse

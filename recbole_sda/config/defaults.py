@@ -2,7 +2,7 @@
 
 import inspect
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Set
+from typing import Any, Dict, List, Mapping, Set
 
 from recbole_sda.config.dataset_files import dataset_defaults
 from recbole_sda.config.presets import read_preset
@@ -10,6 +10,7 @@ from recbole_sda.io.yaml import properties_dir, read_yaml
 from recbole_sda.model.model_table import SUFFIX
 from recbole_sda.model.registry import (
     base_name,
+    base_spec,
     class_name,
     is_user_model,
     reads_features,
@@ -44,24 +45,32 @@ def recbole_properties() -> Path:
     return Path(recbole.__file__).parent / "properties"
 
 
-def package_defaults(model: str, dataset: str, preset: Optional[str] = None) -> Dict[str, Any]:
+def package_defaults(model: str, dataset: str, given: Mapping[str, Any]) -> Dict[str, Any]:
     """Return the defaults that the package adds to RecBole's, for a run of a model on a data set.
 
-    Order, later wins: run.yaml; features.yaml for models that read item features; for *_SDA models, sda.yaml and a flat preset;
-    the file of the base model; the file of the data set; what the model's file has as published for the data set; a preset by data
-    set.
+    Order, later wins: run.yaml; features.yaml for models that read item features; for *_SDA models, sda.yaml, the file of the
+    model's family and a flat preset; the file of the base model; the file of the data set; what the model's file has as published
+    for the data set; a preset by data set.
+
+    Args:
+        model: name of the model.
+        dataset: name of the data set.
+        given: the user's keys, of which ``preset`` and ``id_embedding`` decide which defaults apply.
 
     Raises:
         InputError: the preset does not exist, or has nothing for the model on the data set.
     """
+    preset = given.get("preset")
     chosen = read_preset(str(preset), model, dataset) if preset else None
     values = read_yaml(properties_dir() / RUN)
     if reads_features(model):
         values.update(read_yaml(properties_dir() / FEATURES))
     if model.endswith(SUFFIX):
+        flat = chosen.values if chosen and not chosen.sections else {}
         values.update(read_yaml(properties_dir() / SDA))
-        if chosen and not chosen.sections:
-            values.update(chosen.values)
+        if {**values, **flat, **given}["id_embedding"] != "none":
+            values.update(family_defaults(model))
+        values.update(flat)
     published: Dict[str, Any] = {}
     for path in model_files(base_name(model)):
         own = read_yaml(path)
@@ -72,6 +81,21 @@ def package_defaults(model: str, dataset: str, preset: Optional[str] = None) -> 
     if chosen and chosen.sections:
         values.update(chosen.values)
     return values  # `preset` keeps its default here: a run that lacks the key was made without one
+
+
+def family_defaults(model: str) -> Dict[str, Any]:
+    """Return the keys of sda.yaml that have other defaults for the family of a *_SDA model; none for a multimodal one."""
+    spec = base_spec(model)
+    return read_yaml(properties_dir() / f"sda_{spec.family}.yaml") if spec is not None else {}
+
+
+def defaults_of_earlier_run(values: Mapping[str, Any]) -> Dict[str, Any]:
+    """Return the keys that a run's configuration lacks because they did not exist then, at the values that change nothing."""
+    model = str(values["model"])
+    if not model.endswith(SUFFIX):
+        return {}
+    unchanged = read_yaml(properties_dir() / SDA)
+    return {key: unchanged[key] for key in family_defaults(model) if key not in values}
 
 
 def own_keys() -> Set[str]:

@@ -105,7 +105,7 @@ class RunConfig(Config):
         preset = self.external_config_dict.get("preset")
         if preset:
             check_preset(str(preset), model, dataset)
-        values.update(package_defaults(model, dataset, preset))
+        values.update(package_defaults(model, dataset, self.external_config_dict))
 
     def _get_final_config_dict(self) -> Dict[str, Any]:
         values = super()._get_final_config_dict()

@@ -7,6 +7,7 @@ from typing import Any, Dict, NamedTuple, Optional, Sequence, Union
 import torch
 
 from recbole_sda.config.dataset_files import SAMPLE_SUFFIX
+from recbole_sda.config.defaults import defaults_of_earlier_run
 from recbole_sda.config.run_config import RunConfig
 from recbole_sda.data.dataset_choice import choose_dataset, ensure_sample
 from recbole_sda.data.datasets import Data, load_data
@@ -177,6 +178,7 @@ def open_run(run_dir: Union[str, Path], overrides: Optional[Dict[str, Any]] = No
         raise InputError(f"{run_dir} was made on {dataset}, which is no longer in {values['data_path']}")
     if dataset.endswith(SAMPLE_SUFFIX) and torchrun.is_main():
         ensure_sample(dataset, values["data_path"])
+    overrides = {**defaults_of_earlier_run(values), **(overrides or {})}
     config = RunConfig(values["model"], dataset, [str(run_dir / CONFIG)], overrides)
     return build(config, run_dir)
 
