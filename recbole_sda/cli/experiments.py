@@ -1,4 +1,4 @@
-"""Commands on many runs, or on finished ones: compare, report, recommend."""
+"""Commands on many runs, or on finished ones: compare, ensemble, report, recommend."""
 
 import argparse
 import logging
@@ -37,6 +37,12 @@ def _compare(args: argparse.Namespace, keys: Dict[str, Any]) -> None:
     except KeyboardInterrupt:
         raise KeyboardInterrupt("the same command continues the comparison") from None
     print(to_markdown(comparison))
+
+
+def _ensemble(args: argparse.Namespace, keys: Dict[str, Any]) -> None:
+    from recbole_sda.engine.ensemble import ensemble
+
+    ensemble(args.members, args.out, keys)
 
 
 def _recommend(args: argparse.Namespace, keys: Dict[str, Any]) -> None:
@@ -105,6 +111,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=program(), description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_compare(commands)
+    _add_ensemble(commands)
     _add_report(commands)
     _add_recommend(commands)
     return parser
@@ -133,6 +140,26 @@ def _add_compare(commands: Any) -> None:
     )
     compare.add_argument("--table", action="store_true", help="make the table of the finished runs; run nothing")
     compare.set_defaults(action=_compare)
+
+
+def _add_ensemble(commands: Any) -> None:
+    ensemble = commands.add_parser(
+        "ensemble",
+        help="a weighted sum of finished runs and neighbourhoods, as a run of its own",
+        description="Adds the standardised scores of finished runs of one data set and split, and of neighbourhoods that need no "
+        "training. Validation data choose the weights. The result is a run folder like any other. Further --key=value are "
+        "configuration keys; the keys of the data and of the evaluation are those of the first run. properties/model/Ensemble.yaml "
+        "has the keys of the ensemble.",
+    )
+    ensemble.add_argument(
+        "members",
+        nargs="+",
+        metavar="MEMBER",
+        help="a run folder; knn:cooccurrence: items bought together with recent ones; knn:features: items whose features resemble "
+        "theirs, knn:features:image for one modality",
+    )
+    ensemble.add_argument("--out", required=True, help="folder of the new run")
+    ensemble.set_defaults(action=_ensemble)
 
 
 def _add_report(commands: Any) -> None:

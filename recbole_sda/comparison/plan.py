@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
 from recbole_sda.comparison.planned_evaluation import PlannedEvaluation
-from recbole_sda.comparison.planned_run import ModelEntry, PlannedRun, is_row_reference, slug
+from recbole_sda.comparison.planned_run import ModelEntry, PlannedRun, row_references, slug, with_references
 from recbole_sda.errors import InputError
 
 Job = Union[PlannedRun, PlannedEvaluation]
@@ -70,29 +70,41 @@ class Plan:
         return self.chosen is None or run.entry.name in self.chosen
 
     def _all_runs(self) -> List[PlannedRun]:
-        order = _in_order_of_needs(self.models)
-        return [self.run(entry, dataset, seed) for dataset in self.datasets for seed in self.seeds for entry in order]
+        runs = [self.run(entry, name, seed) for name in self.datasets for seed in self.seeds for entry in self.models]
+        return _in_order_of_needs(runs)
 
     def run(self, entry: ModelEntry, dataset: str, seed: int) -> PlannedRun:
         """Return the run of an entry on a data set with a seed."""
         keys = {**self.keys, **self.dataset_keys.get(dataset, {}), **entry.keys, "seed": seed}
         for key, value in entry.keys.items():
-            if is_row_reference(value):
-                keys[key] = str(self._folder(value["row"], dataset, seed).resolve())
+            if row_references(value):
+                keys[key] = with_references(value, lambda part: self._referred(part, dataset, seed))
         return PlannedRun(entry, dataset, seed, self._folder(entry.name, dataset, seed), keys)
+
+    def _referred(self, reference: Dict[str, Any], dataset: str, seed: int) -> str:
+        """Return the run folder that a reference means in a run on a data set with a seed."""
+        if "seed" in reference:
+            if len(self.seeds) < 2:
+                raise InputError(f"models: {{row: {reference['row']}, seed: next}} needs a plan with two seeds or more")
+            seed = self.seeds[(self.seeds.index(seed) + 1) % len(self.seeds)]
+        return str(self._folder(reference["row"], dataset, seed).resolve())
 
     def _folder(self, name: str, dataset: str, seed: int) -> Path:
         return self.folders.get((name, dataset, seed), self.out / dataset / slug(name) / f"seed{seed}")
 
 
-def _in_order_of_needs(entries: Sequence[ModelEntry]) -> List[ModelEntry]:
-    """Return the entries, each after those whose runs it needs."""
-    ordered: List[ModelEntry] = []
-    waiting = list(entries)
+def _in_order_of_needs(runs: List[PlannedRun]) -> List[PlannedRun]:
+    """Return the runs, each after those that it needs; the order is otherwise kept."""
+    by_folder = {str(run.folder.resolve()): run for run in runs}
+    ordered: Dict[str, PlannedRun] = {}
+    waiting = by_folder
     while waiting:
-        ready = [entry for entry in waiting if set(entry.needs) <= {earlier.name for earlier in ordered}]
-        if not ready:
-            raise InputError("models: " + ", ".join(entry.name for entry in waiting) + " need each other's runs")
-        ordered += ready
-        waiting = [entry for entry in waiting if entry not in ready]
-    return ordered
+        n_before = len(ordered)
+        for folder, run in waiting.items():
+            if all(needed in ordered for needed in run.folders_needed & by_folder.keys()):
+                ordered[folder] = run
+        if len(ordered) == n_before:
+            names = dict.fromkeys(run.entry.name for run in waiting.values())
+            raise InputError(f"models: {', '.join(names)} need each other's runs")
+        waiting = {folder: run for folder, run in waiting.items() if folder not in ordered}
+    return list(ordered.values())

@@ -2,8 +2,9 @@
 
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional, Set
 
 import yaml
 
@@ -25,8 +26,23 @@ def slug(name: str) -> str:
 
 
 def is_row_reference(value: Any) -> bool:
-    """Return whether a key's value is ``{row: NAME}``, the run folder of another row."""
-    return isinstance(value, dict) and set(value) == {"row"}
+    """Return whether a key's value is ``{row: NAME}``, the run folder of another row.
+
+    ``{row: NAME, seed: next}`` is that row's run with the next seed of the plan; after the last seed comes the first.
+    """
+    return isinstance(value, dict) and "row" in value and value.get("seed", "next") == "next" and len(value) <= 2
+
+
+def row_references(value: Any) -> List[Dict[str, Any]]:
+    """Return the references in a key's value: the value itself, or elements of a list."""
+    return [part for part in (value if isinstance(value, list) else [value]) if is_row_reference(part)]
+
+
+def with_references(value: Any, folder_of: Callable[[Dict[str, Any]], str]) -> Any:
+    """Return a key's value with each reference replaced."""
+    if isinstance(value, list):
+        return [with_references(part, folder_of) for part in value]
+    return folder_of(value) if is_row_reference(value) else value
 
 
 @dataclass(frozen=True)
@@ -37,8 +53,8 @@ class ModelEntry:
         name: name of the row.
         model: a model of the main command.
         base: name of the row that it is compared with; None: it is compared with no row.
-        keys: its own configuration keys. A value ``{row: NAME}`` is replaced by the run folder of that row on the same data
-            set with the same seed.
+        keys: its own configuration keys. A value ``{row: NAME}``, also in a list, is replaced by the run folder of that row on
+            the same data set with the same seed, or, with ``seed: next``, with the next one.
     """
 
     name: str
@@ -49,7 +65,7 @@ class ModelEntry:
     @property
     def needs(self) -> List[str]:
         """Names of the rows whose runs must be finished first."""
-        return [value["row"] for value in self.keys.values() if is_row_reference(value)]
+        return list(dict.fromkeys(part["row"] for value in self.keys.values() for part in row_references(value)))
 
 
 @dataclass(frozen=True)
@@ -85,11 +101,18 @@ class PlannedRun:
 
     def needs(self, other: Any) -> bool:
         """Return whether ``other`` is a run that must be finished before this one."""
-        return (
-            isinstance(other, PlannedRun)
-            and other.entry.name in self.entry.needs
-            and (other.dataset, other.seed) == (self.dataset, self.seed)
-        )
+        return isinstance(other, PlannedRun) and str(other.folder.resolve()) in self.folders_needed
+
+    @cached_property
+    def folders_needed(self) -> Set[str]:
+        """The run folders that the values of keys refer to."""
+        found: Set[str] = set()
+        for key, value in self.entry.keys.items():
+            if row_references(value):
+                folders = self.keys[key] if isinstance(value, list) else [self.keys[key]]
+                parts = value if isinstance(value, list) else [value]
+                found |= {folder for folder, part in zip(folders, parts) if is_row_reference(part)}
+        return found
 
     def configuration(self) -> RunConfig:
         """Return the run's configuration; an unknown name or key, or a wrong value, is an InputError that names the row."""
@@ -131,8 +154,9 @@ class PlannedRun:
         for values in (planned, existing):
             values["data_path"] = str(Path(values["data_path"]).resolve())
             for key, value in self.entry.keys.items():
-                if is_row_reference(value) and values.get(key):  # the folder of the comparison may have been moved
-                    values[key] = "/".join(Path(values[key]).parts[-3:])
+                if row_references(value) and values.get(key):  # the folder of the comparison may have been moved
+                    listed = values[key] if isinstance(value, list) else [values[key]]
+                    values[key] = ["/".join(Path(folder).parts[-3:]) for folder in listed]
         differing = sorted(key for key in {*planned, *existing} - FREE_KEYS if planned.get(key) != existing.get(key))
         if differing:
             changes = ", ".join(f"{key} {existing.get(key)!r} -> {planned.get(key)!r}" for key in differing[:5])

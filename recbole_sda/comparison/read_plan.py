@@ -5,7 +5,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 from recbole_sda.comparison.plan import Plan
 from recbole_sda.comparison.planned_evaluation import PROTOCOL_KEYS
-from recbole_sda.comparison.planned_run import FOLDER_KEYS, ModelEntry, is_row_reference, slug
+from recbole_sda.comparison.planned_run import FOLDER_KEYS, ModelEntry, row_references, slug
 from recbole_sda.comparison.user_metrics import SCOPES, cutoffs
 from recbole_sda.errors import InputError, nearest
 from recbole_sda.io.yaml import read_yaml
@@ -171,7 +171,7 @@ def _model_entry(source: str, name: str, given: Any) -> ModelEntry:
     _refuse_keys_set_by_plan(source, keys)
     model, base = given.get("model", name), given.get("base")
     names = {"model": model, **({} if base is None else {"base": base})}
-    names |= {f"keys: {key}": value["row"] for key, value in keys.items() if is_row_reference(value)}
+    names |= {f"keys: {key}": part["row"] for key, value in keys.items() for part in row_references(value)}
     for key, value in names.items():
         if not isinstance(value, str):
             raise InputError(f"{source}: models: {name}: {key}: expected a name, found {value!r}")

@@ -9,7 +9,7 @@ from recbole_sda.config.run_config import RunConfig, columns_of
 from recbole_sda.errors import InputError
 from recbole_sda.features.store import store_path, stored_sha256
 from recbole_sda.io.hashes import sha256_of
-from recbole_sda.model.registry import reads_features
+from recbole_sda.model.registry import reads_store
 
 from recbole.utils import ModelType  # isort: skip  (after recbole_sda.config.run_config, which makes RecBole importable)
 
@@ -38,7 +38,7 @@ def input_hashes(config: RunConfig) -> Dict[str, str]:
     """
     hashes = [_file_sha256(path, path.stat().st_size, path.stat().st_mtime_ns) for path in interaction_files(config)]
     inputs = {"interactions": hashlib.sha256(" ".join(hashes).encode()).hexdigest()}
-    if reads_features(config["model"]):
+    if reads_store(config):
         inputs["features"] = stored_sha256(store_path(config["data_path"], config["features"]))
     return inputs
 

@@ -16,6 +16,7 @@ from recbole_sda.engine.training_checks import training_warnings
 from recbole_sda.features.manifest import library_versions
 from recbole_sda.machine import torchrun
 from recbole_sda.machine.memory import peak
+from recbole_sda.model.ensemble.model import Ensemble
 
 Rankings = Dict[str, Optional[Ranking]]  # by phase
 
@@ -40,6 +41,7 @@ def make_result(
         learns=n_parameters > 1,  # RecBole gives untrained models one parameter
         full_sort=config["eval_args"]["mode"]["valid"] == "full",
     )
+    ensemble = {"ensemble": model.record} if isinstance(model, Ensemble) else {}
     return {
         "model": config["model"],
         "dataset": config["dataset"],
@@ -59,6 +61,7 @@ def make_result(
         "parameters": n_parameters,
         "peak_memory_gib": peak(config["device"]),
         "features": getattr(model, "feature_record", None),
+        **ensemble,
         "inputs": run.data.inputs,
         "environment": environment(config["device"]),
         "run_dir": str(run.run_dir),

@@ -11,6 +11,7 @@ from recbole_sda.config.defaults import defaults_of_earlier_run
 from recbole_sda.config.run_config import RunConfig
 from recbole_sda.data.dataset_choice import choose_dataset, ensure_sample
 from recbole_sda.data.datasets import Data, load_data
+from recbole_sda.engine.ensemble_members import build_ensemble
 from recbole_sda.engine.run_folder import CONFIG
 from recbole_sda.engine.trainer import RunTrainer, make_trainer
 from recbole_sda.engine.trainer_checkpoints import identity_of
@@ -21,8 +22,9 @@ from recbole_sda.io.yaml import read_yaml
 from recbole_sda.machine import torchrun
 from recbole_sda.machine.memory import reset_peak
 from recbole_sda.model.activation import use_fused_gelu
+from recbole_sda.model.model_table import ENSEMBLE
 from recbole_sda.model.propagation import use_fast_products
-from recbole_sda.model.registry import model_class, reads_features
+from recbole_sda.model.registry import model_class, reads_store
 
 from recbole.utils import init_seed  # isort: skip  (after recbole_sda.config.run_config, which makes RecBole importable)
 
@@ -97,7 +99,7 @@ def configure(
         torchrun.run_on_main_process(lambda: ensure_sample(chosen, data_path))
     # Read again: a data set's own file, and the columns of its interaction file, take part in the configuration.
     config = RunConfig(model, chosen, config_files, overrides, source)
-    if reads_features(model) and config["features"] is None:
+    if reads_store(config) and config["features"] is None:
         # By name, so that a store which is added later changes nothing of this run.
         config["features"] = config.resolved["features"] = store_path(config["data_path"]).name
     return config
@@ -141,6 +143,8 @@ def build(config: RunConfig, run_dir: Path, with_test: bool = True) -> Run:
 
 def _model(config: RunConfig, data: Data) -> torch.nn.Module:
     """Create the model. Errors of its constructor become InputErrors: they come from values of keys."""
+    if config["model"] == ENSEMBLE:
+        return build_ensemble(config, data)
     try:
         return model_class(config["model"])(config, data.train._dataset)
     except InputError:

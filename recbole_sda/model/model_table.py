@@ -80,6 +80,9 @@ MULTIMODAL: Dict[str, str] = {
 NEIGHBOURS: Dict[str, str] = {"SequenceKNN": "sequence_knn", "ContentKNN": "content_knn"}
 NEIGHBOURS_BY_FEATURES = ("ContentKNN",)  # those that read item features
 
+# A weighted sum of the scores of finished runs and neighbourhoods. It has no SDA version.
+ENSEMBLE = "Ensemble"
+
 _SECOND_TABLE = "holds a second item table that the swap does not reach"
 _NO_TABLE = "has no item embedding table"
 _SIDE = "needs further item fields or a knowledge graph"

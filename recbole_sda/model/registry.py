@@ -13,6 +13,7 @@ from recbole_sda.model.model_table import (
     MULTIMODAL,
     NEIGHBOURS,
     NEIGHBOURS_BY_FEATURES,
+    ENSEMBLE,
     SUFFIX,
     WITHOUT_SDA,
     BaseModelSpec,
@@ -34,7 +35,7 @@ def list_models() -> List[str]:
         >>> "SASRec_SDA" in list_models(), "FREEDOM" in list_models()
         (True, True)
     """
-    return [*sda_models(), *MULTIMODAL, *NEIGHBOURS]
+    return [*sda_models(), *MULTIMODAL, *NEIGHBOURS, ENSEMBLE]
 
 
 def is_package_model(model: str) -> bool:
@@ -73,7 +74,14 @@ def base_spec(model: str) -> Optional[BaseModelSpec]:
 
 def reads_features(model: str) -> bool:
     """Return whether a model of this name reads item features from a feature store."""
-    return model.endswith(SUFFIX) or model in NEIGHBOURS_BY_FEATURES or is_multimodal(model)
+    return model.endswith(SUFFIX) or model in (*NEIGHBOURS_BY_FEATURES, ENSEMBLE) or is_multimodal(model)
+
+
+def reads_store(config: Any) -> bool:
+    """Return whether a run of a configuration reads a feature store. An ensemble does where ``knn:features`` is a member."""
+    if config["model"] != ENSEMBLE:
+        return reads_features(config["model"])
+    return any(str(member).startswith("knn:features") for member in config["members"] or ())
 
 
 def is_multimodal(model: str) -> bool:
@@ -105,6 +113,9 @@ def plain_model(name: str) -> Type[Any]:
     if name in NEIGHBOURS:
         kind: Type[Any] = getattr(_module(f"neighbours.{NEIGHBOURS[name]}"), name)
         return kind
+    if name == ENSEMBLE:
+        ensemble: Type[Any] = _module("ensemble.model").Ensemble
+        return ensemble
     return multimodal_model(name) if name in MULTIMODAL else recbole_model(name)
 
 
@@ -187,6 +198,8 @@ def _make_class(name: str) -> Type[Any]:
         return kind if spec is None or spec.loss == "own" else _with_loss(name, kind, spec)
     if base in NEIGHBOURS:
         raise InputError(f"{name}: there is no SDA version of {base}, which has no item embedding table")
+    if base == ENSEMBLE:
+        raise InputError(f"{name}: there is no SDA version of {base}; its members can be SDA versions")
     if base in WITHOUT_SDA:
         raise InputError(f"{name}: there is no SDA version of {base}, which {WITHOUT_SDA[base]}")
     if is_multimodal(name):

@@ -16,7 +16,8 @@ from recbole_sda.model.settings import SDASettings
 
 from .conftest import total
 
-PLAIN = {"item_encoder": "identity", "cmsa_weight": 0.0}
+IDS_AS_IN_THE_BASE = {"id_start": "random", "id_smoothing": 0.0, "soft_targets": 0.0}
+PLAIN = {"item_encoder": "identity", "cmsa_weight": 0.0, **IDS_AS_IN_THE_BASE}
 WAYS = {
     "start": {"id_start": "features"},
     "bound": {"id_start": "features", "id_bound": 0.5, "id_bound_full": 6},

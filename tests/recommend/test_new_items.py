@@ -9,7 +9,8 @@ from recbole_sda.features.store import FeatureStore, write_store
 from recbole_sda.recommend.new_items import check_same_space
 from recbole_sda.recommend.recommender import Recommender
 
-IDS = {"item_encoder": "identity", "cmsa_weight": 0.0}
+IDS_AS_IN_THE_BASE = {"id_start": "random", "id_smoothing": 0.0, "soft_targets": 0.0}
+IDS = {"item_encoder": "identity", "cmsa_weight": 0.0, **IDS_AS_IN_THE_BASE}
 
 
 def new_store(data_path, tmp_path, encoder=None, blank=()):

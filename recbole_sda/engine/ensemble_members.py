@@ -1,0 +1,118 @@
+"""The members of an ensemble, from run folders and from the data, and the choice of their weights."""
+
+import copy
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Dict, List
+
+from recbole_sda.config.run_config import MACHINE_KEYS
+from recbole_sda.data.datasets import Data
+from recbole_sda.engine.run_folder import METRICS
+from recbole_sda.errors import InputError, nearest
+from recbole_sda.io.checkpoint import data_identity
+from recbole_sda.io.hashes import sha256_of
+from recbole_sda.model.ensemble.member import Member
+from recbole_sda.model.ensemble.model import Ensemble
+from recbole_sda.model.ensemble.weights import collect_pool, metric_of_ranks, search_weights
+from recbole_sda.model.registry import plain_model
+
+from recbole.utils import ModelType  # isort: skip  (after recbole_sda.config.run_config, which makes RecBole importable)
+
+if TYPE_CHECKING:
+    from recbole_sda.engine.run import Run
+
+logger = logging.getLogger(__name__)
+
+NEIGHBOURHOODS = {"knn:cooccurrence": "SequenceKNN", "knn:features": "ContentKNN"}
+
+
+def build_ensemble(config: Any, data: Data) -> Ensemble:
+    """Return the ensemble of a configuration with all its members.
+
+    Raises:
+        InputError: a member is no finished run, or was trained on other data or another split, or takes longer histories.
+    """
+    names = config["members"]
+    if not isinstance(names, (list, tuple)) or not names or not all(isinstance(name, str) for name in names):
+        raise InputError(f"members={names!r}: expected a list of run folders and of {', '.join(NEIGHBOURHOODS)}")
+    members = [_neighbourhood(name, config, data) if name.startswith("knn:") else _run(name, config, data) for name in names]
+    return Ensemble(config, data.train._dataset, members)
+
+
+def _neighbourhood(name: str, config: Any, data: Data) -> Member:
+    kind = next((known for known in NEIGHBOURHOODS if name == known or name.startswith("knn:features:")), "")
+    kind = "knn:features" if name.startswith("knn:features:") else kind
+    if kind not in NEIGHBOURHOODS:
+        raise InputError(
+            f"members: unknown neighbourhood {name!r}; allowed are {', '.join(NEIGHBOURHOODS)} and "
+            f"knn:features:MODALITY.{nearest(name, NEIGHBOURHOODS)}"
+        )
+    own = copy.copy(config)
+    if kind != name:
+        own.final_config_dict = {**config.final_config_dict, "modalities": [name.removeprefix("knn:features:")]}
+    model = plain_model(NEIGHBOURHOODS[kind])(own, data.train._dataset).to(config["device"]).eval()
+    return Member(name, model, int(config["MAX_ITEM_LIST_LENGTH"]), {"name": name})
+
+
+def _run(name: str, config: Any, data: Data) -> Member:
+    from recbole_sda.engine.run import load  # which builds ensembles
+
+    path = Path(name)
+    if not (path / METRICS).is_file():
+        raise InputError(f"members: {name} is not the folder of a finished run: {METRICS} is missing")
+    kept: Dict[str, Any] = {key: config[key] for key in MACHINE_KEYS if key != "state"}
+    run = load(path, {**kept, "data_path": config.resolved["data_path"]})
+    _check_data(name, run.data, config, data)
+    longest = 0
+    if run.config["MODEL_TYPE"] == ModelType.SEQUENTIAL:
+        longest = int(run.config["MAX_ITEM_LIST_LENGTH"])
+        if longest > config["MAX_ITEM_LIST_LENGTH"]:
+            raise InputError(
+                f"members: {name} takes histories of {longest} items; give MAX_ITEM_LIST_LENGTH={longest} or more, which is "
+                f"{config['MAX_ITEM_LIST_LENGTH']}"
+            )
+    record = {"name": name, "model": run.config["model"], "metrics_sha256": sha256_of(path / METRICS)}
+    return Member(name, run.model, longest, record)
+
+
+def _check_data(name: str, theirs: Data, config: Any, ours: Data) -> None:
+    """Refuse a member with other users or items, or another training part."""
+    ids, other_ids = (data_identity(data.train._dataset) for data in (ours, theirs))
+    for what in ("users", "items"):
+        if ids[what] != other_ids[what]:
+            raise InputError(f"members: {name} was trained on other {what} than {config['dataset']} has with these settings")
+    same = all((mine == other).all() for mine, other in zip(ours.counts, theirs.counts))
+    if not same or ours.inputs.get("interactions") != theirs.inputs.get("interactions"):
+        raise InputError(
+            f"members: {name} was trained on another part of {config['dataset']}; all members need the same interactions and "
+            "the same split"
+        )
+
+
+def choose_weights(run: "Run") -> None:
+    """Set the weights of an ensemble to those that are best on its validation data, unless ``ensemble_weights`` gives them.
+
+    Raises:
+        InputError: there are no validation data, or their protocol is one of RecBole's own loaders.
+    """
+    model, config, loader = run.model, run.config, run.data.valid
+    assert isinstance(model, Ensemble)
+    names: List[str] = [member.name for member in model.members]
+    if model.given is not None:
+        return
+    if loader is None:
+        raise InputError("Ensemble: weights are chosen on validation data, and there are none; give ensemble_weights")
+    mode = config["eval_args"]["mode"]["valid"]
+    if mode != "full" and not mode.startswith("uni"):
+        raise InputError(f"Ensemble: weights are chosen with the modes full and uniN, not with {mode}; give ensemble_weights")
+    metric_name, metric = metric_of_ranks(config["valid_metric"])
+    pool = collect_pool(model, loader, config["ensemble_depth"], config["device"])
+    weights, best, alone = search_weights(pool, metric, len(model.weights))
+    model.weights.copy_(weights)
+    for name, value, column in zip(names, alone, weights.T):
+        logger.info("weight %s | alone, validation %s %.4f | %s", _written(column.tolist()), metric_name, value, name)
+    logger.info("together, validation %s %.4f on %d cases", metric_name, best, len(pool.target))
+
+
+def _written(weights: List[float]) -> str:
+    return " / ".join(f"{weight:.3g}" for weight in weights)

@@ -1,0 +1,1 @@
+"""Ensembles of finished runs and neighbourhoods: weighted sums of their scores."""

@@ -1,0 +1,71 @@
+"""A member of an ensemble: a model that scores all items, on its own kind of input."""
+
+from dataclasses import dataclass
+from typing import Any, Dict
+
+import torch
+from recbole.data.interaction import Interaction
+from torch import Tensor, nn
+
+STD_MIN = 1e-12  # of a member whose scores of a user are all equal
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """A member of an ensemble.
+
+    Attributes:
+        name: as in the key ``members``.
+        model: the model, with trained weights, on the device of the run.
+        longest: number of items of a history that the model takes; 0: it takes none.
+        record: what identifies it, for ``metrics.json``.
+    """
+
+    name: str
+    model: nn.Module
+    longest: int
+    record: Dict[str, Any]
+
+    def scores(self, interaction: Interaction, histories: str, length: str) -> Tensor:
+        """Return the scores of all items, (batch, n_items), float32.
+
+        Args:
+            interaction: users with their histories.
+            histories, length: fields of the items of a history, oldest first, then 0, and of their number.
+        """
+        cut = last_items(interaction, histories, length, self.longest) if self.longest else interaction
+        n_items: int = self.model.n_items  # type: ignore[assignment]
+        scores: Tensor = self.model.full_sort_predict(cut)  # type: ignore[operator]
+        return scores.view(len(interaction), -1)[:, :n_items].float()
+
+
+def last_items(interaction: Interaction, histories: str, length: str, longest: int) -> Interaction:
+    """Return a copy of an interaction whose histories have their last ``longest`` items.
+
+    Example:
+        >>> batch = Interaction({"items": torch.tensor([[4, 5, 6], [7, 0, 0]]), "n": torch.tensor([3, 1])})
+        >>> short = last_items(batch, "items", "n", 2)
+        >>> short["items"].tolist(), short["n"].tolist()
+        ([[5, 6], [7, 0]], [2, 1])
+    """
+    items, n = interaction[histories], interaction[length]
+    fields = dict(interaction.interaction)
+    if items.shape[1] > longest:
+        first = (n - longest).clamp(min=0)
+        column = first.unsqueeze(1) + torch.arange(longest, device=items.device)
+        fields[histories], fields[length] = items.gather(1, column), n.clamp(max=longest)
+    return Interaction(fields)
+
+
+def standardised(scores: Tensor) -> Tensor:
+    """Return the scores of each user with mean 0 and standard deviation 1 over all items but the padding item 0, whose score is
+    minus infinity.
+
+    Args:
+        scores: (batch, n_items).
+    """
+    items = scores[:, 1:]
+    std, mean = torch.std_mean(items, dim=1, keepdim=True, correction=0)
+    z = torch.full_like(scores, -torch.inf)
+    z[:, 1:] = (items - mean) / std.clamp(min=STD_MIN)
+    return z

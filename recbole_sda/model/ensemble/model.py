@@ -1,0 +1,101 @@
+"""An ensemble as a recommender: nothing is trained but the weights of its members, which validation data choose."""
+
+from typing import Any, Dict, Optional, Sequence, Tuple
+
+import torch
+from recbole.model.abstract_recommender import SequentialRecommender
+from recbole.utils import InputType
+from torch import Tensor, nn
+
+from recbole_sda.errors import InputError
+from recbole_sda.model.ensemble.member import Member, standardised
+from recbole_sda.validation import NOT_NEGATIVE, check_choice
+
+GROUPS = ("none", "tail")
+
+
+class Ensemble(SequentialRecommender):
+    """Score of item i for a user: ``sum_m w[g(i), m] z_m(i)``.
+
+    z_m are the scores of member m for the user, standardised over all items (mean 0, standard deviation 1); g(i) is the group of
+    item i by its training interactions, of which there is one with ``ensemble_groups: none``. Standardisation uses all items
+    under every protocol of evaluation, so that the score of an item does not depend on the other candidates.
+
+    An ensemble with one member of positive weight has that member's scores, unchanged. Models that are trained independently keep
+    what each knows (EnsRec, arXiv 2512.17820); co-occurrence counts and content find rare items that trained tables do not.
+
+    Args:
+        config: keys ``ensemble_weights``, ``ensemble_groups``, ``tail_items``.
+        dataset: RecBole's training part, with ``training_counts``.
+        members: the members; they are no submodules, and no part of a checkpoint.
+
+    Attributes:
+        weights: (n_groups, n_members).
+        groups: group of each item, (n_items,).
+    """
+
+    input_type = InputType.POINTWISE
+    weights: Tensor
+    groups: Tensor
+
+    def __init__(self, config: Any, dataset: Any, members: Sequence[Member]):
+        super().__init__(config, dataset)
+        self.members: Tuple[Member, ...] = tuple(members)
+        self.given = given_weights(config["ensemble_weights"], len(members))
+        check_choice("ensemble_groups", config["ensemble_groups"], GROUPS)
+        tail = torch.from_numpy(dataset.training_counts.items < config["tail_items"]).long()
+        self.register_buffer("groups", tail if config["ensemble_groups"] == "tail" else torch.zeros_like(tail))
+        n_groups = 2 if config["ensemble_groups"] == "tail" else 1
+        weights = torch.ones(len(members)) if self.given is None else torch.tensor(self.given)
+        self.register_buffer("weights", weights.repeat(n_groups, 1))
+        self.fake_loss = nn.Parameter(torch.zeros(1))  # RecBole's trainer needs a parameter
+        records = (member.model for member in self.members)
+        self.feature_record: Optional[Dict[str, Any]] = next(
+            (model.feature_record for model in records if getattr(model, "feature_record", None)), None
+        )
+
+    @property
+    def record(self) -> Dict[str, Any]:
+        """The members with their weights, for ``metrics.json``."""
+        names = ("head", "tail") if len(self.weights) > 1 else ("all",)
+        return {
+            "members": [member.record for member in self.members],
+            "weights": {name: [round(w, 6) for w in row.tolist()] for name, row in zip(names, self.weights)},
+        }
+
+    def member_scores(self, member: Member, interaction: Any) -> Tensor:
+        """Return a member's own scores of all items, (batch, n_items)."""
+        return member.scores(interaction, self.ITEM_SEQ, self.ITEM_SEQ_LEN)
+
+    def calculate_loss(self, interaction: Any) -> Tensor:
+        """Return zero: there is nothing to train."""
+        return self.fake_loss.sum()
+
+    def full_sort_predict(self, interaction: Any) -> Tensor:
+        """Return the scores of all items, (batch, n_items)."""
+        used = self.weights.any(dim=0).nonzero().flatten().tolist()
+        if len(used) == 1 and bool((self.weights[:, used[0]] == self.weights[0, used[0]]).all()):
+            return self.member_scores(self.members[used[0]], interaction)
+        total: Optional[Tensor] = None
+        for m in used:
+            z = standardised(self.member_scores(self.members[m], interaction))
+            z[:, 1:] *= self.weights[self.groups[1:], m]
+            total = z if total is None else total.add_(z)
+        assert total is not None  # one weight is positive
+        return total
+
+    def predict(self, interaction: Any) -> Tensor:
+        """Return the score of one item for each sample, (batch,)."""
+        return self.full_sort_predict(interaction).gather(1, interaction[self.ITEM_ID].unsqueeze(1)).squeeze(1)
+
+
+def given_weights(value: Any, n_members: int) -> Optional[Tuple[float, ...]]:
+    """Return the value of ``ensemble_weights``, checked; None if it is empty."""
+    if value is None:
+        return None
+    if not isinstance(value, (list, tuple)) or len(value) != n_members:
+        raise InputError(f"ensemble_weights={value!r}: expected a list of {n_members} weights, one for each member")
+    weights = tuple(float(NOT_NEGATIVE.check("ensemble_weights", weight)) for weight in value)
+    if not any(weights):
+        raise InputError(f"ensemble_weights={value!r}: expected a positive weight")
+    return weights

@@ -1,0 +1,165 @@
+"""The weights of an ensemble, chosen on validation data.
+
+The metric itself is maximised, by coordinate search: it has no useful gradient, the weights are few, and a sum of stored scores
+is cheap. The search starts at the best single member, so that an ensemble is never below it on validation data.
+"""
+
+import math
+from typing import Any, Callable, List, NamedTuple, Tuple
+
+import torch
+from torch import Tensor
+
+from recbole_sda.model.ensemble.member import standardised
+from recbole_sda.model.ensemble.model import Ensemble
+
+MAX_SCORES = 2**26  # stored at once, 256 MB of float32; with more cases, every n-th case takes part
+FACTORS = (0.5, 0.7, 0.85, 1.2, 1.4, 2.0)  # tried on a positive weight, besides 0
+FIRST = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)  # tried on a weight of 0
+MAX_ROUNDS = 10
+
+
+class Pool(NamedTuple):
+    """Standardised scores of validation cases: of the target and of the items that can come before it.
+
+    Attributes:
+        target: (n_cases, n_members).
+        others: (n_cases, n_others, n_members); minus infinity where there is no further item.
+        target_group: (n_cases,), of the items' groups.
+        other_group: (n_cases, n_others).
+    """
+
+    target: Tensor
+    others: Tensor
+    target_group: Tensor
+    other_group: Tensor
+
+    def ranks(self, weights: Tensor) -> Tensor:
+        """Return the rank of each target among the pool's items, (n_cases,); equal items count half.
+
+        Args:
+            weights: (n_groups, n_members).
+        """
+        target = (self.target * weights[self.target_group]).sum(dim=1, keepdim=True)
+        if len(weights) == 1:
+            others = self.others @ weights[0]
+        else:
+            others = torch.stack([self.others @ row for row in weights], dim=2)
+            others = others.gather(2, self.other_group.unsqueeze(2)).squeeze(2)
+        others = others.nan_to_num(nan=-torch.inf)  # minus infinity, times 0
+        return 1 + (others > target).sum(dim=1) + 0.5 * (others == target).sum(dim=1)
+
+
+@torch.no_grad()
+def collect_pool(model: Ensemble, loader: Any, depth: int, device: Any) -> Pool:
+    """Return the pool of a validation loader: for each case, the best items of each member among the candidates.
+
+    An item that comes before the target in a weighted sum is nearly always among the best of a member.
+
+    Args:
+        model: the ensemble.
+        loader: one of :mod:`recbole_sda.data.eval_loaders`.
+        depth: items of each member.
+        device: of the members.
+    """
+    n_members, n_items = len(model.members), model.n_items
+    depth = min(depth, n_items - 1)
+    cases = len(loader.dataset.inter_feat)
+    step = max(1, math.ceil(cases * depth * n_members**2 / MAX_SCORES))
+    parts: List[Tuple[Tensor, ...]] = []
+    seen = 0
+    for interaction, history, rows, items, candidates in loader:
+        keep = torch.arange(seen, seen + len(rows)) % step == 0
+        seen += len(rows)
+        if not keep.any():
+            continue
+        batch = interaction.to(device)
+        z = torch.stack([standardised(model.member_scores(m, batch)) for m in model.members]).cpu()
+        allowed = torch.ones(z.shape[1:], dtype=torch.bool)
+        if candidates is not None:
+            allowed.zero_()[candidates] = True
+        if history is not None:
+            allowed[history] = False
+        allowed[:, 0] = False
+        parts.append(_cases(z, allowed, rows[keep], items[keep], depth))
+    target, others, item, other = (torch.cat(part) for part in zip(*parts))
+    groups = model.groups.cpu()
+    return Pool(target, others, groups[item], groups[other])
+
+
+def _cases(z: Tensor, allowed: Tensor, rows: Tensor, items: Tensor, depth: int) -> Tuple[Tensor, ...]:
+    """Return target scores, other scores, target items and other items of some cases.
+
+    Args:
+        z: (n_members, n_rows, n_items).
+        allowed: whether an item is a candidate, (n_rows, n_items).
+        rows, items: row and right item of each case.
+        depth: items of each member.
+    """
+    top = z.masked_fill(~allowed, -torch.inf).topk(depth, dim=2).indices  # (n_members, n_rows, depth)
+    pool = top.permute(1, 0, 2).flatten(1).sort(dim=1).values[rows]
+    repeated = torch.zeros_like(pool, dtype=torch.bool)
+    repeated[:, 1:] = pool[:, 1:] == pool[:, :-1]
+    out = repeated | (pool == items.unsqueeze(1)) | ~allowed[rows].gather(1, pool)
+    scores = z[:, rows].gather(2, pool.expand(len(z), -1, -1)).permute(1, 2, 0)
+    scores = scores.masked_fill(out.unsqueeze(2), -torch.inf)
+    return z[:, rows, items].T.contiguous(), scores.contiguous(), items, pool
+
+
+def metric_of_ranks(name: str) -> Tuple[str, Callable[[Tensor], float]]:
+    """Return the metric that weights are chosen by, with its name: ``valid_metric`` itself, or NDCG at its cut-off.
+
+    Example:
+        >>> name, metric = metric_of_ranks("Hit@2")
+        >>> name, metric(torch.tensor([1.0, 2.0, 3.0, 2.5]))
+        ('hit@2', 0.5)
+    """
+    kind, _, cutoff = name.lower().partition("@")
+    k = int(cutoff) if cutoff else 10
+    if kind in ("hit", "recall"):
+        return f"{kind}@{k}", lambda ranks: float((ranks <= k).float().mean())
+    if kind == "mrr":
+        return f"mrr@{k}", lambda ranks: float(torch.where(ranks <= k, 1 / ranks, 0.0).mean())
+    return f"ndcg@{k}", lambda ranks: float(torch.where(ranks <= k, 1 / torch.log2(ranks + 1), 0.0).mean())
+
+
+def search_weights(pool: Pool, metric: Callable[[Tensor], float], n_groups: int) -> Tuple[Tensor, float, List[float]]:
+    """Return the weights with the best metric, that metric, and the metric of each member alone.
+
+    Weights common to all groups are searched first, then those of each group.
+
+    Args:
+        pool: validation cases.
+        metric: of ranks, larger is better.
+        n_groups: number of groups of items.
+    """
+    n_members = pool.target.shape[1]
+    alone = [metric(pool.ranks(row.repeat(n_groups, 1))) for row in torch.eye(n_members)]
+    first = max(range(n_members), key=alone.__getitem__)
+    weights, best = torch.eye(n_members)[first].repeat(n_groups, 1), alone[first]
+    common = [(slice(None), m) for m in range(n_members) if m != first]
+    weights, best = _coordinate_search(pool, metric, weights, best, common)
+    if n_groups > 1:
+        single = [(slice(g, g + 1), m) for g in range(n_groups) for m in range(n_members) if (g, m) != (0, first)]
+        weights, best = _coordinate_search(pool, metric, weights, best, single)
+    return weights, best, alone
+
+
+def _coordinate_search(
+    pool: Pool, metric: Callable[[Tensor], float], weights: Tensor, best: float, coordinates: List[Tuple[slice, int]]
+) -> Tuple[Tensor, float]:
+    for _ in range(MAX_ROUNDS):
+        before = best
+        for rows, member in coordinates:
+            start = float(weights[rows, member][0])
+            for value in [0.0, *(start * factor for factor in FACTORS)] if start else FIRST:
+                tried = weights.clone()
+                tried[rows, member] = value
+                if not tried.any():
+                    continue
+                score = metric(pool.ranks(tried))
+                if score > best:
+                    weights, best = tried, score
+        if best == before:
+            break
+    return weights, best
