@@ -3,15 +3,17 @@
 from pathlib import Path
 from typing import Any, Dict, Optional, Sequence, Union
 
+from recbole.utils import ModelType
 from recbole.utils.argument_list import dataset_arguments
 
 from recbole_sda.engine.ensemble_members import NEIGHBOURHOODS
 from recbole_sda.engine.experiment import EVALUATION, run
 from recbole_sda.engine.run import settings_of
 from recbole_sda.errors import InputError
+from recbole_sda.model.registry import model_class
 
 # Keys of the data and of the evaluation, which an ensemble takes from its first run.
-SHARED = {*EVALUATION, *dataset_arguments, "seed", "features"}
+SHARED = {*EVALUATION, *dataset_arguments, "seed", "features"} - {"repeatable"}
 
 
 def ensemble(
@@ -53,6 +55,8 @@ def ensemble(
     settings = [settings_of(Path(name)) for name in runs]
     first = settings[0]
     keys = {key: first[key] for key in SHARED if first.get(key) is not None}
+    if first.get("repeatable") and model_class(first["model"]).type != ModelType.SEQUENTIAL:
+        keys["mask_history"] = False  # what RecBole's key means in a general model; its sequential models all have it
     longest = [values["MAX_ITEM_LIST_LENGTH"] for values in settings if values.get("MAX_ITEM_LIST_LENGTH")]
     keys["MAX_ITEM_LIST_LENGTH"] = max(longest, default=50)
     resolved = [str(Path(name).resolve()) if name in runs else name for name in names]

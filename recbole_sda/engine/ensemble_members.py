@@ -15,6 +15,7 @@ from recbole_sda.model.ensemble.member import Member
 from recbole_sda.model.ensemble.model import Ensemble
 from recbole_sda.model.ensemble.weights import collect_pool, metric_of_ranks, search_weights
 from recbole_sda.model.registry import plain_model
+from recbole_sda.validation import AT_LEAST_ONE
 
 from recbole.utils import ModelType  # isort: skip  (after recbole_sda.config.run_config, which makes RecBole importable)
 
@@ -105,8 +106,9 @@ def choose_weights(run: "Run") -> None:
     mode = config["eval_args"]["mode"]["valid"]
     if mode != "full" and not mode.startswith("uni"):
         raise InputError(f"Ensemble: weights are chosen with the modes full and uniN, not with {mode}; give ensemble_weights")
-    metric_name, metric = metric_of_ranks(config["valid_metric"])
-    pool = collect_pool(model, loader, config["ensemble_depth"], config["device"])
+    metric_name, k, metric = metric_of_ranks(config["valid_metric"])
+    depth = AT_LEAST_ONE.check("ensemble_depth", config["ensemble_depth"], whole=True)
+    pool = collect_pool(model, loader, max(depth, k), config["device"])
     weights, best, alone = search_weights(pool, metric, len(model.weights))
     model.weights.copy_(weights)
     for name, value, column in zip(names, alone, weights.T):

@@ -35,7 +35,7 @@ class Pool(NamedTuple):
     other_group: Tensor
 
     def ranks(self, weights: Tensor) -> Tensor:
-        """Return the rank of each target among the pool's items, (n_cases,); equal items count half.
+        """Return the rank of each target among the pool's items, (n_cases,); items of equal score come before it, as in the metrics.
 
         Args:
             weights: (n_groups, n_members).
@@ -47,7 +47,7 @@ class Pool(NamedTuple):
             others = torch.stack([self.others @ row for row in weights], dim=2)
             others = others.gather(2, self.other_group.unsqueeze(2)).squeeze(2)
         others = others.nan_to_num(nan=-torch.inf)  # minus infinity, times 0
-        return 1 + (others > target).sum(dim=1) + 0.5 * (others == target).sum(dim=1)
+        return 1 + (others >= target).sum(dim=1)
 
 
 @torch.no_grad()
@@ -106,21 +106,21 @@ def _cases(z: Tensor, allowed: Tensor, rows: Tensor, items: Tensor, depth: int) 
     return z[:, rows, items].T.contiguous(), scores.contiguous(), items, pool
 
 
-def metric_of_ranks(name: str) -> Tuple[str, Callable[[Tensor], float]]:
-    """Return the metric that weights are chosen by, with its name: ``valid_metric`` itself, or NDCG at its cut-off.
+def metric_of_ranks(name: str) -> Tuple[str, int, Callable[[Tensor], float]]:
+    """Return name, cut-off and function of the metric that weights are chosen by: ``valid_metric``, or NDCG at its cut-off.
 
     Example:
-        >>> name, metric = metric_of_ranks("Hit@2")
-        >>> name, metric(torch.tensor([1.0, 2.0, 3.0, 2.5]))
-        ('hit@2', 0.5)
+        >>> name, k, metric = metric_of_ranks("Hit@2")
+        >>> name, k, metric(torch.tensor([1, 2, 3, 4]))
+        ('hit@2', 2, 0.5)
     """
     kind, _, cutoff = name.lower().partition("@")
     k = int(cutoff) if cutoff else 10
     if kind in ("hit", "recall"):
-        return f"{kind}@{k}", lambda ranks: float((ranks <= k).float().mean())
+        return f"{kind}@{k}", k, lambda ranks: float((ranks <= k).float().mean())
     if kind == "mrr":
-        return f"mrr@{k}", lambda ranks: float(torch.where(ranks <= k, 1 / ranks, 0.0).mean())
-    return f"ndcg@{k}", lambda ranks: float(torch.where(ranks <= k, 1 / torch.log2(ranks + 1), 0.0).mean())
+        return f"mrr@{k}", k, lambda ranks: float(torch.where(ranks <= k, 1 / ranks, 0.0).mean())
+    return f"ndcg@{k}", k, lambda ranks: float(torch.where(ranks <= k, 1 / torch.log2(ranks + 1), 0.0).mean())
 
 
 def search_weights(pool: Pool, metric: Callable[[Tensor], float], n_groups: int) -> Tuple[Tensor, float, List[float]]:

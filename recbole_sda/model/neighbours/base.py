@@ -23,8 +23,8 @@ class NeighbourhoodRecommender(SequentialRecommender):
         self.decay = DECAY.check("knn_decay", config["knn_decay"])
         self.fake_loss = nn.Parameter(torch.zeros(1))  # RecBole's trainer needs a parameter
 
-    def scores(self, weights: Tensor) -> Tensor:
-        """Return the scores of all items, (batch, n_items), from the weights of the items in each history, (batch, n_items)."""
+    def scores(self, items: Tensor, weights: Tensor) -> Tensor:
+        """Return the scores of all items, (batch, n_items), from the items of each history and their weights, (batch, seq_len)."""
         raise NotImplementedError
 
     def calculate_loss(self, interaction: Any) -> Tensor:
@@ -33,8 +33,8 @@ class NeighbourhoodRecommender(SequentialRecommender):
 
     def full_sort_predict(self, interaction: Any) -> Tensor:
         """Return the scores of all items, (batch, n_items)."""
-        histories = interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN]
-        return self.scores(history_weights(*histories, self.decay, self.n_items))
+        items, length = interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN]
+        return self.scores(items, history_weights(items, length, self.decay))
 
     def predict(self, interaction: Any) -> Tensor:
         """Return the score of one item for each sample, (batch,)."""

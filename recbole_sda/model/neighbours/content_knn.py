@@ -3,6 +3,7 @@
 from typing import Any, Dict
 
 from torch import Tensor
+from torch.nn import functional as F
 
 from recbole_sda.features.content import content_vectors
 from recbole_sda.model.item_features import load_item_features
@@ -29,6 +30,7 @@ class ContentKNN(NeighbourhoodRecommender):
         vectors = content_vectors([aligned.matrices[name] for name in aligned.modalities], aligned.present)
         self.register_buffer("vectors", vectors, persistent=False)
 
-    def scores(self, weights: Tensor) -> Tensor:
-        """Return the scores of all items, (batch, n_items), from the weights of the items in each history."""
-        return weights @ self.vectors @ self.vectors.T
+    def scores(self, items: Tensor, weights: Tensor) -> Tensor:
+        """Return the scores of all items, (batch, n_items), from the items of each history and their weights, (batch, seq_len)."""
+        queries = F.embedding_bag(items, self.vectors, per_sample_weights=weights, mode="sum")
+        return queries @ self.vectors.T
