@@ -90,11 +90,11 @@ def test_a_row_of_a_comparison_can_be_an_ensemble_of_other_rows(tiny_keys, tmp_p
         },
     }
     comparison = compare(plan, tmp_path / "out")
-    assert {row["name"] for row in comparison["rows"]} == {"two seeds", "with counts", "BPR"}
+    assert {row["row"] for row in comparison["rows"]} == {"two seeds", "with counts", "BPR"}
     config = load(tmp_path / "out/tiny/two-seeds/seed2").config
     assert [Path(name).parts[-2:] for name in config["members"]] == [("BPR", "seed2"), ("BPR", "seed1")]
     compare(plan, tmp_path / "out")  # nothing to do, and the folders are the planned ones
-    with pytest.raises(InputError, match="seed: next}} needs a plan with two seeds or more"):
+    with pytest.raises(InputError, match="seed: next} needs a plan with two seeds or more"):
         compare({**plan, "seeds": [1]}, tmp_path / "one")
 
 

@@ -1,5 +1,6 @@
 """A member of an ensemble: a model that scores all items, on its own kind of input."""
 
+import math
 from dataclasses import dataclass
 from typing import Any, Dict
 
@@ -7,7 +8,7 @@ import torch
 from recbole.data.interaction import Interaction
 from torch import Tensor, nn
 
-STD_MIN = 1e-12  # of a member whose scores of a user are all equal
+STD_MIN = 1e-6  # relative to the mean: below it, scores differ by rounding alone
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +28,7 @@ class Member:
     record: Dict[str, Any]
 
     def scores(self, interaction: Interaction, histories: str, length: str) -> Tensor:
-        """Return the scores of all items, (batch, n_items), float32.
+        """Return the scores of all items, (batch, n_items), a new float32 tensor.
 
         Args:
             interaction: users with their histories.
@@ -36,7 +37,7 @@ class Member:
         cut = last_items(interaction, histories, length, self.longest) if self.longest else interaction
         n_items: int = self.model.n_items  # type: ignore[assignment]
         scores: Tensor = self.model.full_sort_predict(cut)  # type: ignore[operator]
-        return scores.view(len(interaction), -1)[:, :n_items].float()
+        return scores.view(len(interaction), -1)[:, :n_items].float().contiguous()
 
 
 def last_items(interaction: Interaction, histories: str, length: str, longest: int) -> Interaction:
@@ -57,15 +58,18 @@ def last_items(interaction: Interaction, histories: str, length: str, longest: i
     return Interaction(fields)
 
 
-def standardised(scores: Tensor) -> Tensor:
-    """Return the scores of each user with mean 0 and standard deviation 1 over all items but the padding item 0, whose score is
-    minus infinity.
+def standardise_(scores: Tensor) -> Tensor:
+    """Give the scores of each user mean 0 and standard deviation 1 over all items, in place, and return them.
+
+    The padding item 0 takes no part; its score becomes minus infinity. Scores that are all equal become 0.
 
     Args:
-        scores: (batch, n_items).
+        scores: (batch, n_items), float32.
     """
-    items = scores[:, 1:]
-    std, mean = torch.std_mean(items, dim=1, keepdim=True, correction=0)
-    z = torch.full_like(scores, -torch.inf)
-    z[:, 1:] = (items - mean) / std.clamp(min=STD_MIN)
-    return z
+    n_items = scores.shape[1] - 1
+    scores[:, 0] = 0
+    mean = scores.sum(dim=1, keepdim=True) / n_items
+    scores.sub_(mean)[:, 0] = 0
+    std = torch.linalg.vector_norm(scores, dim=1, keepdim=True) / math.sqrt(n_items)  # a tenth of the time of torch.std
+    scores.mul_(torch.where(std > mean.abs() * STD_MIN, 1 / std, 0.0))[:, 0] = -torch.inf
+    return scores

@@ -8,10 +8,11 @@ from recbole.utils import InputType
 from torch import Tensor, nn
 
 from recbole_sda.errors import InputError
-from recbole_sda.model.ensemble.member import Member, standardised
+from recbole_sda.model.ensemble.member import Member, standardise_
 from recbole_sda.validation import NOT_NEGATIVE, check_choice
 
 GROUPS = ("none", "tail")
+WEIGHT_MIN = 1e-12  # in place of 0: the padding item's score is minus infinity, and 0 times that is no number
 
 
 class Ensemble(SequentialRecommender):
@@ -78,9 +79,9 @@ class Ensemble(SequentialRecommender):
             return self.member_scores(self.members[used[0]], interaction)
         total: Optional[Tensor] = None
         for m in used:
-            z = standardised(self.member_scores(self.members[m], interaction))
-            z[:, 1:] *= self.weights[self.groups[1:], m]
-            total = z if total is None else total.add_(z)
+            z = standardise_(self.member_scores(self.members[m], interaction))
+            weight = self.weights[0, m] if len(self.weights) == 1 else self.weights[self.groups, m].clamp(min=WEIGHT_MIN)
+            total = z.mul_(weight) if total is None else total.addcmul_(z, weight.expand_as(z))
         assert total is not None  # one weight is positive
         return total
 

@@ -10,7 +10,7 @@ from typing import Any, Callable, List, NamedTuple, Tuple
 import torch
 from torch import Tensor
 
-from recbole_sda.model.ensemble.member import standardised
+from recbole_sda.model.ensemble.member import standardise_
 from recbole_sda.model.ensemble.model import Ensemble
 
 MAX_SCORES = 2**26  # stored at once, 256 MB of float32; with more cases, every n-th case takes part
@@ -74,7 +74,7 @@ def collect_pool(model: Ensemble, loader: Any, depth: int, device: Any) -> Pool:
         if not keep.any():
             continue
         batch = interaction.to(device)
-        z = torch.stack([standardised(model.member_scores(m, batch)) for m in model.members]).cpu()
+        z = torch.stack([standardise_(model.member_scores(m, batch)) for m in model.members]).cpu()
         allowed = torch.ones(z.shape[1:], dtype=torch.bool)
         if candidates is not None:
             allowed.zero_()[candidates] = True

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from recbole_sda.model.ensemble.member import standardised
+from recbole_sda.model.ensemble.member import standardise_
 from recbole_sda.model.ensemble.weights import Pool, _cases, metric_of_ranks, search_weights
 
 N_ROWS, N_ITEMS, N_MEMBERS = 6, 30, 3
@@ -13,7 +13,7 @@ N_ROWS, N_ITEMS, N_MEMBERS = 6, 30, 3
 
 def scores_and_candidates(seed=0):
     generator = torch.Generator().manual_seed(seed)
-    z = torch.stack([standardised(torch.randn(N_ROWS, N_ITEMS, generator=generator)) for _ in range(N_MEMBERS)])
+    z = torch.stack([standardise_(torch.randn(N_ROWS, N_ITEMS, generator=generator)) for _ in range(N_MEMBERS)])
     allowed = torch.rand(N_ROWS, N_ITEMS, generator=generator) > 0.3
     allowed[:, 0] = False
     rows, items = torch.arange(N_ROWS), torch.randint(1, N_ITEMS, (N_ROWS,), generator=generator)
@@ -45,11 +45,11 @@ def test_ranks_in_the_pool_equal_ranks_among_all_candidates(n_groups, depth):
 
 
 def test_standardised_scores_have_mean_0_and_deviation_1_without_the_padding():
-    z = standardised(torch.randn(4, 9) * 3 + 7)
+    z = standardise_(torch.randn(4, 9) * 3 + 7)
     assert z[:, 0].isneginf().all()
     torch.testing.assert_close(z[:, 1:].mean(dim=1), torch.zeros(4), atol=1e-6, rtol=0)
     torch.testing.assert_close(z[:, 1:].std(dim=1, correction=0), torch.ones(4))
-    assert (standardised(torch.ones(2, 5))[:, 1:] == 0).all()
+    assert (standardise_(torch.ones(2, 5))[:, 1:] == 0).all()
 
 
 def test_items_of_equal_score_come_before_the_target():
