@@ -9,11 +9,11 @@ from recbole.utils import init_seed
 
 from recbole_sda.model.model_table import BASE_MODELS
 
+from ..conftest import WAYS_OFF
 from .conftest import encoded_sizes, total
 
 MODELS = [name + "_SDA" for name in BASE_MODELS]
-IDS_AS_IN_THE_BASE = {"id_start": "random", "id_smoothing": 0.0, "soft_targets": 0.0}
-IDENTITY = {"item_encoder": "identity", "cmsa_weight": 0.0, **IDS_AS_IN_THE_BASE}
+IDENTITY = {"item_encoder": "identity", "cmsa_weight": 0.0, **WAYS_OFF}
 
 
 def scores(model, data):

@@ -14,10 +14,10 @@ from recbole_sda.model.id_content import IdContent
 from recbole_sda.model.model_table import BASE_MODELS, MULTIMODAL
 from recbole_sda.model.settings import SDASettings
 
+from ..conftest import WAYS_OFF
 from .conftest import total
 
-IDS_AS_IN_THE_BASE = {"id_start": "random", "id_smoothing": 0.0, "soft_targets": 0.0}
-PLAIN = {"item_encoder": "identity", "cmsa_weight": 0.0, **IDS_AS_IN_THE_BASE}
+PLAIN = {"item_encoder": "identity", "cmsa_weight": 0.0, **WAYS_OFF}
 WAYS = {
     "start": {"id_start": "features"},
     "bound": {"id_start": "features", "id_bound": 0.5, "id_bound_full": 6},
@@ -53,7 +53,7 @@ def table_of(built) -> torch.Tensor:
 @pytest.mark.parametrize("name", MODELS)
 def test_all_ways_together_train_and_the_checkpoint_restores_the_items(build, name, encoder):
     """With soft targets, ENMF is refused: its batches have no target items."""
-    keys = {**ALL, **encoder, "modalities": None}
+    keys = {**encoder, **ALL, "modalities": None}
     if name == "ENMF_SDA":
         with pytest.raises(InputError, match="soft_targets=0.3: ENMF trains on users"):
             step(build(name, **keys))
@@ -71,7 +71,7 @@ def test_all_ways_together_train_and_the_checkpoint_restores_the_items(build, na
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("name", ["SASRec_SDA", "BPR_SDA", "VBPR_SDA", "LightGCN_SDA"])
 def test_each_way_alone_changes_the_loss(build, name, way):
-    plain, changed = build(name, **PLAIN), build(name, **PLAIN, **WAYS[way])
+    plain, changed = build(name, **PLAIN), build(name, **{**PLAIN, **WAYS[way]})
     assert step(plain) != step(changed)
 
 
@@ -80,11 +80,11 @@ def test_each_way_alone_changes_the_loss(build, name, way):
 )
 @pytest.mark.parametrize("name", ["SASRec_SDA", "GRU4Rec_SDA", "BERT4Rec_SDA", "NARM_SDA"])
 def test_softmax_models_train_with_all_ways_under_every_loss(build, name, keys):
-    built = build(name, **PLAIN, **ALL, **keys)
+    built = build(name, **{**PLAIN, **ALL, **keys})
     assert np.isfinite(step(built))
-    hard = build(name, **PLAIN, **ALL, **keys)
+    hard = build(name, **{**PLAIN, **ALL, **keys})
     hard.model.soft_targets.factor = 0.0
-    assert step(hard) != pytest.approx(step(build(name, **PLAIN, **ALL, **keys)), rel=1e-7)
+    assert step(hard) != pytest.approx(step(build(name, **{**PLAIN, **ALL, **keys})), rel=1e-7)
 
 
 def content_of(built, **keys) -> IdContent:
@@ -134,7 +134,7 @@ def test_soft_targets_are_the_softmax_of_scaled_similarities_of_the_nearest(buil
 
 def test_smoothing_counts_training_interactions_alone(build):
     """Co-occurrence of the data set's training part: no validation or test item of a user."""
-    built = build("SASRec_SDA", **PLAIN, id_smoothing=1.0, id_graph="cooccurrence", id_neighbours=50)
+    built = build("SASRec_SDA", **{**PLAIN, "id_smoothing": 1.0, "id_graph": "cooccurrence", "id_neighbours": 50})
     matrix = built.model.items.id_rows.smoothing.graph.values.to_dense()
     train = built.data.train._dataset
     together = np.zeros((built.model.n_items,) * 2, bool)
@@ -151,7 +151,7 @@ def test_smoothing_counts_training_interactions_alone(build):
 
 
 def test_the_weight_of_soft_targets_decreases_over_the_epochs(build):
-    model = build("SASRec_SDA", **PLAIN, soft_targets=0.2, soft_targets_epochs=4).model
+    model = build("SASRec_SDA", **{**PLAIN, "soft_targets": 0.2, "soft_targets_epochs": 4}).model
     factors = []
     for epoch in (0, 1, 4, 9):
         model.before_epoch(epoch)
@@ -162,7 +162,7 @@ def test_the_weight_of_soft_targets_decreases_over_the_epochs(build):
 @pytest.mark.parametrize(
     "keys, message",
     [
-        ({"id_bound": 0.5}, "id_bound=0.5 needs id_start=features"),
+        ({"id_bound": 0.5, "id_start": "random"}, "id_bound=0.5 needs id_start=features"),
         ({"id_start": "pca"}, "id_start='pca'"),
         ({"id_codes": [4, 0]}, "id_codes=0: expected a whole number at least 1"),
         ({"id_codes": []}, "at least one whole number"),
@@ -225,7 +225,7 @@ def test_encoder_gradient_needs_the_softmax_of_this_package(build):
 
 
 def test_users_of_general_models_start_at_the_mean_content_of_their_training_items(build):
-    base, built = build("BPR").model, build("BPR_SDA", **PLAIN, id_start="features", id_start_scale=2.0)
+    base, built = build("BPR").model, build("BPR_SDA", **{**PLAIN, "id_start": "features", "id_start_scale": 2.0})
     items, users = built.model.items.ids.weight.detach(), built.model.user_embedding.weight.detach()
     content = content_of(build("BPR_SDA")).present.unsqueeze(1) * items
     pairs = built.data.train._dataset.inter_feat
@@ -250,9 +250,10 @@ def test_a_step_of_few_items_encodes_the_drawn_targets_that_cmsa_aligns(build, n
 
 def test_bert4rec_with_the_bpr_loss_draws_the_targets_of_its_masks(build):
     negatives = {"distribution": "uniform", "sample_num": 1}
-    built = build("BERT4Rec_SDA", **PLAIN, soft_targets=0.9, loss_type="BPR", train_neg_sample_args=negatives)
+    keys = {"soft_targets": 0.9, "loss_type": "BPR", "train_neg_sample_args": negatives}
+    built = build("BERT4Rec_SDA", **{**PLAIN, **keys})
     soft = step(built)
-    built = build("BERT4Rec_SDA", **PLAIN, soft_targets=0.9, loss_type="BPR", train_neg_sample_args=negatives)
+    built = build("BERT4Rec_SDA", **{**PLAIN, **keys})
     built.model.soft_targets.factor = 0.0
     assert soft != step(built)
 
@@ -263,7 +264,7 @@ def test_features_that_do_not_differ_are_no_start(build, write_tiny, tmp_path, n
     n = len(store.item_ids)
     write_store(store.path, store.item_ids, {"text": np.ones((n, 3), np.float32)}, {}, overwrite=True)
     with pytest.raises(InputError, match="id_start=features: the features of all items are the same"):
-        build(name, **PLAIN, id_start="features", feature_views=[], data_path=str(tmp_path))
+        build(name, **{**PLAIN, "id_start": "features", "feature_views": [], "data_path": str(tmp_path)})
 
 
 @pytest.mark.parametrize("name", ["VBPR_SDA", "BM3_SDA"])

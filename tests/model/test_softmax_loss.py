@@ -10,8 +10,10 @@ from recbole_sda.engine.trainer import make_trainer
 from recbole_sda.model.model_table import BASE_MODELS
 from recbole_sda.model.registry import recbole_model
 
+from ..conftest import WAYS_OFF
 from .conftest import encoded_sizes
 
+SOFTMAX_ALONE = {"cmsa_weight": 0.0, "soft_targets": 0.0}
 COVERED = [name for name, row in BASE_MODELS.items() if row.loss != "own"]
 
 
@@ -57,7 +59,7 @@ def test_many_sampled_items_give_the_loss_over_all(build, name, proposal):
 
 @pytest.mark.parametrize("name", [name + "_SDA" for name in COVERED])
 def test_a_sampled_step_encodes_and_updates_the_rows_of_its_batch_alone(build, name, tmp_path):
-    built = build(name, softmax_negatives=3, train_batch_size=3)
+    built = build(name, softmax_negatives=3, train_batch_size=3, **WAYS_OFF)
     if name == "BERT4Rec_SDA":
         built.batch[built.model.MASK_INDEX].fill_(1)
     model = built.model
@@ -93,12 +95,12 @@ def test_features_alone_have_no_sparse_table_and_so_no_limits(build, tmp_path):
 @pytest.mark.parametrize("negatives", [None, 200_000])
 def test_popularity_adjustment_adds_the_prior_in_training_alone(build, name, negatives):
     built = build(
-        name, popularity_adjustment=0.5, softmax_negatives=negatives, **({"cmsa_weight": 0} if "_" in name else {})
+        name, popularity_adjustment=0.5, softmax_negatives=negatives, **(SOFTMAX_ALONE if "_" in name else {})
     )
     count = torch.from_numpy(built.data.counts.items).double() + 1
     prior = (0.5 * (count / count[1:].sum()).log()).float()
     model = built.model.eval()
-    own = build(name, **({"cmsa_weight": 0} if "_" in name else {})).model.eval()
+    own = build(name, **(SOFTMAX_ALONE if "_" in name else {})).model.eval()
     own.load_state_dict(model.state_dict())
     hidden, targets, _ = own._training_outputs(built.batch)
     scores = hidden @ own._training_table().T + prior
@@ -145,7 +147,7 @@ def known_items(name, model, batch):
 @pytest.mark.parametrize("temperature", [None, 0.2])
 @pytest.mark.parametrize("masked", [False, True])
 def test_cosine_scores_and_masked_histories_equal_a_loop(build, name, temperature, masked):
-    more = {"cmsa_weight": 0} if "_" in name else {}
+    more = SOFTMAX_ALONE if "_" in name else {}
     built = build(name, logit_temperature=temperature, train_mask_history=masked, train_batch_size=16, **more)
     model = built.model.eval()
     table, bias = model.item_embedding.weight[: model.n_items], getattr(model, "output_bias", 0.0)

@@ -9,8 +9,9 @@ from recbole_sda.features.store import FeatureStore, write_store
 from recbole_sda.recommend.new_items import check_same_space
 from recbole_sda.recommend.recommender import Recommender
 
-IDS_AS_IN_THE_BASE = {"id_start": "random", "id_smoothing": 0.0, "soft_targets": 0.0}
-IDS = {"item_encoder": "identity", "cmsa_weight": 0.0, **IDS_AS_IN_THE_BASE}
+from ..conftest import WAYS_OFF
+
+IDS = {"item_encoder": "identity", "cmsa_weight": 0.0, **WAYS_OFF}
 
 
 def new_store(data_path, tmp_path, encoder=None, blank=()):

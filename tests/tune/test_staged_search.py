@@ -61,7 +61,7 @@ TWO = staged(ids=choices(id_shrinkage=[2.0, 5.0]), targets=choices(soft_targets=
 
 
 def searched(tmp_path, keys, space=TWO) -> dict:
-    return Search("SASRec_SDA", "tiny", space, (), keys, out=tmp_path).run()
+    return Search("BPR_SDA", "tiny", space, (), keys, out=tmp_path).run()
 
 
 def test_stages_keep_the_best_and_train_nothing_twice(tmp_path, tiny_keys, trained):
@@ -78,7 +78,7 @@ def test_stages_keep_the_best_and_train_nothing_twice(tmp_path, tiny_keys, train
     assert trained.stages[1][0] == ids["best"]["folder"].removeprefix("trials/")  # the best so far, not trained again
     assert len(set(trained.stages[0] + trained.stages[1])) == 5
     best = yaml.safe_load((tmp_path / "best.yaml").read_text())
-    assert (best["model"], best["id_shrinkage"], best["soft_targets"]) == ("SASRec_SDA", 2.0, 0.2)
+    assert (best["model"], best["id_shrinkage"], best["soft_targets"]) == ("BPR_SDA", 2.0, 0.2)
 
 
 def test_a_stage_without_a_gain_keeps_the_settings(tmp_path, tiny_keys, trained):
@@ -209,7 +209,7 @@ def test_a_staged_command_tests_its_best_trial_alone(tmp_path, data_path, monkey
     )
     keys = {"data_path": data_path, "epochs": 1, "train_batch_size": 64, "MAX_ITEM_LIST_LENGTH": 8, "use_gpu": False}
     words = [f"--{key}={value}" for key, value in {**keys, "topk": "[5,10]", "threads": 1, "out": "out"}.items()]
-    command = ["--tune=space.yaml", "--model=SASRec_SDA", "--dataset=tiny", *words]
+    command = ["--tune=space.yaml", "--model=BPR_SDA", "--dataset=tiny", *words]
     assert main(command) == 0, capsys.readouterr().err
     result = json.loads((tmp_path / "out/search.json").read_text())
     assert [len(stage["trials"]) for stage in result["stages"]] == [2, 2]
