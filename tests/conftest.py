@@ -22,7 +22,13 @@ torch.set_num_threads(1)
 
 N_USERS, N_ITEMS = 43, 37  # with padding 44 and 38, sizes that no layer of a model has
 # Off: what changes the id table or the targets of *_SDA models by default.
-WAYS_OFF = {"id_start": "random", "id_smoothing": 0.0, "id_graph": "content", "id_smoothing_kappa": None, "soft_targets": 0.0}
+WAYS_OFF = {
+    "id_start": "random",
+    "id_smoothing": 0.0,
+    "id_graph": "content",
+    "id_smoothing_kappa": None,
+    "soft_targets": 0.0,
+}
 SMALL = {
     "epochs": 2,
     "train_batch_size": 64,

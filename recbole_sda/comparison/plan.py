@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, List, Optional, Tuple, Union
 
 from recbole_sda.comparison.planned_evaluation import PlannedEvaluation
 from recbole_sda.comparison.planned_run import ModelEntry, PlannedRun, row_references, slug, with_references

@@ -60,4 +60,6 @@ def ensemble(
     longest = [values["MAX_ITEM_LIST_LENGTH"] for values in settings if values.get("MAX_ITEM_LIST_LENGTH")]
     keys["MAX_ITEM_LIST_LENGTH"] = max(longest, default=50)
     resolved = [str(Path(name).resolve()) if name in runs else name for name in names]
-    return run("Ensemble", first["dataset"], (), {**keys, **(overrides or {}), "members": resolved, "run_dir": str(out)})
+    return run(
+        "Ensemble", first["dataset"], (), {**keys, **(overrides or {}), "members": resolved, "run_dir": str(out)}
+    )

@@ -36,7 +36,9 @@ def build_ensemble(config: Any, data: Data) -> Ensemble:
     names = config["members"]
     if not isinstance(names, (list, tuple)) or not names or not all(isinstance(name, str) for name in names):
         raise InputError(f"members={names!r}: expected a list of run folders and of {', '.join(NEIGHBOURHOODS)}")
-    members = [_neighbourhood(name, config, data) if name.startswith("knn:") else _run(name, config, data) for name in names]
+    members = [
+        _neighbourhood(name, config, data) if name.startswith("knn:") else _run(name, config, data) for name in names
+    ]
     return Ensemble(config, data.train._dataset, members)
 
 
@@ -81,7 +83,9 @@ def _check_data(name: str, theirs: Data, config: Any, ours: Data) -> None:
     ids, other_ids = (data_identity(data.train._dataset) for data in (ours, theirs))
     for what in ("users", "items"):
         if ids[what] != other_ids[what]:
-            raise InputError(f"members: {name} was trained on other {what} than {config['dataset']} has with these settings")
+            raise InputError(
+                f"members: {name} was trained on other {what} than {config['dataset']} has with these settings"
+            )
     same = all((mine == other).all() for mine, other in zip(ours.counts, theirs.counts))
     if not same or ours.inputs.get("interactions") != theirs.inputs.get("interactions"):
         raise InputError(
@@ -105,7 +109,9 @@ def choose_weights(run: "Run") -> None:
         raise InputError("Ensemble: weights are chosen on validation data, and there are none; give ensemble_weights")
     mode = config["eval_args"]["mode"]["valid"]
     if mode != "full" and not mode.startswith("uni"):
-        raise InputError(f"Ensemble: weights are chosen with the modes full and uniN, not with {mode}; give ensemble_weights")
+        raise InputError(
+            f"Ensemble: weights are chosen with the modes full and uniN, not with {mode}; give ensemble_weights"
+        )
     metric_name, k, metric = metric_of_ranks(config["valid_metric"])
     depth = AT_LEAST_ONE.check("ensemble_depth", config["ensemble_depth"], whole=True)
     pool = collect_pool(model, loader, max(depth, k), config["device"])

@@ -10,10 +10,10 @@ from typing import Any, Dict, List, Optional, Type
 from recbole_sda.errors import InputError, nearest
 from recbole_sda.model.model_table import (
     BASE_MODELS,
+    ENSEMBLE,
     MULTIMODAL,
     NEIGHBOURS,
     NEIGHBOURS_BY_FEATURES,
-    ENSEMBLE,
     SUFFIX,
     WITHOUT_SDA,
     BaseModelSpec,

@@ -1,4 +1,4 @@
-"""Ensembles: equal to their members and to a slow sum, in every place where a run folder is used, and refused where they cannot be."""
+"""Ensembles: equal to their members and to a slow sum, usable wherever a run folder is, and refused where they cannot be built."""
 
 import json
 from pathlib import Path
@@ -51,7 +51,10 @@ def test_scores_are_the_weighted_sum_and_the_choice_is_never_below_a_member(memb
     run.model.weights.copy_(torch.rand_like(run.model.weights) + 0.1)
     batch = next(iter(run.data.test))[0]
     with torch.no_grad():
-        scores, parts = run.model.full_sort_predict(batch), [run.model.member_scores(m, batch) for m in run.model.members]
+        scores, parts = (
+            run.model.full_sort_predict(batch),
+            [run.model.member_scores(m, batch) for m in run.model.members],
+        )
     counts = run.data.counts.items
     for item in range(1, run.model.n_items):
         group = int(groups == "tail" and counts[item] < 6)
@@ -65,7 +68,9 @@ def test_scores_are_the_weighted_sum_and_the_choice_is_never_below_a_member(memb
 def test_it_is_a_run_folder_like_any_other(members, tmp_path):
     result = ensemble([members[0], "knn:cooccurrence"], tmp_path / "run")
     assert experiment.evaluate(tmp_path / "run")["test"] == result["test"]
-    sampled = experiment.evaluate(tmp_path / "run", {"eval_args": {"mode": "uni5"}, "topk": [1], "valid_metric": "NDCG@1"})
+    sampled = experiment.evaluate(
+        tmp_path / "run", {"eval_args": {"mode": "uni5"}, "topk": [1], "valid_metric": "NDCG@1"}
+    )
     assert "hit@1" in sampled["test"]
     top = pd.concat(Recommender(tmp_path / "run").top(["u0"], k=3))
     assert len(top) == 3
@@ -102,7 +107,11 @@ def test_a_row_of_a_comparison_can_be_an_ensemble_of_other_rows(tiny_keys, tmp_p
     "names, keys, message",
     [
         (["knn:cooccurrence"], {}, "give at least one run folder"),
-        (["{run}", "knn:coocurrence"], {}, "unknown neighbourhood 'knn:coocurrence'; .*Did you mean 'knn:cooccurrence'"),
+        (
+            ["{run}", "knn:coocurrence"],
+            {},
+            "unknown neighbourhood 'knn:coocurrence'; .*Did you mean 'knn:cooccurrence'",
+        ),
         (["{run}", "knn:features:sound"], {}, "sound"),
         (["{run}", "missing"], {}, "missing is not a run folder"),
         (["{run}"], {"ensemble_weights": [1, 2]}, r"ensemble_weights=\[1, 2\]: expected a list of 1 weights"),

@@ -50,10 +50,8 @@ class Ensemble(SequentialRecommender):
         weights = torch.ones(len(members)) if self.given is None else torch.tensor(self.given)
         self.register_buffer("weights", weights.repeat(n_groups, 1))
         self.fake_loss = nn.Parameter(torch.zeros(1))  # RecBole's trainer needs a parameter
-        records = (member.model for member in self.members)
-        self.feature_record: Optional[Dict[str, Any]] = next(
-            (model.feature_record for model in records if getattr(model, "feature_record", None)), None
-        )
+        records = [getattr(member.model, "feature_record", None) for member in self.members]
+        self.feature_record: Optional[Dict[str, Any]] = next((record for record in records if record), None)
 
     @property
     def record(self) -> Dict[str, Any]:
@@ -80,7 +78,9 @@ class Ensemble(SequentialRecommender):
         total: Optional[Tensor] = None
         for m in used:
             z = standardise_(self.member_scores(self.members[m], interaction))
-            weight = self.weights[0, m] if len(self.weights) == 1 else self.weights[self.groups, m].clamp(min=WEIGHT_MIN)
+            weight = (
+                self.weights[0, m] if len(self.weights) == 1 else self.weights[self.groups, m].clamp(min=WEIGHT_MIN)
+            )
             total = z.mul_(weight) if total is None else total.addcmul_(z, weight.expand_as(z))
         assert total is not None  # one weight is positive
         return total

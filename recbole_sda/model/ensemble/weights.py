@@ -35,7 +35,7 @@ class Pool(NamedTuple):
     other_group: Tensor
 
     def ranks(self, weights: Tensor) -> Tensor:
-        """Return the rank of each target among the pool's items, (n_cases,); items of equal score come before it, as in the metrics.
+        """Return the rank of each target among the pool's items, (n_cases,); equal items come before it, as in the metrics.
 
         Args:
             weights: (n_groups, n_members).

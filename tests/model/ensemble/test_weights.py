@@ -57,7 +57,15 @@ def test_items_of_equal_score_come_before_the_target():
     assert pool.ranks(torch.ones(1, 1)).tolist() == [5]
 
 
-@pytest.mark.parametrize("name, values", [("NDCG@10", [1 / math.log2(4), 0]), ("hit@3", [1, 0]), ("MRR@10", [1 / 3, 0]), ("Precision@10", [1 / math.log2(4), 0])])
+@pytest.mark.parametrize(
+    "name, values",
+    [
+        ("NDCG@10", [1 / math.log2(4), 0]),
+        ("hit@3", [1, 0]),
+        ("MRR@10", [1 / 3, 0]),
+        ("Precision@10", [1 / math.log2(4), 0]),
+    ],
+)
 def test_metrics_of_ranks(name, values):
     written, _, metric = metric_of_ranks(name)
     assert [metric(torch.tensor([3.0])), metric(torch.tensor([11.0]))] == pytest.approx(values)
