@@ -17,7 +17,8 @@ from masking import arguments, evaluation_seconds, train_seconds
 from recbole_sda.cli.exit_status import run_command
 from recbole_sda.engine.run import build, configure
 
-IDS = {"item_encoder": "identity", "cmsa_weight": 0.0}
+OFF = {"id_start": "random", "id_smoothing": 0.0, "soft_targets": 0.0}
+IDS = {**OFF, "item_encoder": "identity", "cmsa_weight": 0.0}
 START, SMOOTHING, SOFT = {"id_start": "features"}, {"id_smoothing": 0.5}, {"soft_targets": 0.1}
 WAYS = {
     "id_start": {**IDS, **START},
@@ -26,7 +27,7 @@ WAYS = {
     "id_smoothing, both graphs": {**IDS, **SMOOTHING, "id_graph": "both"},
     "soft_targets": {**IDS, **SOFT},
     "start, smoothing, soft targets": {**IDS, **START, **SMOOTHING, **SOFT},
-    "MoDA and CMSA": {"id_start": "random", "id_smoothing": 0.0, "soft_targets": 0.0},
+    "MoDA and CMSA": OFF,
     "all": {**START, **SMOOTHING, **SOFT},
 }
 
