@@ -12,6 +12,7 @@ from recbole_sda.model.registry import (
     base_name,
     base_spec,
     class_name,
+    is_multimodal,
     is_user_model,
     reads_features,
     user_model,
@@ -86,7 +87,9 @@ def package_defaults(model: str, dataset: str, given: Mapping[str, Any]) -> Dict
 def family_defaults(model: str) -> Dict[str, Any]:
     """Return the keys of sda.yaml that have other defaults for the family of a *_SDA model; none for a multimodal one."""
     spec = base_spec(model)
-    return read_yaml(properties_dir() / f"sda_{spec.family}.yaml") if spec is not None else {}
+    if spec is None or is_multimodal(model):
+        return {}
+    return read_yaml(properties_dir() / f"sda_{spec.family}.yaml")
 
 
 def defaults_of_earlier_run(values: Mapping[str, Any]) -> Dict[str, Any]:

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from recbole_sda.comparison.compare import compare
+from recbole_sda.config.defaults import family_defaults
 from recbole_sda.config.run_config import RunConfig
 from recbole_sda.engine import experiment
 from recbole_sda.errors import InputError
@@ -69,6 +70,13 @@ def test_the_user_s_model_equals_the_one_it_inherits(tiny_keys, tmp_path):
     own = experiment.run("shop.mymodels:MyGRU_SDA", "tiny", (), keys)
     ours = experiment.run("GRU4Rec_SDA", "tiny", (), keys)
     assert own["test"] == ours["test"] and own["training_batches"] == ours["training_batches"] == "packed"
+
+
+def test_defaults_are_those_of_the_family_of_the_inherited_class():
+    """A multimodal one has none, as in the package."""
+    for kind, base in (("MyBPR", "BPR"), ("MyGRU", "GRU4Rec")):
+        assert family_defaults(f"shop.mymodels:{kind}_SDA") == family_defaults(f"{base}_SDA") != {}
+    assert family_defaults("shop.mymodels:MyVBPR_SDA") == family_defaults("VBPR_SDA") == {}
 
 
 def test_classes_and_spec():
