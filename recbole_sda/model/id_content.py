@@ -1,5 +1,6 @@
 """What content does to the id table and the targets of an SDA version: built from the features and the configuration."""
 
+import logging
 from functools import cached_property
 from pathlib import Path
 from typing import Any, List, Optional, Sequence, Union
@@ -21,6 +22,8 @@ from recbole_sda.layers.id_rows import BoundedRows, CodeRows, IdRows, Smoothing
 from recbole_sda.losses.soft_targets import SoftTargets
 from recbole_sda.model.known_items import training_pairs
 from recbole_sda.model.settings import SDASettings
+
+logger = logging.getLogger(__name__)
 
 CODE_SEED = 0  # the same codes for all seeds of training
 START_SCALES = {False: 5.0, True: 1.0}  # of id_start, by whether users start there too
@@ -66,14 +69,20 @@ class IdContent:
             scale = settings.id_start_scale or START_SCALES[with_users]
             content = scale * spread * principal_components(self.vectors, self.present, table.embedding_dim)
             if not content.any():
-                raise InputError("id_start=features: the features of all items are the same, which starts none of them")
-            if users is not None and with_users:
-                self._start_users(users, content, scale)
-            if settings.id_bound is None:
+                if settings.id_bound is not None:
+                    raise InputError(
+                        "id_bound: the features of all items are the same, which bounds them all at one point"
+                    )
+                logger.warning(
+                    "id_start=features: the features of all items are the same; the id table starts at random"
+                )
+            elif settings.id_bound is not None:
+                bounded = self._bounded(content, table.num_embeddings)
+            else:
                 with torch.no_grad():
                     table.weight[: self.n_items][self.present] = content[self.present].to(table.weight)
-            else:
-                bounded = self._bounded(content, table.num_embeddings)
+            if users is not None and with_users:
+                self._start_users(users, content, scale)
         if settings.id_codes is not None:
             codes = self._codes(settings.id_codes, table, spread)
         if settings.id_smoothing > 0:

@@ -12,6 +12,8 @@ from recbole_sda.io.yaml import properties_dir, read_yaml
 from recbole_sda.model.model_table import BASE_MODELS, MULTIMODAL
 from recbole_sda.model.settings import SDASettings
 
+from ..conftest import WAYS_OFF
+
 ALL = read_yaml(properties_dir() / SDA)
 FAMILIES = {family: read_yaml(properties_dir() / f"sda_{family}.yaml") for family in ("sequential", "general")}
 EXAMPLES = [("SASRec_SDA", "sequential"), ("LightGCN_SDA", "general")]
@@ -31,6 +33,12 @@ def test_a_family_file_changes_keys_of_sda_yaml_and_nothing_else(family):
     own = FAMILIES[family]
     assert own and set(own) <= set(ALL) and "id_embedding" not in own
     assert all(ALL[key] != value for key, value in own.items())  # another value, or the line says nothing
+
+
+def test_tests_with_all_ways_off_know_every_way_of_the_families():
+    """The encoder's scale and learning rate are no way: without an encoder nothing reads them."""
+    ways = {key for own in FAMILIES.values() for key in own} - {"encoder_scale", "encoder_lr_factor"}
+    assert ways <= set(WAYS_OFF) and {key: ALL[key] for key in WAYS_OFF} == WAYS_OFF
 
 
 @pytest.mark.parametrize("name", BASE_MODELS)

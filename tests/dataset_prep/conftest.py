@@ -136,8 +136,21 @@ def raw(tmp_path):
     return write
 
 
+INSTRUMENTS = (
+    "drum",
+    "flute",
+    "violin",
+    "harp",
+    "horn",
+    "lute",
+    "oboe",
+    "viola",
+    "bell",
+)  # no two items have the same text
+
+
 def _metadata(release, k, item, address):
-    record = {item: f"B{k}", "title": f"Tom&#39;s <b>drum</b>\n{k}"}
+    record = {item: f"B{k}", "title": f"Tom&#39;s <b>{INSTRUMENTS[k]}</b>\n{k}"}
     if release == "2014":
         return {**record, "brand": "Acme", "categories": [["Music", "Drums & Co"]], "price": 9.5, "imUrl": address}
     if release == "2018":

@@ -259,12 +259,16 @@ def test_bert4rec_with_the_bpr_loss_draws_the_targets_of_its_masks(build):
 
 
 @pytest.mark.parametrize("name", ["SASRec_SDA", "BPR_SDA"])
-def test_features_that_do_not_differ_are_no_start(build, write_tiny, tmp_path, name):
+def test_features_that_do_not_differ_are_no_start(build, write_tiny, tmp_path, name, caplog):
     store = FeatureStore(write_tiny(tmp_path) / "features" / "random")
     n = len(store.item_ids)
     write_store(store.path, store.item_ids, {"text": np.ones((n, 3), np.float32)}, {}, overwrite=True)
-    with pytest.raises(InputError, match="id_start=features: the features of all items are the same"):
-        build(name, **{**PLAIN, "id_start": "features", "feature_views": [], "data_path": str(tmp_path)})
+    keys = {**PLAIN, "id_start": "features", "feature_views": [], "data_path": str(tmp_path)}
+    table = build(name, **keys).model.items.ids.weight
+    assert "the features of all items are the same; the id table starts at random" in caplog.text
+    assert torch.equal(table, build(name, **{**keys, "id_start": "random"}).model.items.ids.weight)
+    with pytest.raises(InputError, match="id_bound: the features of all items are the same"):
+        build(name, **keys, id_bound=0.5)
 
 
 @pytest.mark.parametrize("name", ["VBPR_SDA", "BM3_SDA"])

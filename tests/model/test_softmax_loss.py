@@ -57,21 +57,39 @@ def test_many_sampled_items_give_the_loss_over_all(build, name, proposal):
     torch.testing.assert_close(ours, torch.nn.functional.cross_entropy(scores, targets - 1), rtol=2e-3, atol=0)
 
 
+@pytest.mark.parametrize("ways", [WAYS_OFF, {"id_neighbours": 1}], ids=["off", "default"])
 @pytest.mark.parametrize("name", [name + "_SDA" for name in COVERED])
-def test_a_sampled_step_encodes_and_updates_the_rows_of_its_batch_alone(build, name, tmp_path):
-    built = build(name, softmax_negatives=3, train_batch_size=3, **WAYS_OFF)
+def test_a_sampled_step_encodes_and_updates_the_rows_of_its_batch_alone(build, name, ways, tmp_path):
+    """With smoothing, which is a default, also the id rows of their neighbours, which it averages."""
+    built = build(name, softmax_negatives=3, train_batch_size=3, **ways)
     if name == "BERT4Rec_SDA":
         built.batch[built.model.MASK_INDEX].fill_(1)
     model = built.model
     trainer = make_trainer(built.config, model, tmp_path)
-    encoded = encoded_sizes(model)
+    encoded, encode_only, asked = encoded_sizes(model), model.items.encode_only, []
+    model.items.encode_only = lambda ids: asked.append(ids.unique()) or encode_only(ids)
     before = model.items.ids.weight.detach().clone()
     model.train()
     sum(model.calculate_loss(built.batch)).backward()
     trainer.optimizer.step()
     changed = (model.items.ids.weight != before).any(dim=1).nonzero().flatten()
-    assert len(encoded) == 1 and encoded[0] < model.n_items - 1
-    assert 0 < len(changed) <= encoded[0] + 1 and 0 not in changed
+    assert len(encoded) == len(asked) == 1 and encoded[0] < model.n_items - 1
+    batch = set(asked[0].tolist()) | {model.n_items}  # BERT4Rec's mask token
+    smoothing = getattr(model.items.id_rows, "smoothing", None)
+    assert (smoothing is None) == (ways == WAYS_OFF)
+    if smoothing is not None:
+        items = asked[0][asked[0] < model.n_items]
+        print(
+            "DBG",
+            len(items),
+            smoothing.index[items].tolist(),
+            smoothing.weight[items].tolist(),
+            sorted(smoothing.with_neighbours(items).tolist()),
+        )
+        print("DBGX", name, len(items), len(smoothing.with_neighbours(items)), len(changed), items.tolist())
+        batch |= set(smoothing.with_neighbours(items).tolist())
+        assert set(changed.tolist()) - set(items.tolist())
+    assert 0 < len(changed) and set(changed.tolist()) <= batch - {0}
 
 
 def test_a_sampled_run_trains_and_resumes_exactly(tiny_keys, tmp_path):
