@@ -8,6 +8,7 @@ from typing import Any, Callable, Dict, List, Optional, Set
 
 import yaml
 
+from recbole_sda.config.defaults import defaults_of_earlier_run
 from recbole_sda.config.run_config import MACHINE_KEYS, RunConfig
 from recbole_sda.data.interaction_files import input_hashes
 from recbole_sda.engine.run import configure
@@ -149,6 +150,7 @@ class PlannedRun:
 
     def _check_settings(self, config: RunConfig) -> None:
         planned, existing = yaml.safe_load(config_text(config.resolved)), read_yaml(self.folder / CONFIG)
+        existing.update(defaults_of_earlier_run(existing))
         for key in planned.keys() - existing.keys():  # newer than the run, which is the same as with the key's default
             existing[key] = config.internal_config_dict.get(key)
         for values in (planned, existing):

@@ -31,6 +31,15 @@ def test_keys_that_came_after_a_run_had_their_defaults_in_it(plan_of):
         plan_of(ModelEntry("BPR", "BPR", None, {"mask_validation": False})).runs()[0].check()
 
 
+def test_a_run_made_before_the_defaults_of_its_family_had_none_of_them(plan_of):
+    plan = plan_of(OURS)
+    run_planned(plan.runs())
+    path = plan.runs()[0].folder / "config.yaml"
+    path.write_text("".join(line for line in path.read_text().splitlines(True) if not line.startswith("id_start:")))
+    with pytest.raises(InputError, match="run with other settings .id_start 'random' -> 'features'"):
+        plan.runs()[0].check()
+
+
 def test_a_comparison_that_moved_is_still_its_own(plan_of, tmp_path):
     """Also where a run was aligned with another one of it."""
     aligned = ModelEntry("aligned", "BPR_SDA", "BPR", {"alignment_run": {"row": "BPR"}, "alignment_weight": 0.1})
