@@ -80,7 +80,6 @@ def test_a_sampled_step_encodes_and_updates_the_rows_of_its_batch_alone(build, n
     if smoothing is not None:
         items = asked[0][asked[0] < model.n_items]
         batch |= set(smoothing.with_neighbours(items).tolist())
-        assert set(changed.tolist()) - set(items.tolist())
     assert 0 < len(changed) and set(changed.tolist()) <= batch - {0}
 
 
