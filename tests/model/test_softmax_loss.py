@@ -57,30 +57,35 @@ def test_many_sampled_items_give_the_loss_over_all(build, name, proposal):
     torch.testing.assert_close(ours, torch.nn.functional.cross_entropy(scores, targets - 1), rtol=2e-3, atol=0)
 
 
+@pytest.mark.parametrize("sparse", [False, True], ids=["dense", "sparse"])
 @pytest.mark.parametrize("ways", [WAYS_OFF, {"id_neighbours": 2}], ids=["off", "default"])
 @pytest.mark.parametrize("name", [name + "_SDA" for name in COVERED])
-def test_a_sampled_step_encodes_and_updates_the_rows_of_its_batch_alone(build, name, ways, tmp_path):
+def test_a_sampled_step_encodes_and_updates_the_rows_of_its_batch_alone(build, name, ways, sparse, tmp_path):
     """With smoothing, which is a default, also the id rows of their neighbours, which it averages."""
-    built = build(name, softmax_negatives=3, train_batch_size=3, **ways)
+    built = build(name, softmax_negatives=3, train_batch_size=3, sparse_updates=sparse, **ways)
     if name == "BERT4Rec_SDA":
         built.batch[built.model.MASK_INDEX].fill_(1)
     model = built.model
     trainer = make_trainer(built.config, model, tmp_path)
     encoded, encode_only, asked = encoded_sizes(model), model.items.encode_only, []
     model.items.encode_only = lambda ids: asked.append(ids.unique()) or encode_only(ids)
-    before = model.items.ids.weight.detach().clone()
+    table = model.items.ids.weight
+    before = table.detach().clone()
     model.train()
     sum(model.calculate_loss(built.batch)).backward()
-    trainer.optimizer.step()
-    changed = (model.items.ids.weight != before).any(dim=1).nonzero().flatten()
-    assert len(encoded) == len(asked) == 1 and encoded[0] < model.n_items - 1
-    batch = set(asked[0].tolist()) | {model.n_items}  # BERT4Rec's mask token
+    in_step = {*asked[0].tolist(), *range(model.n_items, len(table))} - {0}  # after the items: BERT4Rec's mask token
+    assert len(encoded) == len(asked) == 1
+    assert encoded[0] == len([item for item in in_step if item < model.n_items]) < model.n_items - 1
     smoothing = getattr(model.items.id_rows, "smoothing", None)
     assert (smoothing is None) == (ways == WAYS_OFF)
     if smoothing is not None:
-        items = asked[0][asked[0] < model.n_items]
-        batch |= set(smoothing.with_neighbours(items).tolist())
-    assert 0 < len(changed) and set(changed.tolist()) <= batch - {0}
+        neighbours = smoothing.graph.values.to_dense()[sorted(in_step)].any(dim=0).nonzero().flatten()
+        in_step |= set(neighbours.tolist())
+    if sparse:  # rows with a gradient, which for some is zero
+        assert set(table.grad.coalesce().indices().flatten().tolist()) == in_step
+    trainer.optimizer.step()
+    changed = set((table != before).any(dim=1).nonzero().flatten().tolist())
+    assert changed and changed <= in_step
 
 
 def test_a_sampled_run_trains_and_resumes_exactly(tiny_keys, tmp_path):
