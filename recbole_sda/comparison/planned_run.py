@@ -8,13 +8,11 @@ from typing import Any, Callable, Dict, List, Optional, Set
 
 import yaml
 
-from recbole_sda.config.defaults import defaults_of_earlier_run
 from recbole_sda.config.run_config import MACHINE_KEYS, RunConfig
 from recbole_sda.data.interaction_files import input_hashes
-from recbole_sda.engine.run import configure
+from recbole_sda.engine.run import configure, settings_of
 from recbole_sda.engine.run_folder import CONFIG, LOG, METRICS, config_text, read_metrics
 from recbole_sda.errors import InputError
-from recbole_sda.io.yaml import read_yaml
 
 FOLDER_KEYS = {"runs_path", "run_dir", "checkpoint_dir"}
 # Keys that may differ between a finished run and its plan.
@@ -31,12 +29,18 @@ def is_row_reference(value: Any) -> bool:
 
     ``{row: NAME, seed: next}`` is that row's run with the next seed of the plan; after the last seed comes the first.
     """
-    return isinstance(value, dict) and "row" in value and value.get("seed", "next") == "next" and len(value) <= 2
+    return isinstance(value, dict) and (
+        set(value) == {"row"} or (set(value) == {"row", "seed"} and value["seed"] == "next")
+    )
+
+
+def _listed(value: Any) -> List[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def row_references(value: Any) -> List[Dict[str, Any]]:
     """Return the references in a key's value: the value itself, or elements of a list."""
-    return [part for part in (value if isinstance(value, list) else [value]) if is_row_reference(part)]
+    return [part for part in _listed(value) if is_row_reference(part)]
 
 
 def with_references(value: Any, folder_of: Callable[[Dict[str, Any]], str]) -> Any:
@@ -102,18 +106,19 @@ class PlannedRun:
 
     def needs(self, other: Any) -> bool:
         """Return whether ``other`` is a run that must be finished before this one."""
-        return isinstance(other, PlannedRun) and str(other.folder.resolve()) in self.folders_needed
+        if not self.folders_needed or not isinstance(other, PlannedRun):
+            return False
+        return str(other.folder.resolve()) in self.folders_needed
 
     @cached_property
     def folders_needed(self) -> Set[str]:
         """The run folders that the values of keys refer to."""
-        found: Set[str] = set()
-        for key, value in self.entry.keys.items():
-            if row_references(value):
-                folders = self.keys[key] if isinstance(value, list) else [self.keys[key]]
-                parts = value if isinstance(value, list) else [value]
-                found |= {folder for folder, part in zip(folders, parts) if is_row_reference(part)}
-        return found
+        return {
+            folder
+            for key, value in self.entry.keys.items()
+            for part, folder in zip(_listed(value), _listed(self.keys[key]))
+            if is_row_reference(part)
+        }
 
     def configuration(self) -> RunConfig:
         """Return the run's configuration; an unknown name or key, or a wrong value, is an InputError that names the row."""
@@ -149,16 +154,14 @@ class PlannedRun:
             )
 
     def _check_settings(self, config: RunConfig) -> None:
-        planned, existing = yaml.safe_load(config_text(config.resolved)), read_yaml(self.folder / CONFIG)
-        existing.update(defaults_of_earlier_run(existing))
+        planned, existing = yaml.safe_load(config_text(config.resolved)), settings_of(self.folder)
         for key in planned.keys() - existing.keys():  # newer than the run, which is the same as with the key's default
             existing[key] = config.internal_config_dict.get(key)
         for values in (planned, existing):
             values["data_path"] = str(Path(values["data_path"]).resolve())
             for key, value in self.entry.keys.items():
                 if row_references(value) and values.get(key):  # the folder of the comparison may have been moved
-                    listed = values[key] if isinstance(value, list) else [values[key]]
-                    values[key] = ["/".join(Path(folder).parts[-3:]) for folder in listed]
+                    values[key] = ["/".join(Path(folder).parts[-3:]) for folder in _listed(values[key])]
         differing = sorted(key for key in {*planned, *existing} - FREE_KEYS if planned.get(key) != existing.get(key))
         if differing:
             changes = ", ".join(f"{key} {existing.get(key)!r} -> {planned.get(key)!r}" for key in differing[:5])

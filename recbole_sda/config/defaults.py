@@ -85,20 +85,17 @@ def package_defaults(model: str, dataset: str, given: Mapping[str, Any]) -> Dict
 
 
 def family_defaults(model: str) -> Dict[str, Any]:
-    """Return the keys of sda.yaml that have other defaults for the family of a *_SDA model; none for a multimodal one."""
+    """Return the keys of sda.yaml that have other defaults for the family of a *_SDA model; none for any other model."""
     spec = base_spec(model)
-    if spec is None or is_multimodal(model):
+    if not model.endswith(SUFFIX) or spec is None or is_multimodal(model):
         return {}
     return read_yaml(properties_dir() / f"sda_{spec.family}.yaml")
 
 
 def defaults_of_earlier_run(values: Mapping[str, Any]) -> Dict[str, Any]:
     """Return the keys that a run's configuration lacks because they did not exist then, at the values that change nothing."""
-    model = str(values["model"])
-    if not model.endswith(SUFFIX):
-        return {}
     unchanged = read_yaml(properties_dir() / SDA)
-    return {key: unchanged[key] for key in family_defaults(model) if key not in values}
+    return {key: unchanged[key] for key in family_defaults(values["model"]) if key not in values}
 
 
 def own_keys() -> Set[str]:

@@ -10,6 +10,7 @@ from recbole_sda.engine.ensemble_members import NEIGHBOURHOODS
 from recbole_sda.engine.experiment import EVALUATION, run
 from recbole_sda.engine.run import settings_of
 from recbole_sda.errors import InputError
+from recbole_sda.model.model_table import ENSEMBLE
 from recbole_sda.model.registry import model_class
 
 # Keys of the data and of the evaluation, which an ensemble takes from its first run.
@@ -60,6 +61,4 @@ def ensemble(
     longest = [values["MAX_ITEM_LIST_LENGTH"] for values in settings if values.get("MAX_ITEM_LIST_LENGTH")]
     keys["MAX_ITEM_LIST_LENGTH"] = max(longest, default=50)
     resolved = [str(Path(name).resolve()) if name in runs else name for name in names]
-    return run(
-        "Ensemble", first["dataset"], (), {**keys, **(overrides or {}), "members": resolved, "run_dir": str(out)}
-    )
+    return run(ENSEMBLE, first["dataset"], (), {**keys, **(overrides or {}), "members": resolved, "run_dir": str(out)})

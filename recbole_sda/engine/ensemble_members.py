@@ -3,7 +3,7 @@
 import copy
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, List
+from typing import Any, Dict, List
 
 from recbole_sda.config.run_config import MACHINE_KEYS
 from recbole_sda.data.datasets import Data
@@ -19,12 +19,10 @@ from recbole_sda.validation import AT_LEAST_ONE
 
 from recbole.utils import ModelType  # isort: skip  (after recbole_sda.config.run_config, which makes RecBole importable)
 
-if TYPE_CHECKING:
-    from recbole_sda.engine.run import Run
-
 logger = logging.getLogger(__name__)
 
 NEIGHBOURHOODS = {"knn:cooccurrence": "SequenceKNN", "knn:features": "ContentKNN"}
+ONE_MODALITY = "knn:features:"  # followed by its name
 
 
 def build_ensemble(config: Any, data: Data) -> Ensemble:
@@ -43,16 +41,16 @@ def build_ensemble(config: Any, data: Data) -> Ensemble:
 
 
 def _neighbourhood(name: str, config: Any, data: Data) -> Member:
-    kind = next((known for known in NEIGHBOURHOODS if name == known or name.startswith("knn:features:")), "")
-    kind = "knn:features" if name.startswith("knn:features:") else kind
+    modality = name.removeprefix(ONE_MODALITY) if name.startswith(ONE_MODALITY) else None
+    kind = name if modality is None else "knn:features"
     if kind not in NEIGHBOURHOODS:
         raise InputError(
             f"members: unknown neighbourhood {name!r}; allowed are {', '.join(NEIGHBOURHOODS)} and "
-            f"knn:features:MODALITY.{nearest(name, NEIGHBOURHOODS)}"
+            f"{ONE_MODALITY}MODALITY.{nearest(name, NEIGHBOURHOODS)}"
         )
     own = copy.copy(config)
-    if kind != name:
-        own.final_config_dict = {**config.final_config_dict, "modalities": [name.removeprefix("knn:features:")]}
+    if modality is not None:
+        own.final_config_dict = {**config.final_config_dict, "modalities": [modality]}
     model = plain_model(NEIGHBOURHOODS[kind])(own, data.train._dataset).to(config["device"]).eval()
     return Member(name, model, int(config["MAX_ITEM_LIST_LENGTH"]), {"name": name})
 
@@ -94,15 +92,17 @@ def _check_data(name: str, theirs: Data, config: Any, ours: Data) -> None:
         )
 
 
-def choose_weights(run: "Run") -> None:
+def choose_weights(model: Ensemble, config: Any, loader: Any) -> None:
     """Set the weights of an ensemble to those that are best on its validation data, unless ``ensemble_weights`` gives them.
+
+    Args:
+        model: the ensemble.
+        config: configuration of the run.
+        loader: the validation data; None without.
 
     Raises:
         InputError: there are no validation data, or their protocol is one of RecBole's own loaders.
     """
-    model, config, loader = run.model, run.config, run.data.valid
-    assert isinstance(model, Ensemble)
-    names: List[str] = [member.name for member in model.members]
     if model.given is not None:
         return
     if loader is None:
@@ -117,8 +117,9 @@ def choose_weights(run: "Run") -> None:
     pool = collect_pool(model, loader, max(depth, k), config["device"])
     weights, best, alone = search_weights(pool, metric, len(model.weights))
     model.weights.copy_(weights)
-    for name, value, column in zip(names, alone, weights.T):
-        logger.info("weight %s | alone, validation %s %.4f | %s", _written(column.tolist()), metric_name, value, name)
+    for member, value, column in zip(model.members, alone, weights.T):
+        written = _written(column.tolist())
+        logger.info("weight %s | alone, validation %s %.4f | %s", written, metric_name, value, member.name)
     logger.info("together, validation %s %.4f on %d cases", metric_name, best, len(pool.target))
 
 

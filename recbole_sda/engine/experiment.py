@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, Optional, Sequence, Set, Tuple, Union
 
 from recbole_sda.config.run_config import MACHINE_KEYS
-from recbole_sda.engine.ensemble_members import choose_weights
 from recbole_sda.engine.result import Rankings, make_result, write_result
 from recbole_sda.engine.run import Run, build, configure, load, open_run, settings_of
 from recbole_sda.engine.run_folder import LOCK, LOG, make_run_dir, write_config, write_metrics
@@ -18,7 +17,6 @@ from recbole_sda.io.checkpoint import LAST, write_item_tokens
 from recbole_sda.io.locks import exclusive_lock
 from recbole_sda.io.logs import log_to
 from recbole_sda.machine import torchrun
-from recbole_sda.model.ensemble.model import Ensemble
 from recbole_sda.model.item_features import item_tokens
 
 logger = logging.getLogger(__name__)
@@ -77,8 +75,6 @@ def run(
         built = build(config, run_dir)
         if torchrun.is_main():
             write_item_tokens(run_dir, item_tokens(built.data.dataset))
-        if isinstance(built.model, Ensemble):
-            choose_weights(built)
         return _train_and_report(built)
 
 

@@ -7,7 +7,7 @@ from typing import Any, Dict, NamedTuple, Optional, Sequence, Union
 import torch
 
 from recbole_sda.config.dataset_files import SAMPLE_SUFFIX
-from recbole_sda.config.defaults import defaults_of_earlier_run
+from recbole_sda.config.defaults import defaults_of_earlier_run, family_defaults
 from recbole_sda.config.run_config import RunConfig
 from recbole_sda.data.dataset_choice import choose_dataset, ensure_sample
 from recbole_sda.data.datasets import Data, load_data
@@ -155,14 +155,15 @@ def _model(config: RunConfig, data: Data) -> torch.nn.Module:
 
 
 def settings_of(run_dir: Path) -> Dict[str, Any]:
-    """Return the configuration in a run folder.
+    """Return the configuration in a run folder, with the keys of a family of models that came after the run.
 
     Raises:
         InputError: the folder has none.
     """
     if not (run_dir / CONFIG).is_file():
         raise InputError(f"{run_dir} is not a run folder: {CONFIG} is missing")
-    return read_yaml(run_dir / CONFIG)
+    values = read_yaml(run_dir / CONFIG)
+    return {**values, **defaults_of_earlier_run(values)}
 
 
 def open_run(run_dir: Union[str, Path], overrides: Optional[Dict[str, Any]] = None) -> Run:
@@ -182,8 +183,8 @@ def open_run(run_dir: Union[str, Path], overrides: Optional[Dict[str, Any]] = No
         raise InputError(f"{run_dir} was made on {dataset}, which is no longer in {values['data_path']}")
     if dataset.endswith(SAMPLE_SUFFIX) and torchrun.is_main():
         ensure_sample(dataset, values["data_path"])
-    overrides = {**defaults_of_earlier_run(values), **(overrides or {})}
-    config = RunConfig(values["model"], dataset, [str(run_dir / CONFIG)], overrides)
+    kept = {key: values[key] for key in family_defaults(values["model"])}  # also where the file lacks them
+    config = RunConfig(values["model"], dataset, [str(run_dir / CONFIG)], {**kept, **(overrides or {})})
     return build(config, run_dir)
 
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from recbole_sda.data.eval_loaders import among_candidates
 from recbole_sda.data.train_loaders import trim
+from recbole_sda.engine.ensemble_members import choose_weights
 from recbole_sda.engine.optimizers import DenseAndSparse, check_sparse, fuse, parameter_groups, sparse_tables
 from recbole_sda.engine.rare_item_decay import RareItemDecay, item_id_table
 from recbole_sda.engine.train_log import Losses, append_history, epoch_line, mean_losses
@@ -17,6 +18,7 @@ from recbole_sda.engine.trainer_checkpoints import CheckpointMixin
 from recbole_sda.errors import InputError
 from recbole_sda.io.checkpoint import BEST
 from recbole_sda.machine import torchrun
+from recbole_sda.model.ensemble.model import Ensemble
 from recbole_sda.model.registry import base_name, base_spec, class_name
 from recbole_sda.recbole_patches.scoped import data_parallel_on, tensorboard_folder
 
@@ -83,6 +85,9 @@ class RunTrainer(CheckpointMixin):
             self.eval_collector.data_collect(train_data)
             logger.info("training had ended already, after epoch %d", self.start_epoch)
             return self.best_valid_score, self.best_valid_result
+
+        if isinstance(self.model, Ensemble) and self.start_epoch == 0:
+            choose_weights(self.model, self.config, valid_data)
 
         def after_evaluation(epoch: int, score: float) -> None:
             if torchrun.is_main():

@@ -71,7 +71,7 @@ class IdContent:
             if not content.any():
                 if settings.id_bound is not None:
                     raise InputError(
-                        "id_bound: the features of all items are the same, which bounds them all at one point"
+                        f"id_bound={settings.id_bound}: the features of all items are the same, which bounds them all at one point"
                     )
                 logger.warning(
                     "id_start=features: the features of all items are the same; the id table starts at random"

@@ -28,7 +28,7 @@ def sda_models() -> List[str]:
 
 
 def list_models() -> List[str]:
-    """Return the names of all models of the package: every *_SDA model, the multimodal models, and the neighbourhood models.
+    """Return the names of all models of the package: *_SDA, multimodal and neighbourhood models, and the ensemble.
 
     Example:
         >>> from recbole_sda import list_models

@@ -13,7 +13,9 @@ from recbole_sda.engine import experiment
 from recbole_sda.engine.ensemble import ensemble
 from recbole_sda.engine.run import load
 from recbole_sda.errors import InputError
+from recbole_sda.metrics.groups import tail_items
 from recbole_sda.recommend.recommender import Recommender
+from recbole_sda.tune.trial import Trial, train_trial
 
 
 @pytest.fixture(scope="module")
@@ -137,3 +139,18 @@ def test_a_member_on_other_data_is_refused(members, tiny_keys, tmp_path):
     assert np.isfinite(result["test"]["ndcg@10"])
     with pytest.raises(InputError, match="was trained on other users than tiny has with these settings"):
         ensemble([members[0], tmp_path / "fewer"], tmp_path / "run")
+
+
+def test_groups_are_the_tail_of_the_metrics_also_where_it_is_a_share(members, tmp_path):
+    ensemble([members[0], "knn:cooccurrence"], tmp_path / "run", {"ensemble_groups": "tail", "tail_items": 0.4})
+    run = load(tmp_path / "run")
+    expected = tail_items(run.data.counts.items, 0.4)
+    assert expected.any() and run.model.groups.bool().tolist() == expected.tolist()
+
+
+def test_a_trial_of_a_search_chooses_weights_too(members, tiny_keys, tmp_path):
+    keys = {**tiny_keys, "members": [str(members[0]), "knn:cooccurrence"], "epochs": 1}
+    train_trial(Trial("Ensemble", "tiny", (), keys, tmp_path / "trial"), lambda *_: None)
+    run = load(tmp_path / "trial")
+    whole = ensemble([members[0], "knn:cooccurrence"], tmp_path / "run")
+    assert run.model.weights.flatten().tolist() == pytest.approx(whole["ensemble"]["weights"]["all"], abs=1e-6)

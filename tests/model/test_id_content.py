@@ -267,7 +267,7 @@ def test_features_that_do_not_differ_are_no_start(build, write_tiny, tmp_path, n
     table = build(name, **keys).model.items.ids.weight
     assert "the features of all items are the same; the id table starts at random" in caplog.text
     assert torch.equal(table, build(name, **{**keys, "id_start": "random"}).model.items.ids.weight)
-    with pytest.raises(InputError, match="id_bound: the features of all items are the same"):
+    with pytest.raises(InputError, match="id_bound=0.5: the features of all items are the same"):
         build(name, **keys, id_bound=0.5)
 
 

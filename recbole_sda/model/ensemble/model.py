@@ -3,19 +3,18 @@
 from typing import Any, Dict, Optional, Sequence, Tuple
 
 import torch
-from recbole.model.abstract_recommender import SequentialRecommender
-from recbole.utils import InputType
-from torch import Tensor, nn
+from torch import Tensor
 
 from recbole_sda.errors import InputError
+from recbole_sda.metrics.groups import tail_items
 from recbole_sda.model.ensemble.member import Member, standardise_
+from recbole_sda.model.untrained import UntrainedRecommender
 from recbole_sda.validation import NOT_NEGATIVE, check_choice
 
 GROUPS = ("none", "tail")
-WEIGHT_MIN = 1e-12  # in place of 0: the padding item's score is minus infinity, and 0 times that is no number
 
 
-class Ensemble(SequentialRecommender):
+class Ensemble(UntrainedRecommender):
     """Score of item i for a user: ``sum_m w[g(i), m] z_m(i)``.
 
     z_m are the scores of member m for the user, standardised over all items (mean 0, standard deviation 1); g(i) is the group of
@@ -35,7 +34,6 @@ class Ensemble(SequentialRecommender):
         groups: group of each item, (n_items,).
     """
 
-    input_type = InputType.POINTWISE
     weights: Tensor
     groups: Tensor
 
@@ -44,12 +42,12 @@ class Ensemble(SequentialRecommender):
         self.members: Tuple[Member, ...] = tuple(members)
         self.given = given_weights(config["ensemble_weights"], len(members))
         check_choice("ensemble_groups", config["ensemble_groups"], GROUPS)
-        tail = torch.from_numpy(dataset.training_counts.items < config["tail_items"]).long()
-        self.register_buffer("groups", tail if config["ensemble_groups"] == "tail" else torch.zeros_like(tail))
-        n_groups = 2 if config["ensemble_groups"] == "tail" else 1
+        by_group = config["ensemble_groups"] == "tail"
+        tail = torch.from_numpy(tail_items(dataset.training_counts.items, config["tail_items"]))
+        self.register_buffer("groups", (tail & by_group).long())
+        n_groups = 2 if by_group else 1
         weights = torch.ones(len(members)) if self.given is None else torch.tensor(self.given)
         self.register_buffer("weights", weights.repeat(n_groups, 1))
-        self.fake_loss = nn.Parameter(torch.zeros(1))  # RecBole's trainer needs a parameter
         records = [getattr(member.model, "feature_record", None) for member in self.members]
         self.feature_record: Optional[Dict[str, Any]] = next((record for record in records if record), None)
 
@@ -66,10 +64,6 @@ class Ensemble(SequentialRecommender):
         """Return a member's own scores of all items, (batch, n_items)."""
         return member.scores(interaction, self.ITEM_SEQ, self.ITEM_SEQ_LEN)
 
-    def calculate_loss(self, interaction: Any) -> Tensor:
-        """Return zero: there is nothing to train."""
-        return self.fake_loss.sum()
-
     def full_sort_predict(self, interaction: Any) -> Tensor:
         """Return the scores of all items, (batch, n_items)."""
         used = self.weights.any(dim=0).nonzero().flatten().tolist()
@@ -78,16 +72,11 @@ class Ensemble(SequentialRecommender):
         total: Optional[Tensor] = None
         for m in used:
             z = standardise_(self.member_scores(self.members[m], interaction))
-            weight = (
-                self.weights[0, m] if len(self.weights) == 1 else self.weights[self.groups, m].clamp(min=WEIGHT_MIN)
-            )
+            weight = self.weights[self.groups, m]
             total = z.mul_(weight) if total is None else total.addcmul_(z, weight.expand_as(z))
         assert total is not None  # one weight is positive
+        total[:, 0] = -torch.inf  # of the padding item, where a weight of 0 gives no number
         return total
-
-    def predict(self, interaction: Any) -> Tensor:
-        """Return the score of one item for each sample, (batch,)."""
-        return self.full_sort_predict(interaction).gather(1, interaction[self.ITEM_ID].unsqueeze(1)).squeeze(1)
 
 
 def given_weights(value: Any, n_members: int) -> Optional[Tuple[float, ...]]:
