@@ -60,12 +60,13 @@ class IdContent:
 
         Args:
             table: the base model's table; its rows from n_items on stay.
-            users: the base model's table of users, if its scores are products of users' and items' rows.
+            users: the base model's table of users, if its scores are products of users' and items' rows. Of a wider table
+                (VBPR), the first columns belong to the items' rows.
         """
         settings, bounded, codes, smoothing = self.settings, None, None, None
         spread = float(table.weight[1 : self.n_items].detach().std())
         if settings.id_start == "features":
-            with_users = users is not None and users.embedding_dim == table.embedding_dim
+            with_users = users is not None and users.embedding_dim >= table.embedding_dim
             scale = settings.id_start_scale or START_SCALES[with_users]
             content = scale * spread * principal_components(self.vectors, self.present, table.embedding_dim)
             if not content.any():
@@ -118,9 +119,10 @@ class IdContent:
         known = means.abs().sum(dim=1) > 0
         if known.sum() < 2:
             return
-        spread = scale * float(users.weight[1:].detach().std())
+        columns = users.weight[:, : content.shape[1]]
+        spread = scale * float(columns[1:].detach().std())
         with torch.no_grad():
-            users.weight[known] = (means[known] * (spread / means[known].std())).to(users.weight)
+            columns[known] = (means[known] * (spread / means[known].std())).to(columns)
 
     def soft_targets(self) -> Optional[SoftTargets]:
         """Return the teacher of the recommender's targets, or None without ``soft_targets``."""

@@ -238,6 +238,18 @@ def test_users_of_general_models_start_at_the_mean_content_of_their_training_ite
     assert torch.equal(users[0], base.user_embedding.weight[0])
 
 
+def test_of_a_wider_table_of_users_the_columns_of_the_items_rows_start_at_content(build):
+    base, model = build("VBPR").model, build("VBPR_SDA", **{**PLAIN, "id_start": "features"}).model
+    width = model.item_embedding.weight.shape[1]
+    before, after = base.user_embedding.weight.detach(), model.user_embedding.weight.detach()
+    assert before.shape[1] == 2 * width and torch.equal(before[:, width:], after[:, width:])
+    spread = before[1:, :width].std()
+    changed = (before[:, :width] != after[:, :width]).any(dim=1)
+    assert changed.sum() > 1 and torch.allclose(after[changed, :width].std(), spread, rtol=1e-3)
+    items = model.item_embedding.weight.detach()[1:]
+    assert items.std() < 1.5 * base.item_embedding.weight[1:].std()  # not five times, as where users start at random
+
+
 @pytest.mark.parametrize("name", ["BPR_SDA", "TransRec_SDA"])
 def test_a_step_of_few_items_encodes_the_drawn_targets_that_cmsa_aligns(build, name):
     built = build(name, soft_targets=0.9, train_batch_size=3)
