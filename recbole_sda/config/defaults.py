@@ -86,10 +86,12 @@ def package_defaults(model: str, dataset: str, given: Mapping[str, Any]) -> Dict
 
 def family_defaults(model: str) -> Dict[str, Any]:
     """Return the keys of sda.yaml that have other defaults for the family of a *_SDA model; none for any other model."""
-    spec = base_spec(model)
-    if not model.endswith(SUFFIX) or spec is None or is_multimodal(model):
+    if not model.endswith(SUFFIX):
         return {}
-    return read_yaml(properties_dir() / f"sda_{spec.family}.yaml")
+    if is_multimodal(model):
+        return read_yaml(properties_dir() / "sda_multimodal.yaml")
+    spec = base_spec(model)
+    return {} if spec is None else read_yaml(properties_dir() / f"sda_{spec.family}.yaml")
 
 
 def defaults_of_earlier_run(values: Mapping[str, Any]) -> Dict[str, Any]:

@@ -15,8 +15,8 @@ from recbole_sda.model.settings import SDASettings
 from ..conftest import WAYS_OFF
 
 ALL = read_yaml(properties_dir() / SDA)
-FAMILIES = {family: read_yaml(properties_dir() / f"sda_{family}.yaml") for family in ("sequential", "general")}
-EXAMPLES = [("SASRec_SDA", "sequential"), ("LightGCN_SDA", "general")]
+FAMILIES = {family: read_yaml(properties_dir() / f"sda_{family}.yaml") for family in ("sequential", "general", "multimodal")}
+EXAMPLES = [("SASRec_SDA", "sequential"), ("LightGCN_SDA", "general"), ("BM3_SDA", "multimodal")]
 
 
 def same(config, expected) -> bool:
@@ -51,9 +51,12 @@ def test_models_have_the_defaults_of_their_family(build, name):
 
 
 @pytest.mark.parametrize("name", MULTIMODAL)
-def test_multimodal_models_have_the_defaults_of_sda_yaml(build, name):
-    assert family_defaults(f"{name}_SDA") == {}
-    assert same(build.config(f"{name}_SDA"), {key: ALL[key] for own in FAMILIES.values() for key in own})
+def test_multimodal_models_have_the_defaults_of_their_family(build, name):
+    own = FAMILIES["multimodal"]
+    assert family_defaults(f"{name}_SDA") == own and family_defaults(name) == {}
+    config = build.config(f"{name}_SDA")
+    assert same(config, {**ALL, **own})
+    SDASettings.from_config(config)
 
 
 @pytest.mark.parametrize("name, family", EXAMPLES)
@@ -75,7 +78,7 @@ def test_with_the_table_back_a_preset_s_values_win_over_the_family_s(build, name
     paper = read_yaml(properties_dir() / "preset/paper.yaml")
     config = build.config(name, preset="paper", id_embedding="add")
     both = [key for key in FAMILIES[family] if key in paper]
-    assert {"id_start", "encoder_scale"} <= set(both)
+    assert {"id_smoothing"} <= set(both)
     assert same(config, {key: paper[key] for key in both})
     assert same(config, {key: value for key, value in FAMILIES[family].items() if key not in paper})
 
@@ -97,7 +100,7 @@ def without_the_keys(run_dir, keys) -> None:
     (run_dir / CONFIG).write_text(yaml.safe_dump({key: value for key, value in values.items() if key not in keys}))
 
 
-@pytest.mark.parametrize("name, family", [("SASRec_SDA", "sequential"), ("BPR_SDA", "general")])
+@pytest.mark.parametrize("name, family", [("SASRec_SDA", "sequential"), ("BPR_SDA", "general"), ("VBPR_SDA", "multimodal")])
 def test_a_run_of_an_earlier_version_opens_with_the_values_of_sda_yaml(tiny_keys, tmp_path, name, family):
     """A run of this version has the keys in its folder and keeps them, and so does what is given when it is opened."""
     folder, own = tmp_path / "run", FAMILIES[family]
@@ -106,7 +109,7 @@ def test_a_run_of_an_earlier_version_opens_with_the_values_of_sda_yaml(tiny_keys
     without_the_keys(folder, own)
     run = open_run(folder)
     assert same(run.config, usual(family)) and same(run.config, {key: ALL[key] for key in ALL if key not in tiny_keys})
-    key = "id_start"
+    key = "id_smoothing"
     assert open_run(folder, {key: own[key]}).config[key] == own[key] != ALL[key]
     loaded = experiment.load(folder)
     assert dict(loaded.trainer.evaluate(loaded.data.test, load_best_model=False)) == pytest.approx(tested)
@@ -119,5 +122,5 @@ def test_only_keys_that_a_run_lacks_get_the_earlier_values():
     assert defaults_of_earlier_run(values) == {}
     del values["id_start"]
     assert defaults_of_earlier_run(values) == {"id_start": ALL["id_start"]}
-    for model in ("SASRec", "VBPR_SDA", "VBPR", "SequenceKNN"):
+    for model in ("SASRec", "VBPR", "SequenceKNN"):
         assert defaults_of_earlier_run({"model": model}) == {}

@@ -11,9 +11,10 @@ from recbole_sda.errors import InputError
 from recbole_sda.model.model_table import MULTIMODAL
 from recbole_sda.model.multimodal.base import per_modality
 
+from ...conftest import WAYS_OFF
 from ..conftest import total
 
-IDENTITY = {"item_encoder": "identity", "cmsa_weight": 0.0}
+IDENTITY = {"item_encoder": "identity", "cmsa_weight": 0.0, **WAYS_OFF}
 NAMES = list(MULTIMODAL)
 
 
