@@ -11,8 +11,8 @@ from recbole_sda.errors import InputError
 def cold_items(config: Any, dataset: Any) -> np.ndarray:
     """Return which items are cold by ``cold_items``, (n_items,), bool; row 0 is padding, which is not.
 
-    A share is drawn from the items with an interaction, by ``cold_items_seed`` and the items' tokens alone: neither the order of the
-    file nor the seed of the training matters.
+    A share is drawn from the items with an interaction, by ``cold_items_seed`` and the items' tokens alone: neither the order of
+    the file nor the seed of the training matters.
 
     Args:
         config: configuration of the run.
