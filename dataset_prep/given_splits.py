@@ -5,7 +5,7 @@ Cornac: rows of user, item, rating and time without a header.
 """
 
 from itertools import chain
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
+from typing import Dict, Iterator, List, Mapping, Optional, Tuple
 
 import numpy as np
 
@@ -39,8 +39,8 @@ def read_given_split(
         header: whether a CSV file's first line names its columns; without, they are numbered from 1.
 
     Returns:
-        All interactions, part by part in the order of the files; the part of each, a position in ``PARTS``; and the columns that were
-        read. Without a time, the order of the rows is the time.
+        All interactions, part by part in the order of the files; the part of each, a position in ``PARTS``; and the columns that
+        were read. Without a time, the order of the rows is the time.
 
     Raises:
         InputError: a file or column is missing, or a row cannot be read: the split would be incomplete without it.
@@ -92,9 +92,11 @@ def overlap_counts(data: Interactions, part: np.ndarray) -> Dict[str, int]:
     """
     trained_items, trained_users = (np.unique(column[part == 0]) for column in (data.item, data.user))
     held_out = part > 0
-    triples: Dict[Tuple[Any, ...], set] = {}
-    for user, item, time, where in zip(data.user.tolist(), data.item.tolist(), data.time.tolist(), part.tolist()):
-        triples.setdefault((user, item, time), set()).add(where)
+    order = np.lexsort((part, data.time, data.item, data.user))
+    columns = [column[order] for column in (data.user, data.item, data.time)]
+    new = np.append(True, np.any([column[1:] != column[:-1] for column in columns], axis=0))
+    new_part = new | np.append(True, part[order][1:] != part[order][:-1])
+    n_parts = np.bincount((new.cumsum() - 1)[new_part])
     found = {
         "items without a training interaction (no candidates in training)": len(
             np.setdiff1d(data.item[held_out], trained_items)
@@ -102,6 +104,6 @@ def overlap_counts(data: Interactions, part: np.ndarray) -> Dict[str, int]:
         "users without a training interaction (no cases of the evaluation)": len(
             np.setdiff1d(data.user[held_out], trained_users)
         ),
-        "interactions in more than one part": sum(len(where) > 1 for where in triples.values()),
+        "interactions in more than one part": int((n_parts > 1).sum()),
     }
     return {what: n for what, n in found.items() if n}

@@ -120,9 +120,9 @@ def csv_rows(
         else:
             reader = csv.reader(chain([first], lines), delimiter=separator)
         try:
-            row = next(reader)
-            names = row if header else [str(k + 1) for k in range(len(row))]
-            for row in reader if header else chain([row], reader):
+            opening = next(reader)
+            names = opening if header else [str(k + 1) for k in range(len(opening))]
+            for row in chain([] if header else [opening], reader):
                 if len(row) == len(names):
                     yield dict(zip(names, row))
                 elif row:

@@ -41,7 +41,7 @@ def divide(config: Any, dataset: Any) -> Division:
     """Give each interaction a part, and remove those that are left out from the data set's table.
 
     Left out are the training interactions of cold items, the validation and test interactions of users without a training
-    interaction, and, for sequential models, those without an earlier interaction of the user in the same or an earlier part.
+    interaction, and, for sequential models, those before the user's first training interaction, which have no history.
 
     Args:
         config: configuration of the run.
@@ -84,7 +84,7 @@ def divide(config: Any, dataset: Any) -> Division:
 
 
 def without_history(users: np.ndarray, part: np.ndarray) -> np.ndarray:
-    """Return which validation and test interactions come before any of their user's in the same or an earlier part, (n,), bool.
+    """Return which validation and test interactions come before their user's first training interaction, (n,), bool.
 
     Args:
         users: of each interaction, (n,), in time order.
@@ -94,12 +94,10 @@ def without_history(users: np.ndarray, part: np.ndarray) -> np.ndarray:
         >>> without_history(np.array([1, 1, 1, 2, 2]), np.array([2, 0, 1, 0, 2])).tolist()
         [True, False, False, False, False]
     """
-    first = np.zeros(len(users), dtype=bool)
-    for k in (VALID, TEST):
-        rows = np.flatnonzero(part <= k)
-        opening = rows[np.unique(users[rows], return_index=True)[1]]
-        first[opening[part[opening] == k]] = True
-    return first
+    first = np.full(users.max() + 1, len(users))
+    rows = np.flatnonzero(part == TRAIN)
+    np.minimum.at(first, users[rows], rows)
+    return ((part == VALID) | (part == TEST)) & (np.arange(len(users)) < first[users])
 
 
 def _log(record: Dict[str, Any]) -> None:
@@ -146,7 +144,7 @@ def _given_parts(dataset: Any, column: str) -> np.ndarray:
     part = np.full(len(names), LEFT_OUT, dtype=np.int8)
     for k, name in enumerate(NAMES):
         part[names == name] = k
-    unknown = sorted({repr(name) if name != "[PAD]" else "nothing" for name in names[part == LEFT_OUT]})
+    unknown = sorted({"nothing" if name == "[PAD]" else repr(str(name)) for name in names[part == LEFT_OUT]})
     if unknown:
         raise InputError(
             f"eval_args: {GIVEN}={column}: {(part == LEFT_OUT).sum()} interactions have {', '.join(unknown[:5])}; allowed are "
