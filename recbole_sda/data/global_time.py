@@ -8,6 +8,8 @@ import numpy as np
 from recbole_sda.config.split_checks import GLOBAL_TIME, time_point
 from recbole_sda.errors import InputError
 
+FIRST_DATE = 365 * 86400  # smaller times are positions in a sequence or other counts, but no dates in seconds
+
 
 def boundaries(time: np.ndarray, value: Sequence[Any]) -> Tuple[float, float]:
     """Return the times at which validation and test begin.
@@ -50,6 +52,6 @@ def moment(time: float) -> str:
         >>> moment(1398902400.0), moment(17.0)
         ('2014-05-01 00:00:00', '17')
     """
-    if not 365 * 86400 <= time <= 4_102_444_800:
+    if not FIRST_DATE <= time <= 4_102_444_800:
         return f"{time:g}"
     return datetime.fromtimestamp(time, timezone.utc).strftime("%Y-%m-%d %H:%M:%S")

@@ -6,18 +6,23 @@ from typing import Any, Dict, Optional
 import numpy as np
 
 from recbole_sda.config.split_checks import GLOBAL_TIME
+from recbole_sda.data.global_time import FIRST_DATE
 
 logger = logging.getLogger(__name__)
 
 
 def interaction_times(config: Any, dataset: Any) -> Optional[np.ndarray]:
-    """Return the times of all interactions, (n,), ascending, float32 as in RecBole; None without leave-one-out in time order."""
+    """Return the times of all interactions, (n,), ascending, float32 as in RecBole.
+
+    None without leave-one-out in time order, and where the times are no dates: positions of different users cannot be compared.
+    """
     evaluation, table = config["eval_args"], dataset.inter_feat
     if config["benchmark_filename"] or "LS" not in evaluation["split"] or evaluation["order"] != "TO":
         return None
     if dataset.time_field not in table:
         return None
-    return np.sort(np.asarray(table[dataset.time_field], dtype=np.float32))
+    times = np.sort(np.asarray(table[dataset.time_field], dtype=np.float32))
+    return times if times[-1] >= FIRST_DATE else None
 
 
 def later_than_tests(times: Optional[np.ndarray], valid: Any, test: Any) -> Dict[str, Any]:

@@ -14,7 +14,7 @@ from recbole.utils import ModelType
 
 from recbole_sda.config.split_checks import GIVEN, GLOBAL_TIME
 from recbole_sda.data.cold_items import cold_items
-from recbole_sda.data.global_time import boundaries, moment, part_by_time
+from recbole_sda.data.global_time import FIRST_DATE, boundaries, moment, part_by_time
 from recbole_sda.data.prefix_samples import PrefixSamples, prefix_samples
 from recbole_sda.errors import InputError
 
@@ -129,6 +129,12 @@ def _parts(config: Any, dataset: Any, record: Dict[str, Any]) -> np.ndarray:
     if GLOBAL_TIME in split:
         time = np.asarray(dataset.inter_feat[dataset.time_field], dtype=np.float64)
         valid_from, test_from = boundaries(time, split[GLOBAL_TIME])
+        if time.max() < FIRST_DATE:
+            logger.warning(
+                "global_time: the data's times go from %g to %g; are they dates, or positions in each user's sequence?",
+                time.min(),
+                time.max(),
+            )
         record.update(valid_from=moment(valid_from), test_from=moment(test_from))
         return part_by_time(time, valid_from, test_from)
     return _recboles_parts(config, dataset)

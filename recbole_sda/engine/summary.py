@@ -142,7 +142,7 @@ def _group_lines(result: Dict[str, Any]) -> List[str]:
         for kind, name in SHOWN_GROUPS
         if groups.get(kind, {}).get(name, {}).get("cases")
     ]
-    if not any(name == "cold" for _, name, _ in shown):  # all items are warm
+    if not (result.get("split") or {}).get("items_without_training"):  # nearly all items are warm
         shown = [group for group in shown if group[1] != "warm"]
     if not shown:
         return []

@@ -16,7 +16,7 @@ def test_shares_equal_a_count(tiny_keys, tmp_path, write_tiny, caplog, model, sp
     caplog.set_level(logging.INFO)
     path = write_tiny(tmp_path) / "tiny.inter"
     table = pd.read_csv(path, sep="\t")
-    table["timestamp:float"] = np.random.default_rng(0).integers(0, 40, len(table))  # many ties
+    table["timestamp:float"] = 2**30 + 256 * np.random.default_rng(0).integers(0, 40, len(table))  # many ties
     table.to_csv(path, sep="\t", index=False)
     keys = {**tiny_keys, "data_path": str(tmp_path), "eval_args": {"split": {"LS": split}}}
     keys |= {"eval_step": 0} if split == "test_only" else {}
@@ -33,6 +33,7 @@ def test_shares_equal_a_count(tiny_keys, tmp_path, write_tiny, caplog, model, sp
     assert f"leave-one-out: {later:.1f} % of the training interactions are later than the median test" in caplog.text
 
 
-def test_no_shares_without_an_order_in_time(build):
+def test_no_shares_without_an_order_in_time_or_dates(build):
+    assert build("BPR").data.split == {}  # times are positions
     assert build("BPR", eval_args={"order": "RO"}).data.split == {}
     assert build("BPR", eval_args={"split": {"RS": [8, 1, 1]}}).data.split == {}
