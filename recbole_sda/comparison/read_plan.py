@@ -15,18 +15,8 @@ from recbole_sda.validation import check_choice, file_or_properties_file
 FOLDER = "experiments"  # in properties/
 OUT = Path("runs/compare")
 KEYS = (
-    "title",
-    "about",
-    "datasets",
-    "seeds",
-    "keys",
-    "dataset_keys",
-    "models",
-    "metrics",
-    "groups",
-    "correction",
-    "also",
-)
+    "title", "about", "datasets", "seeds", "keys", "dataset_keys", "models", "metrics", "groups", "correction", "also",
+)  # fmt: skip
 ENTRY_KEYS = ("model", "base", "keys")
 # Configuration keys that the plan sets for each run -> the key of the plan to use instead.
 SET_BY_PLAN = {"seed": "seeds", "dataset": "datasets", "model": "models"}

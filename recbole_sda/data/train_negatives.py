@@ -9,7 +9,7 @@ from recbole.sampler import Sampler
 from recbole.utils import ModelType
 
 from recbole_sda.errors import InputError
-from recbole_sda.model.absent_items import absent_items, is_divided
+from recbole_sda.model.absent_items import absent_items, has_own_parts
 from recbole_sda.model.known_items import training_pairs
 
 
@@ -118,7 +118,7 @@ def train_sampler(config: Any, sampler: Any, training: Any) -> Any:
         sampler = KnownItemsSampler(sampler, training)
     elif type(sampler) is Sampler:
         sampler = VectorSampler(sampler)
-    if is_divided(training):
+    if has_own_parts(training):
         _leave_out_absent(sampler, training)
     return sampler
 

@@ -30,7 +30,7 @@ def absent_items(training: Any) -> np.ndarray:
     return absent
 
 
-def is_divided(training: Any) -> bool:
+def has_own_parts(training: Any) -> bool:
     """Return whether this package made the training part, and not RecBole's LS or RS alone."""
     return hasattr(training, "absent_items")
 

@@ -60,6 +60,7 @@ def test_the_command_line_changes_a_plan(plan_file, tmp_path):
         ),
         ({"also": {"uni100": {"eval_arg": {}}}}, "also: uni100: 'eval_arg' is not a key .*Did you mean 'eval_args'"),
         ({"also": {"gpu": {"use_gpu": False}}}, "also: gpu: 'use_gpu' is not a key of the evaluation"),
+        ({"groups": ["cool"]}, "groups='cool': allowed are tail, cold, warm"),
         ({"also": {"tail": {"topk": [5]}}}, "also: tail: all, tail, cold, warm are names of columns"),
         ({"also": {"a b": {"topk": [5]}, "A-b": {"topk": [5]}}}, "also: 'a b' and 'A-b' would share a folder"),
         ({"also": {"..": {"topk": [5]}}}, r"also: '\.\.': expected a name with a letter or a digit"),

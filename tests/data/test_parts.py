@@ -10,7 +10,7 @@ import torch
 from recbole_sda.config.run_config import RunConfig
 from recbole_sda.data.datasets import load_data
 from recbole_sda.errors import InputError
-from recbole_sda.model.absent_items import absent_items, is_divided
+from recbole_sda.model.absent_items import absent_items, has_own_parts
 from recbole_sda.model.known_items import known_items
 
 GLOBAL = {"eval_args": {"split": {"global_time": [0.7, 0.15, 0.15]}}}
@@ -105,7 +105,7 @@ def test_general_parts_equal_a_loop(load, kind, keys):
         assert data.split["interactions"][("train", "valid", "test")[part]] == len(pairs)
     counts = Counter(item for _, item in found[0])
     assert data.counts.items.tolist() == [counts[item] for item in range(data.dataset.item_num)]
-    assert absent == set(range(1, data.dataset.item_num)) - set(counts) and is_divided(data.train._dataset)
+    assert absent == set(range(1, data.dataset.item_num)) - set(counts) and has_own_parts(data.train._dataset)
 
 
 def cold_of(load, table, keys):
@@ -161,7 +161,7 @@ def test_no_batch_has_a_cold_item(load, model, keys):
 @pytest.mark.parametrize("keys", [{}, {"eval_args": {"split": {"RS": [0.8, 0.1, 0.1]}, "order": "RO"}}])
 def test_recboles_splits_stay_recboles(load, keys):
     data, _ = load("BPR", **keys)
-    assert not is_divided(data.train._dataset) and not len(absent_items(data.train._dataset))
+    assert not has_own_parts(data.train._dataset) and not len(absent_items(data.train._dataset))
 
 
 def test_random_order_and_shares(load):
