@@ -66,6 +66,23 @@ def _add_table(parsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     return command
 
 
+def _add_splits(parsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    command = parsers.add_parser("splits", help="a split of another toolkit, one file for each part")
+    command.add_argument("--name", required=True, help="of the data set")
+    command.add_argument("--train", required=True, help="table of the training interactions")
+    command.add_argument("--valid", help="table of the validation interactions (default: there are none)")
+    command.add_argument("--test", required=True, help="table of the test interactions")
+    command.add_argument("--user-col", help="default: user_id, or the first column without a header")
+    command.add_argument("--item-col", help="default: item_id, or the second column")
+    command.add_argument("--rating-col", help="default: rating or weight, or the third column, where there is one")
+    command.add_argument("--time-col", help="default: timestamp or datetime, or the fourth column, where there is one")
+    command.add_argument("--time-unit", choices=("s", "ms"), default="s")
+    command.add_argument("--no-header", action="store_true", help="the first line is a row; columns are 1, 2, ...")
+    command.add_argument("--out", default="dataset", help="folder of data sets (default: dataset)")
+    command.add_argument("--overwrite", action="store_true", help="replace a data set of another origin")
+    command.set_defaults(action=commands.prepare_splits)
+
+
 def _add_common(command: argparse.ArgumentParser) -> None:
     command.add_argument("--out", default="dataset", help="folder of data sets (default: dataset)")
     command.add_argument(
@@ -107,6 +124,7 @@ def _parser() -> argparse.ArgumentParser:
     mmrec.add_argument("--out", default="dataset")
     mmrec.add_argument("--overwrite", action="store_true")
     mmrec.set_defaults(action=commands.prepare_mmrec)
+    _add_splits(parsers)
     sample = parsers.add_parser("sample", help="a miniature of invented products")
     sample.add_argument("--name", default="Amazon_Sports", help="of the full data set (default: Amazon_Sports)")
     sample.add_argument("--out", default="dataset")

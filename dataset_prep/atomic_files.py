@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Mapping, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -14,9 +14,15 @@ from recbole_sda.io.atomic_write import write_lines
 Column = Tuple[str, str]  # name and RecBole's type
 
 
-def write_inter(path: Path, data: Interactions) -> None:
-    """Write interactions as an atomic file, with a column of ratings if there are any."""
-    write_lines(path, _inter_lines(data))
+def write_inter(path: Path, data: Interactions, part: Optional[np.ndarray] = None) -> None:
+    """Write interactions as an atomic file, with a column of ratings if there are any.
+
+    Args:
+        path: the file.
+        data: the interactions.
+        part: of each, a position in ``PARTS``; written as the column ``part``, which a run takes as its split.
+    """
+    write_lines(path, _inter_lines(data, part))
 
 
 def write_items(
@@ -52,13 +58,18 @@ def write_split(folder: Path, name: str, data: Interactions, part: np.ndarray) -
     return list(PARTS)
 
 
-def _inter_lines(data: Interactions) -> Iterator[str]:
+def _inter_lines(data: Interactions, part: Optional[np.ndarray]) -> Iterator[str]:
     rated = bool((~np.isnan(data.rating)).any())
-    yield "user_id:token\titem_id:token" + "\trating:float" * rated + "\ttimestamp:float\n"
+    parted = part is not None
+    yield (
+        "user_id:token\titem_id:token" + "\trating:float" * rated + "\ttimestamp:float" + "\tpart:token" * parted + "\n"
+    )
     users, items = data.users, data.items
-    for u, i, r, t in zip(data.user.tolist(), data.item.tolist(), data.rating.tolist(), data.time.tolist()):
+    labels = [""] * len(data) if part is None else [f"\t{PARTS[k]}" for k in part.tolist()]
+    columns = (data.user.tolist(), data.item.tolist(), data.rating.tolist(), data.time.tolist(), labels)
+    for u, i, r, t, label in zip(*columns):
         rating = "" if not rated else "\t" if r != r else f"\t{r:g}"
-        yield f"{users[u]}\t{items[i]}{rating}\t{int(t) if t.is_integer() else t}\n"
+        yield f"{users[u]}\t{items[i]}{rating}\t{int(t) if t.is_integer() else t}{label}\n"
 
 
 def _item_lines(items: Sequence[Item], columns: Sequence[Column]) -> Iterator[str]:

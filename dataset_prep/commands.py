@@ -8,6 +8,7 @@ from dataset_prep import amazon, splits, table
 from dataset_prep.atomic_files import write_inter, write_split
 from dataset_prep.dataset_folder import Prepared, open_folder, summary, write_dataset, write_record
 from dataset_prep.download import download
+from dataset_prep.given_splits import overlap_counts, read_given_split
 from dataset_prep.image_source import ImageOptions
 from dataset_prep.interactions import collect
 from dataset_prep.items import Item, gather
@@ -100,6 +101,35 @@ def prepare_mmrec(args: argparse.Namespace) -> None:
         f"  python run_recbole_sda.py --model=BPR_SDA --dataset={args.name} --data_path={args.out} "
         "--benchmark_filename=[train,valid,test]"
     )
+
+
+def prepare_splits(args: argparse.Namespace) -> None:
+    """Prepare a data set from the files of a split, one for each part, in one file with a column of parts."""
+    folder, problems = open_folder(args.out, args.name, args.overwrite), Problems()
+    columns = {"user": args.user_col, "item": args.item_col, "time": args.time_col, "rating": args.rating_col}
+    paths = {"train": args.train, "valid": args.valid, "test": args.test}
+    per_second = 1000 if args.time_unit == "ms" else 1
+    data, part, used = read_given_split(paths, columns, problems, per_second, not args.no_header)
+    unusual, order = overlap_counts(data, part), data.order()
+    for label in splits.PARTS:  # of an earlier preparation
+        (folder / f"{args.name}.{label}.inter").unlink(missing_ok=True)
+    write_inter(folder / f"{args.name}.inter", data.take(order), part[order])
+    sizes = splits.counts(part)
+    record = {
+        "name": args.name,
+        "source": "given split",
+        "files": _files(paths),
+        "columns": used,
+        "counts": data.counts(),
+    }
+    write_record(folder, {**record, "split": {"given": "part", **sizes}, "unusual": unusual}, [f"{args.name}.inter"])
+    print(f"{folder}: " + ", ".join(f"{label} {sizes[label]:,}" for label in splits.PARTS))
+    print("columns: " + ", ".join(f"{key} {name}" for key, name in used.items()))
+    if "time" not in used:
+        print("no column of times: the order of the rows, training first, is the order in time")
+    for what, n in unusual.items():
+        print(f"{n:,} {what}")
+    print(f"  python run_recbole_sda.py --model=BPR --dataset={args.name} --data_path={args.out}")
 
 
 def prepare_sample(args: argparse.Namespace) -> None:

@@ -45,10 +45,14 @@ class Interactions:
 
     def ordered(self) -> "Interactions":
         """Return the interactions sorted by user token, then by time; ties keep their order."""
+        return self.take(self.order())
+
+    def order(self) -> np.ndarray:
+        """Return the positions of the interactions by user token, then by time, (n,); ties keep their order."""
         rank = np.empty(len(self.users), dtype=np.int64)
         by_token = sorted(range(len(self.users)), key=self.users.__getitem__)
         rank[np.array(by_token, dtype=np.int64)] = np.arange(len(self.users))
-        return self.take(np.lexsort((self.time, rank[self.user])))
+        return np.lexsort((self.time, rank[self.user]))
 
     def used_items(self) -> List[str]:
         """Return the tokens of the items that occur, sorted."""

@@ -90,33 +90,39 @@ def _decoded(raw: bytes, path: PathLike, number: int, problems: Problems, errors
         return raw.decode("utf-8", errors)
 
 
-def csv_rows(path: PathLike, problems: Problems, delimiter: Optional[str] = None) -> Iterator[Record]:
-    """Yield the rows of a CSV file with a header, as strings. Rows of another width and bytes that are not UTF-8 are counted.
+def csv_rows(
+    path: PathLike, problems: Problems, delimiter: Optional[str] = None, header: bool = True
+) -> Iterator[Record]:
+    """Yield the rows of a CSV file, as strings. Rows of another width and bytes that are not UTF-8 are counted.
 
     Such bytes are escaped, as ``\\xe9``, so that different ids stay different.
 
     Args:
-        path: the file. Columns are separated by the most frequent of tab, comma, semicolon and ``|`` in the header.
+        path: the file. Columns are separated by the most frequent of tab, comma, semicolon and ``|`` in the first line.
         problems: counts bad rows.
-        delimiter: overrides the separator found in the header.
+        delimiter: overrides the separator found in the first line.
+        header: whether the first line names the columns; without, they are ``1``, ``2`` and so on.
 
     Raises:
         InputError: the file is missing or empty, or a quoted field does not end.
     """
     with open_bytes(path) as file:
         lines = (_decoded(raw, path, n, problems, "backslashreplace") for n, raw in enumerate(file, start=1))
-        header = next(lines, "").removeprefix("\ufeff")
-        if not header.strip():
-            raise InputError(f"{path} is empty: expected a header line with the names of the columns")
-        separator = delimiter or max("\t,;|", key=header.count)
+        first = next(lines, "").removeprefix("\ufeff")
+        if not first.strip():
+            raise InputError(
+                f"{path} is empty: expected a first line with {'the names of the columns' if header else 'a row'}"
+            )
+        separator = delimiter or max("\t,;|", key=first.count)
         if separator == "\t":  # no quoting; only the line's end in the file ends a row, not a carriage return inside
             lines = (line.rstrip("\r\n").replace("\r", " ") for line in lines)
-            reader = csv.reader(chain([header], lines), delimiter=separator, quoting=csv.QUOTE_NONE)
+            reader = csv.reader(chain([first.rstrip("\r\n")], lines), delimiter=separator, quoting=csv.QUOTE_NONE)
         else:
-            reader = csv.reader(chain([header], lines), delimiter=separator)
+            reader = csv.reader(chain([first], lines), delimiter=separator)
         try:
-            names = next(reader)
-            for row in reader:
+            opening = next(reader)
+            names = opening if header else [str(k + 1) for k in range(len(opening))]
+            for row in chain([] if header else [opening], reader):
                 if len(row) == len(names):
                     yield dict(zip(names, row))
                 elif row:
@@ -155,8 +161,8 @@ def _bytes_to_text(value: Any) -> Any:
     return [*map(_bytes_to_text, value)] if isinstance(value, list) else value
 
 
-def read_records(path: PathLike, problems: Problems) -> Iterator[Record]:
-    """Yield the records of a file whose name gives its format: Parquet, JSON lines, or a table with a header.
+def read_records(path: PathLike, problems: Problems, header: bool = True) -> Iterator[Record]:
+    """Yield the records of a file whose name gives its format: Parquet, JSON lines, or a table; see :func:`csv_rows`.
 
     Raises:
         InputError: the name has another ending.
@@ -167,7 +173,7 @@ def read_records(path: PathLike, problems: Problems) -> Iterator[Record]:
     if name.endswith((".json", ".jsonl", ".ndjson")):
         return json_lines(path, problems)
     if name.endswith((".csv", ".tsv", ".txt", ".inter", ".item")):
-        return csv_rows(path, problems)
+        return csv_rows(path, problems, header=header)
     raise InputError(
         f"{path}: expected a name that ends in .csv, .tsv, .jsonl, .json, .parquet, .inter or .item (or .gz)"
     )

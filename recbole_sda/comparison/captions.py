@@ -4,6 +4,7 @@ from functools import partial
 from typing import Any, Callable, Dict, List, Tuple
 
 from recbole_sda.comparison.statistics import Row, seeds_of
+from recbole_sda.comparison.user_metrics import GROUPS
 
 
 def protocol_line(comparison: Dict[str, Any], dataset: str) -> str:
@@ -41,7 +42,8 @@ def _texts_of_rows(rows: List[Row], text_of: Callable[[Row], str]) -> List[Tuple
 
 def _protocol_text(row: Row) -> str:
     rules, cases = row["protocol"], row["cases"]
-    return f"{_evaluation_text(rules)} | epoch by {rules['selection']} | {cases['all']} users, {cases['tail']} with tail items"
+    of_groups = "".join(f", {cases[name]} with {name} items" for name in GROUPS if name in cases)
+    return f"{_evaluation_text(rules)} | epoch by {rules['selection']} | {cases['all']} users{of_groups}"
 
 
 def _further_text(name: str, row: Row) -> str:

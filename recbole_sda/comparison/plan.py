@@ -29,6 +29,7 @@ class Plan:
         folders: (row, data set, seed) -> folder, of runs that were made elsewhere.
         chosen: names of the rows to run; None: all. The tables have all finished rows, so that the choice of rows makes no
             p-value smaller.
+        groups: groups of right items with columns of their own, besides all users.
         also: further evaluation protocol -> evaluation keys that replace those of a run; see :class:`PlannedEvaluation`.
     """
 
@@ -45,6 +46,7 @@ class Plan:
     folders: Dict[Tuple[str, str, int], Path] = field(default_factory=dict)
     chosen: Optional[Tuple[str, ...]] = None
     also: Dict[str, Dict[str, Any]] = field(default_factory=dict)
+    groups: Tuple[str, ...] = ("tail",)
 
     def runs(self) -> List[PlannedRun]:
         """Return all runs of the chosen rows, each after the runs that it needs."""

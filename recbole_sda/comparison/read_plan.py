@@ -6,7 +6,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 from recbole_sda.comparison.plan import Plan
 from recbole_sda.comparison.planned_evaluation import PROTOCOL_KEYS
 from recbole_sda.comparison.planned_run import FOLDER_KEYS, ModelEntry, row_references, slug
-from recbole_sda.comparison.user_metrics import SCOPES, cutoffs
+from recbole_sda.comparison.user_metrics import GROUPS, SCOPES, cutoffs
 from recbole_sda.errors import InputError, nearest
 from recbole_sda.io.yaml import read_yaml
 from recbole_sda.metrics.significance import CORRECTIONS
@@ -14,7 +14,9 @@ from recbole_sda.validation import check_choice, file_or_properties_file
 
 FOLDER = "experiments"  # in properties/
 OUT = Path("runs/compare")
-KEYS = ("title", "about", "datasets", "seeds", "keys", "dataset_keys", "models", "metrics", "correction", "also")
+KEYS = (
+    "title", "about", "datasets", "seeds", "keys", "dataset_keys", "models", "metrics", "groups", "correction", "also",
+)  # fmt: skip
 ENTRY_KEYS = ("model", "base", "keys")
 # Configuration keys that the plan sets for each run -> the key of the plan to use instead.
 SET_BY_PLAN = {"seed": "seeds", "dataset": "datasets", "model": "models"}
@@ -30,9 +32,9 @@ def read_plan(
     Args:
         plan: a YAML file, the name of a file in properties/experiments/, or a dict of the same keys.
         out: folder of the runs and the tables; None: ``runs/compare/<name of the file, or title of the dict>``.
-        overrides: ``datasets``, ``seeds``, ``metrics`` or ``also`` replace those of the plan. ``models`` names the rows to run;
-            their bases and the rows that they need are added. Any other key is a configuration key of all runs; it overrides
-            the plan's ``keys`` and ``dataset_keys``, but not a row's own keys.
+        overrides: ``datasets``, ``seeds``, ``metrics``, ``groups`` or ``also`` replace those of the plan. ``models`` names the rows
+            to run; their bases and the rows that they need are added. Any other key is a configuration key of all runs; it
+            overrides the plan's ``keys`` and ``dataset_keys``, but not a row's own keys.
 
     Raises:
         InputError: a key is missing or unknown, or has a value that is not allowed.
@@ -48,7 +50,7 @@ def read_plan(
 
 def _plan(source: str, values: Dict[str, Any], name: str, out: Path, overrides: Dict[str, Any]) -> Plan:
     dataset_keys_may_go_unused = "datasets" in overrides
-    for key in ("datasets", "seeds", "metrics", "also"):
+    for key in ("datasets", "seeds", "metrics", "groups", "also"):
         if key in overrides:
             values[key] = overrides.pop(key)
     chosen = overrides.pop("models", None)
@@ -83,6 +85,7 @@ def _plan(source: str, values: Dict[str, Any], name: str, out: Path, overrides: 
         correction=check_choice(f"{source}: correction", values.get("correction", "holm"), list(CORRECTIONS)),
         out=out,
         also=_further_protocols(source, values.get("also")),
+        groups=_groups(source, values.get("groups", ["tail"])),
     )
 
 
@@ -101,14 +104,20 @@ def _mapping(source: str, key: str, value: Any) -> Dict[str, Any]:
     return value or {}
 
 
+def _groups(source: str, value: Any) -> Tuple[str, ...]:
+    """Return the groups of items with columns of their own; an empty list is allowed."""
+    names = () if value == [] else _names(source, "groups", value)
+    for name in names:
+        check_choice(f"{source}: groups", name, list(GROUPS))
+    return names
+
+
 def _further_protocols(source: str, value: Any) -> Dict[str, Dict[str, Any]]:
     protocols = {str(name): keys for name, keys in _mapping(source, "also", value).items()}
     for name, given in protocols.items():
         place = f"also: {name}"
         if name in SCOPES:
-            raise InputError(
-                f"{source}: {place}: {' and '.join(SCOPES)} are columns of every table; choose another name"
-            )
+            raise InputError(f"{source}: {place}: {', '.join(SCOPES)} are names of columns; choose another name")
         if not _mapping(source, place, given):
             raise InputError(f"{source}: {place}: expected keys of the evaluation, as eval_args: {{mode: uni100}}")
         for key in given:

@@ -9,7 +9,7 @@ import pandas as pd
 from recbole_sda import __version__
 from recbole_sda.comparison.plan import Plan
 from recbole_sda.comparison.planned_run import ModelEntry
-from recbole_sda.comparison.user_metrics import SCOPES, case_hash, user_metrics
+from recbole_sda.comparison.user_metrics import case_hash, user_metrics
 from recbole_sda.engine.run_folder import read_metrics
 from recbole_sda.errors import InputError
 from recbole_sda.metrics.significance import correct_p_values, paired_tests
@@ -25,8 +25,8 @@ def compare_runs(plan: Plan) -> Dict[str, Any]:
     """Return the comparison of all finished runs of a plan.
 
     Each of its ``rows`` has, per scope and metric, the mean over seeds with the sample standard deviation. The scopes are ``all``
-    cases, ``tail`` items, and the name of each further protocol, for all cases under it. The row's ``also`` has the seeds and the
-    rules of each further protocol with a finished evaluation.
+    cases, the plan's groups of items, and the name of each further protocol, for all cases under it. The row's ``also`` has the
+    seeds and the rules of each further protocol with a finished evaluation.
 
     Where the row has a base with a finished run, it also has ``gain``, the relative gain of the mean, and ``tests``, paired tests
     of users' metrics (see :func:`recbole_sda.metrics.significance.paired_tests`). Gain and tests of a scope use only the seeds
@@ -55,6 +55,7 @@ def compare_runs(plan: Plan) -> Dict[str, Any]:
         "about": plan.about,
         "metrics": list(plan.metrics),
         "correction": plan.correction,
+        "groups": list(plan.groups),
         "also": plan.also,
         "comparisons": len(tests),
         "seeds": list(plan.seeds),
@@ -95,7 +96,7 @@ def _row(plan: Plan, entry: ModelEntry, dataset: str) -> Optional[Row]:
         "users": {},
         "case_hashes": {},
     }
-    for scope in SCOPES:
+    for scope in ("all", *plan.groups):
         _add_scope(row, scope, folders, plan.metrics, scope)
     for name in plan.also:
         done = [evaluation for run in runs for evaluation in plan.evaluations(run) if evaluation.protocol == name]
@@ -117,7 +118,7 @@ def _add_scope(row: Row, scope: str, folders: Dict[int, Path], metrics: Sequence
         deviation = float(np.std(values, ddof=1)) if len(values) > 1 else None
         row["metrics"][scope][name] = {"mean": float(np.mean(values)), "deviation": deviation, "values": values}
     row["users"][scope] = users
-    if cases == "all":  # tail cases are a part of them
+    if cases == "all":  # those of groups are a part of them
         row["case_hashes"][scope] = {seed: case_hash(folder) for seed, folder in folders.items()}
 
 

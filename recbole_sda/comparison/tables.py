@@ -9,7 +9,6 @@ import pandas as pd
 
 from recbole_sda.comparison.captions import protocol_line, reservations
 from recbole_sda.comparison.statistics import FORMAT, Row
-from recbole_sda.comparison.user_metrics import SCOPES
 from recbole_sda.errors import InputError
 from recbole_sda.io.atomic_write import atomic_write
 
@@ -17,6 +16,11 @@ COMPARISON = "comparison.json"
 LEVEL = 0.05  # of significance
 # Mark of a significant result whose signed ranks favour the base although the gain is positive, or the reverse.
 AGAINST_GAIN = "†"
+ABOUT_GROUPS = {
+    "tail": "Tail items are those with few training interactions.",
+    "cold": "Cold items have no training interaction.",
+    "warm": "Warm items have at least one training interaction.",
+}
 
 
 def metric_title(name: str) -> str:
@@ -39,12 +43,18 @@ def datasets_of(comparison: Dict[str, Any]) -> List[str]:
     return list(dict.fromkeys(row["dataset"] for row in comparison["rows"]))
 
 
+def groups_of(comparison: Dict[str, Any]) -> List[str]:
+    """Return the groups of items with columns of their own; comparisons of an earlier version all have ``tail``."""
+    groups: List[str] = comparison.get("groups", ["tail"])
+    return groups
+
+
 def results_frame(comparison: Dict[str, Any], dataset: str) -> pd.DataFrame:
     """Return the result table of one data set as text: mean ± standard deviation, gain over the base, significance mark.
 
     The columns of the further protocols are the last.
     """
-    table, scopes = [], [*SCOPES, *comparison.get("also", ())]
+    table, scopes = [], ["all", *groups_of(comparison), *comparison.get("also", ())]
     for row in comparison["rows"]:
         if row["dataset"] == dataset:
             columns = {_column_title(scope, name): (scope, name) for scope in scopes for name in comparison["metrics"]}
@@ -97,9 +107,9 @@ def tests_frame(comparison: Dict[str, Any]) -> pd.DataFrame:
 
 def notes(comparison: Dict[str, Any]) -> str:
     """Return the explanation of the numbers and marks of the tables."""
-    tail = "Tail items are those with few training interactions."
+    groups = "".join(f" {ABOUT_GROUPS[name]}" for name in groups_of(comparison))
     if not comparison["comparisons"]:
-        return f"Mean ± sample standard deviation over seeds. {tail}"
+        return f"Mean ± sample standard deviation over seeds.{groups}"
     marks = {_mark(row, scope, name) for row in comparison["rows"] for scope, of in row["tests"].items() for name in of}
     against = (
         f" {AGAINST_GAIN}: as significant, but against the gain: the signed ranks, which count many small differences, have "
@@ -110,7 +120,7 @@ def notes(comparison: Dict[str, Any]) -> str:
         f"signed-rank test over users (each user's metric averaged over the seeds), p < {LEVEL:g} after "
         f"{comparison['correction']} correction over the {comparison['comparisons']} comparisons of this table.{against} "
         "The intervals are bootstrap intervals over users; they do not include the variation between seeds, which the "
-        f"standard deviation shows. {tail}"
+        f"standard deviation shows.{groups}"
     )
 
 
@@ -147,7 +157,7 @@ def _escaped(text: str) -> str:
 def write_tables(comparison: Dict[str, Any], out: Path) -> List[Path]:
     """Write comparison.json, comparison.md and comparison.tex into a folder; return their paths."""
     contents = {
-        ".json": json.dumps(comparison, indent=2),
+        ".json": json.dumps(comparison, indent=2, default=str),
         ".md": to_markdown(comparison),
         ".tex": to_latex(comparison),
     }

@@ -12,7 +12,12 @@ from recbole_sda.engine.rank_files import RANKS
 from recbole_sda.errors import InputError
 from recbole_sda.metrics.ranks import Cases, case_metrics, list_metrics
 
-SCOPES = ("all", "tail")
+GROUPS = {  # of right items -> which rows of a file of ranks they have
+    "tail": lambda table: table["tail"],
+    "cold": lambda table: table["popularity"] == 0,
+    "warm": lambda table: table["popularity"] > 0,
+}
+SCOPES = ("all", *GROUPS)
 
 
 def cutoffs(metrics: Sequence[str]) -> List[int]:
@@ -49,19 +54,19 @@ def user_metrics(
     Args:
         run_dir: the run folder.
         metrics: names such as ``hit@10``.
-        scope: ``all``: a list is judged as RecBole judges it. ``tail``: only right items that are tail items count, and each
-            is judged as if it were the only right item of its list.
+        scope: ``all``: a list is judged as RecBole judges it. ``tail``, ``cold`` or ``warm``: only right items of this group
+            count, and each is judged as if it were the only right item of its list. Cold items have no training interaction.
         phase: ``valid`` or ``test``.
 
     Raises:
         InputError: a metric has another name, or the file of ranks is missing or damaged.
     """
     table = _ranks(run_dir, phase)
-    if scope == "tail":
-        table = table[table["tail"]].reset_index(drop=True)
+    if scope in GROUPS:
+        table = table[GROUPS[scope](table)].reset_index(drop=True)
     no_ids = np.zeros(len(table), np.int64)  # ranks alone decide
     cases = Cases(table["row"].to_numpy(np.int64), no_ids, no_ids, table["rank"].to_numpy(np.int64))
-    if scope == "tail":
+    if scope in GROUPS:
         values, users = case_metrics(cases, cutoffs(metrics)), table["user_id"].to_numpy()
         values |= {name.replace("hit@", "recall@"): hits for name, hits in values.items() if name.startswith("hit@")}
     else:

@@ -5,6 +5,7 @@ from typing import Any, Dict, Optional
 
 from recbole.utils import ModelType
 
+from recbole_sda.config.split_checks import check_split
 from recbole_sda.errors import InputError, nearest
 from recbole_sda.model.model_table import SUFFIX, BaseModelSpec
 from recbole_sda.validation import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE
@@ -20,6 +21,7 @@ WHOLE_NUMBERS = {
     "threads": AT_LEAST_ONE,
     "metric_decimal_place": AT_LEAST_ONE,
     "MAX_ITEM_LIST_LENGTH": AT_LEAST_ONE,
+    "cold_items_seed": NOT_NEGATIVE,
 }
 NUMBERS = {
     "learning_rate": POSITIVE,
@@ -30,7 +32,6 @@ NUMBERS = {
     "short_users": POSITIVE,
 }
 EVALUATION_KEYS = {"split", "group_by", "order", "mode"}
-LEAVE_OUT = ("valid_and_test", "valid_only", "test_only")
 LOSSES = ("CE", "BPR")
 LEARNERS = ("adam", "adamw", "sgd", "adagrad", "rmsprop", "sparse_adam")
 WITHOUT_CUTOFF = {"auc", "gauc", "logloss", "mae", "rmse"}
@@ -66,22 +67,13 @@ def check_learner(values: Dict[str, Any]) -> None:
 
 
 def check_evaluation(evaluation: Dict[str, Any]) -> None:
-    """Refuse eval_args that RecBole would not read, or read as something else."""
+    """Refuse eval_args that would not be read, or be read as something else."""
     for key in evaluation:
         if key not in EVALUATION_KEYS:
             known = ", ".join(sorted(EVALUATION_KEYS))
             raise InputError(f"eval_args: unknown key {key!r}; allowed are {known}.{nearest(key, EVALUATION_KEYS)}")
-    split, mode = evaluation["split"], evaluation["mode"]
-    shares = split.get("RS") if isinstance(split, dict) else None
-    ratio = (
-        isinstance(shares, list) and len(shares) == 3 and all(isinstance(x, (int, float)) and x >= 0 for x in shares)
-    )
-    ratio = ratio and any(x > 0 for x in shares or ())
-    if not isinstance(split, dict) or len(split) != 1 or not (ratio or split.get("LS") in LEAVE_OUT):
-        raise InputError(
-            f"eval_args: split={split!r}: expected {{RS: [train, valid, test]}} with three shares that are not all 0, or "
-            f"{{LS: ...}} with one of {', '.join(LEAVE_OUT)}"
-        )
+    evaluation["split"] = check_split(evaluation["split"])
+    mode = evaluation["mode"]
     for one in mode.values() if isinstance(mode, dict) else [mode]:
         if not re.fullmatch(r"full|labeled|(uni|pop)[1-9]\d*", str(one)):
             raise InputError(f"eval_args: mode={one!r}: allowed are full, labeled, uniN and popN, as uni100")

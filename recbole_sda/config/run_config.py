@@ -26,6 +26,7 @@ from recbole_sda.config.run_checks import (
     check_train_mask,
     check_types,
 )
+from recbole_sda.config.split_checks import GIVEN, PART_COLUMN, check_cold_items, needs_times
 from recbole_sda.errors import InputError
 from recbole_sda.io.yaml import YamlLoader, properties_dir, read_yaml
 from recbole_sda.machine import torchrun
@@ -114,9 +115,10 @@ class RunConfig(Config):
         given = "train_neg_sample_args" in self.external_config_dict
         if values.get("loss_type") == "CE" and not given and not hasattr(self._class, "input_type"):
             values["train_neg_sample_args"] = None  # RecBole's default asks for negatives, which its CE models refuse
-        values["load_col"] = self._columns(values)
         if isinstance(values["eval_args"], dict):
-            values["eval_args"] = self._evaluation()
+            values["eval_args"] = self._evaluation(values)
+        check_cold_items(self._class.type, values)
+        values["load_col"] = self._columns(values)
         check_numbers(values)
         check_types(values, self._run_defaults)
         check_learner(values)
@@ -146,23 +148,34 @@ class RunConfig(Config):
         local_rank = int(os.environ["LOCAL_RANK"])
         values.update(single_spec=False, device=device, local_rank=local_rank, world_size=torchrun.world_size())
 
-    def _evaluation(self) -> Dict[str, Any]:
-        """Return eval_args; what a file or the command line leaves out is taken from what came before it."""
+    def _evaluation(self, values: Dict[str, Any]) -> Dict[str, Any]:
+        """Return eval_args; what a file or the command line leaves out is taken from what came before it.
+
+        A column ``part`` of the interaction file is the split, unless a file or the command line gives another one.
+        """
         evaluation = dict(self.internal_config_dict["eval_args"])
+        if PART_COLUMN in self._file_columns(values) and not values["benchmark_filename"]:
+            evaluation["split"] = {GIVEN: PART_COLUMN}
         for layer in [*(read_yaml(path) for path in self._files), self.variable_config_dict]:
             evaluation.update(layer.get("eval_args") or {})
         check_evaluation(evaluation)
         return evaluation
 
-    def _columns(self, values: Dict[str, Any]) -> Any:
-        """Return load_col, with the time field added where a sequential model needs it and the file has it."""
-        columns: Any = copy.deepcopy(values.get("load_col"))
-        if "load_col" in self.external_config_dict or not columns or "inter" not in columns:
-            return columns
+    def _file_columns(self, values: Dict[str, Any]) -> Dict[str, str]:
+        """Return name -> type of the columns of the data set's undivided interaction file; empty where there is none."""
         path = Path(values["data_path"]) / self.dataset / f"{self.dataset}.inter"
-        if path.is_file() and values["TIME_FIELD"] not in columns["inter"]:
-            if values["TIME_FIELD"] in columns_of(path, values["field_separator"]):
-                columns["inter"] = [*columns["inter"], values["TIME_FIELD"]]
+        return columns_of(path, values["field_separator"]) if path.is_file() else {}
+
+    def _columns(self, values: Dict[str, Any]) -> Any:
+        """Return load_col, with the columns added that a sequential model or the split reads, if the file has them."""
+        columns: Any = copy.deepcopy(values.get("load_col"))
+        if not columns or "inter" not in columns:
+            return columns
+        given = "load_col" in self.external_config_dict
+        needed = [values["TIME_FIELD"]] if not given or needs_times(values) else []
+        needed += [values["eval_args"]["split"][GIVEN]] if GIVEN in values["eval_args"]["split"] else []
+        there = self._file_columns(values)
+        columns["inter"] = [*columns["inter"], *(n for n in needed if n in there and n not in columns["inter"])]
         return columns
 
 

@@ -5,12 +5,15 @@ from typing import Any, Dict, NamedTuple, Optional, Tuple
 import numpy as np
 
 from recbole_sda.config.run_config import RunConfig
+from recbole_sda.config.split_checks import is_divided
 from recbole_sda.data.eval_loaders import eval_loader
 from recbole_sda.data.history_rule import HistoryRule, history_rule
 from recbole_sda.data.interaction_files import check_columns, input_hashes
+from recbole_sda.data.leakage import interaction_times, later_than_tests
+from recbole_sda.data.parts import Division, divide, divided
 from recbole_sda.data.prefix_samples import fast_augmentation
 from recbole_sda.data.train_loaders import fast_loader
-from recbole_sda.data.train_negatives import train_sampler
+from recbole_sda.data.train_negatives import leave_out_of_masks, train_sampler
 from recbole_sda.errors import InputError
 from recbole_sda.model.registry import base_name, base_spec, class_name
 from recbole_sda.recbole_patches.scoped import base_model_name, ids_as_written
@@ -37,6 +40,8 @@ class Data(NamedTuple):
         history: whether known items are candidates in the evaluation.
         inputs: hashes of the files that the data come from, see
             :func:`recbole_sda.data.interaction_files.input_hashes`.
+        split: boundaries and counts of the split; for leave-one-out in time order, how many training interactions are later than
+            tests.
     """
 
     dataset: Any
@@ -46,6 +51,7 @@ class Data(NamedTuple):
     counts: Counts
     history: HistoryRule
     inputs: Dict[str, str]
+    split: Dict[str, Any]
 
 
 def load_data(config: RunConfig, with_test: bool = True) -> Data:
@@ -64,7 +70,7 @@ def load_data(config: RunConfig, with_test: bool = True) -> Data:
         if config[key]:
             raise InputError(f"{key}={config[key]}: data are read anew for each run, in seconds, and not stored")
     check_columns(config)
-    dataset, rule, total, train, valid, test = _read_and_split(config)
+    dataset, rule, total, split, train, valid, test = _read_and_split(config)
     _check_labels(config, train)
     valid, test = (part if part is not None and len(part.dataset.inter_feat) else None for part in (valid, test))
     name, needed = ("test", test) if with_test else ("validation", valid)
@@ -81,11 +87,12 @@ def load_data(config: RunConfig, with_test: bool = True) -> Data:
     train._dataset.training_counts = counts  # for models, which RecBole gives the training part alone
     if not with_test:
         dataset.inter_feat, test = None, None
-    return Data(dataset, train, valid, test, counts, rule, inputs)
+    return Data(dataset, train, valid, test, counts, rule, inputs, split)
 
 
-def _read_and_split(config: RunConfig) -> Tuple[Any, HistoryRule, Counts, Any, Any, Any]:
-    """Return RecBole's data set, the rule for known items, the counts of all interactions, and the dataloaders of the parts."""
+def _read_and_split(config: RunConfig) -> Tuple[Any, HistoryRule, Counts, Dict[str, Any], Any, Any, Any]:
+    """Return RecBole's data set, the rule for known items, the counts of all interactions, the record of the split, and the
+    dataloaders of the parts."""
     from recbole.data import create_dataset
 
     with base_model_name(config, class_name(base_name(config["model"]))), fast_augmentation():
@@ -93,9 +100,13 @@ def _read_and_split(config: RunConfig) -> Tuple[Any, HistoryRule, Counts, Any, A
             with ids_as_written():
                 dataset = create_dataset(config)
             _order_by_time(config, dataset)
+            division = divide(config, dataset) if is_divided(config) else None
             total = interaction_counts(dataset)  # before a sequential data set leaves out the first item of each user
+            times = None if division else interaction_times(config, dataset)
             rule = history_rule(config, dataset)
-            return dataset, rule, total, *_split(config, dataset, rule)
+            loaders = _split(config, dataset, rule, division)
+            record = division.record if division else later_than_tests(times, *loaders[1:])
+            return dataset, rule, total, record, *loaders
         except InputError:
             raise
         except (ValueError, KeyError, AttributeError, NotImplementedError) as error:
@@ -151,16 +162,17 @@ def training_counts(total: Counts, *held_out: Any) -> Counts:
     )
 
 
-def _split(config: RunConfig, dataset: Any, rule: HistoryRule) -> Tuple[Any, Any, Any]:
-    """Return the three dataloaders: RecBole's ``data_preparation``, with this package's loaders for evaluation."""
+def _split(config: RunConfig, dataset: Any, rule: HistoryRule, division: Optional[Division]) -> Tuple[Any, Any, Any]:
+    """Return the three dataloaders: RecBole's ``data_preparation``, with this package's parts and its loaders for evaluation."""
     from recbole.data.utils import create_samplers, data_preparation, get_dataloader
 
     if config["MODEL_TYPE"] not in (ModelType.GENERAL, ModelType.TRADITIONAL, ModelType.SEQUENTIAL):
         return data_preparation(config, dataset)
-    parts = dataset.build()
+    parts = dataset.build() if division is None else divided(dataset, division.part)
     samplers = create_samplers(config, dataset, parts)
     train = get_dataloader(config, "train")(
         config, parts[0], train_sampler(config, samplers[0], parts[0]), shuffle=config["shuffle"]
     )
+    leave_out_of_masks(train, parts[0])
     valid, test = (eval_loader(config, parts, phase, samplers[k], rule) for k, phase in ((1, "valid"), (2, "test")))
     return train, valid, test

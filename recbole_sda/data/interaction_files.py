@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Dict, List, Union
 
 from recbole_sda.config.run_config import RunConfig, columns_of
+from recbole_sda.config.split_checks import GIVEN, needs_times
 from recbole_sda.errors import InputError
 from recbole_sda.features.store import store_path, stored_sha256
 from recbole_sda.io.hashes import sha256_of
@@ -56,9 +57,12 @@ def check_columns(config: RunConfig) -> None:
         InputError: RecBole could not read the line, or a column that the run reads is missing.
     """
     needed = [config["USER_ID_FIELD"], config["ITEM_ID_FIELD"]]
-    timed = config["eval_args"]["order"] == "TO" or config["MODEL_TYPE"] == ModelType.SEQUENTIAL
+    timed = config["eval_args"]["order"] == "TO" or config["MODEL_TYPE"] == ModelType.SEQUENTIAL or needs_times(config)
     if timed and not config["benchmark_filename"]:
         needed.append(config["TIME_FIELD"])
+    split = config["eval_args"]["split"]
+    if GIVEN in split and not config["benchmark_filename"]:
+        needed.append(split[GIVEN])
     for path in interaction_files(config):
         columns = columns_of(path, config["field_separator"])
         if not set(columns.values()) <= COLUMN_TYPES:

@@ -45,10 +45,20 @@ class PrefixSamples(Interaction):
         self._first, self._start, self._length = first, start, length
         self.length = len(start)
 
+    @property
+    def source(self) -> Interaction:
+        """All interactions, user by user and in time order."""
+        return self._source
+
+    @property
+    def target_positions(self) -> np.ndarray:
+        """Position in :attr:`source` of each sample's target, (n_samples,), int64."""
+        return self._start.numpy() + self._length.numpy()
+
     def known_items(self, item_field: str) -> Ragged:
         """Return all items of each sample's user before the sample, also those before its history."""
         first = self._first.numpy()
-        return Ragged(self._source[item_field].numpy(), first, self._start.numpy() + self._length.numpy() - first)
+        return Ragged(self._source[item_field].numpy(), first, self.target_positions - first)
 
     def _history_column(self, name: str) -> Tensor:
         position = torch.arange(self._longest)
@@ -124,9 +134,18 @@ def augment(dataset: Any) -> None:
     """Replace a sequential data set's interactions by one sample per prefix, as RecBole's ``data_augmentation`` does."""
     dataset._aug_presets()
     dataset._check_field("uid_field", "time_field")
-    longest = dataset.config["MAX_ITEM_LIST_LENGTH"]
     dataset.sort(by=[dataset.uid_field, dataset.time_field], ascending=True)
-    feat = dataset.inter_feat
+    dataset.inter_feat = prefix_samples(dataset, dataset.inter_feat)
+
+
+def prefix_samples(dataset: Any, feat: Interaction) -> PrefixSamples:
+    """Return one sample per prefix of each user's sequence.
+
+    Args:
+        dataset: RecBole's sequential data set, for the names of fields and ``MAX_ITEM_LIST_LENGTH``.
+        feat: interactions, user by user and in time order.
+    """
+    longest = dataset.config["MAX_ITEM_LIST_LENGTH"]
     user = feat[dataset.uid_field].numpy()
     is_first = np.diff(user, prepend=user[:1] - 1) != 0
     first = np.maximum.accumulate(np.where(is_first, np.arange(len(user)), 0))
@@ -135,7 +154,7 @@ def augment(dataset: Any) -> None:
     length = torch.from_numpy(target - start)
     columns = {**feat[target].interaction, dataset.item_list_length_field: length}
     histories = {getattr(dataset, f"{name}_list_field"): name for name in feat if name != dataset.uid_field}
-    dataset.inter_feat = PrefixSamples(
+    return PrefixSamples(
         columns, feat, histories, torch.from_numpy(first[target]), torch.from_numpy(start), length, longest
     )
 

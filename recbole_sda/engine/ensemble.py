@@ -14,7 +14,7 @@ from recbole_sda.model.model_table import ENSEMBLE
 from recbole_sda.model.registry import model_class
 
 # Keys of the data and of the evaluation, which an ensemble takes from its first run.
-SHARED = {*EVALUATION, *dataset_arguments, "seed", "features"} - {"repeatable"}
+SHARED = {*EVALUATION, *dataset_arguments, "cold_items", "cold_items_seed", "seed", "features"} - {"repeatable"}
 
 
 def ensemble(

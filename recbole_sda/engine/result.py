@@ -47,6 +47,7 @@ def make_result(
         "dataset": config["dataset"],
         "miniature": config["dataset"].endswith(SAMPLE_SUFFIX),
         "protocol": protocol(config, run.data.dataset.item_num - 1, _selection(run.run_dir), run.data.history),
+        "split": run.data.split,
         "valid": None if valid_result is None else {k: float(v) for k, v in valid_result.items()},
         "test": {k: float(v) for k, v in test_result.items()},
         "groups": {

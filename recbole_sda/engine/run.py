@@ -21,10 +21,11 @@ from recbole_sda.io.checkpoint import BEST
 from recbole_sda.io.yaml import read_yaml
 from recbole_sda.machine import torchrun
 from recbole_sda.machine.memory import reset_peak
+from recbole_sda.model.absent_items import leave_out_absent_items
 from recbole_sda.model.activation import use_fused_gelu
 from recbole_sda.model.model_table import ENSEMBLE
 from recbole_sda.model.propagation import use_fast_products
-from recbole_sda.model.registry import model_class, reads_store
+from recbole_sda.model.registry import base_name, model_class, reads_store
 
 from recbole.utils import init_seed  # isort: skip  (after recbole_sda.config.run_config, which makes RecBole importable)
 
@@ -128,6 +129,7 @@ def build(config: RunConfig, run_dir: Path, with_test: bool = True) -> Run:
     data = load_data(config, with_test)
     init_seed(config["seed"] + torchrun.rank(), config["reproducibility"])
     model = _model(config, data).to(config["device"])
+    leave_out_absent_items(model, base_name(config["model"]), data.train._dataset)
     use_fused_gelu(model)
     use_fast_products(model)
     dataset = data.dataset

@@ -4,20 +4,30 @@ from typing import Any, Dict, List
 
 from texttable import Texttable
 
+from recbole_sda.config.split_checks import GIVEN, GLOBAL_TIME, is_share
 from recbole_sda.data.history_rule import HistoryRule
 
 NO_SELECTION = "no validation, the last is kept"  # in place of the metric that selected the epoch
-SHOWN_GROUPS = (("items", "tail"), ("items", "head"), ("items", "cold"), ("users", "short"), ("users", "long"))
+SHOWN_GROUPS = (
+    ("items", "tail"), ("items", "head"), ("items", "cold"), ("items", "warm"), ("users", "short"), ("users", "long"),
+)  # fmt: skip
 
 
 def describe_split(eval_args: Dict[str, Any]) -> str:
-    """Return the description of a split, from RecBole's ``eval_args``.
+    """Return the description of a split, from ``eval_args``.
 
     Example:
         >>> describe_split({"split": {"RS": [0.8, 0.1, 0.1]}, "group_by": "user", "order": "TO"})
         'ratio 0.8:0.1:0.1, per user, in time order'
     """
     split, group_by = eval_args["split"], eval_args["group_by"]
+    if GIVEN in split:
+        return f"given parts (column {split[GIVEN]})"
+    if GLOBAL_TIME in split:
+        value = split[GLOBAL_TIME]
+        if len(value) == 2:
+            return f"global time, validation from {value[0]}, test from {value[1]}"
+        return "global time " + ":".join(f"{share:g}" for share in value)
     order = {"TO": "in time order", "RO": "in random order"}.get(eval_args["order"], eval_args["order"])
     if "LS" in split:
         names = {"valid_and_test": "leave-one-out for validation and test"}
@@ -25,6 +35,16 @@ def describe_split(eval_args: Dict[str, Any]) -> str:
     else:
         kind = "ratio " + ":".join(f"{share:g}" for share in split["RS"])
     return f"{kind}, per {group_by}, {order}" if group_by and group_by != "none" else f"{kind}, {order}"
+
+
+def describe_cold_items(config: Any) -> str:
+    """Return the description of the key ``cold_items``, as it follows that of the split; empty without it."""
+    cold = config["cold_items"]
+    if cold is None:
+        return ""
+    if is_share(cold):
+        return f", {cold:.0%} of the items cold (drawn by seed {config['cold_items_seed']})"
+    return f", items first seen from {cold} on cold"
 
 
 def describe_mode(mode: str) -> str:
@@ -63,7 +83,7 @@ def protocol(config: Any, n_items: int, selection: str, history: HistoryRule) ->
     if config["benchmark_filename"]:
         split = f"given files ({', '.join(config['benchmark_filename'])})"
     else:
-        split = describe_split(config["eval_args"])
+        split = describe_split(config["eval_args"]) + describe_cold_items(config)
     return {
         "loss": describe_loss(config),
         "split": split,
@@ -122,6 +142,8 @@ def _group_lines(result: Dict[str, Any]) -> List[str]:
         for kind, name in SHOWN_GROUPS
         if groups.get(kind, {}).get(name, {}).get("cases")
     ]
+    if not (result.get("split") or {}).get("items_without_training"):  # nearly all items are warm
+        shown = [group for group in shown if group[1] != "warm"]
     if not shown:
         return []
     cutoffs = sorted(int(name.partition("@")[2]) for name in shown[0][2] if name.startswith("hit@"))

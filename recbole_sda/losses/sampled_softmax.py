@@ -17,12 +17,15 @@ class ItemSampler:
         k: number of items in a sample.
         counts: (n_items,), number of training targets of each item; probabilities are proportional to ``counts + 1``. None:
             uniform.
+        left_out: ids of further items that are never sampled, (n,), int64.
     """
 
-    def __init__(self, n_items: int, k: int, counts: Optional[Tensor] = None):
+    def __init__(self, n_items: int, k: int, counts: Optional[Tensor] = None, left_out: Optional[Tensor] = None):
         weights = torch.ones(n_items, dtype=torch.float64) if counts is None else counts.double() + 1.0
         weights[0] = 0.0
-        self.k, self.n_items = k, n_items
+        if left_out is not None:
+            weights[left_out] = 0.0
+        self.k, self.last = k, int(weights.nonzero()[-1])
         self.cumulative = weights.cumsum(0) / weights.sum()
         self._log_q = (weights / weights.sum()).log().float()
 
@@ -30,7 +33,7 @@ class ItemSampler:
         """Return ``k`` item ids, (k,), int64, drawn with torch's global generator of the device."""
         self.cumulative, self._log_q = self.cumulative.to(device), self._log_q.to(device)
         points = torch.rand(self.k, dtype=torch.float64, device=device)
-        return torch.searchsorted(self.cumulative, points, right=True).clamp_(max=self.n_items - 1)
+        return torch.searchsorted(self.cumulative, points, right=True).clamp_(max=self.last)
 
     def log_expected(self, items: Tensor) -> Tensor:
         """Return the logarithm of the expected number of each of ``items`` in a sample, ``log(k q)``, float32."""

@@ -57,13 +57,14 @@ def short_users(cases: Cases, history: np.ndarray, limit: float) -> np.ndarray:
 
 
 def item_groups(cases: Cases, popularity: np.ndarray, topk: Sequence[int], tail: float) -> Dict[str, Dict[str, float]]:
-    """Return the metrics of cases by the popularity of their item: cold, tail, head, and quintiles of the items.
+    """Return the metrics of cases by the popularity of their item: cold, warm, tail, head, and quintiles of the items.
 
     Args:
         cases: of the evaluation.
         popularity: training interactions of each item, (n_items,); row 0 is padding.
         topk: cut-offs k.
-        tail: limit of tail items, see :func:`below_limit`. Cold items (no training interaction) are tail items too.
+        tail: limit of tail items, see :func:`below_limit`. Cold items (no training interaction) are tail items too; warm items have
+            at least one.
 
     Returns:
         Group -> metrics as in :func:`~recbole_sda.metrics.ranks.mean_metrics`.
@@ -71,7 +72,8 @@ def item_groups(cases: Cases, popularity: np.ndarray, topk: Sequence[int], tail:
     values, case_popularity = case_metrics(cases, topk), popularity[cases.item]
     is_tail = tail_items(popularity, tail)[cases.item]
     quintile = np.append(-1, quintiles(popularity[1:]))[cases.item]
-    groups = {"cold": case_popularity == 0, "tail": is_tail, "head": ~is_tail} | _by_quintile(quintile)
+    groups = {"cold": case_popularity == 0, "warm": case_popularity > 0, "tail": is_tail, "head": ~is_tail}
+    groups |= _by_quintile(quintile)
     return {name: mean_metrics(values, chosen) for name, chosen in groups.items()}
 
 

@@ -20,6 +20,7 @@ from recbole_sda.graphs.knn import cached_neighbours
 from recbole_sda.graphs.sparse import SparseMatrix
 from recbole_sda.layers.id_rows import BoundedRows, CodeRows, IdRows, Smoothing
 from recbole_sda.losses.soft_targets import SoftTargets
+from recbole_sda.model.absent_items import absent_items
 from recbole_sda.model.known_items import training_pairs
 from recbole_sda.model.settings import SDASettings
 
@@ -130,6 +131,8 @@ class IdContent:
         if settings.soft_targets == 0:
             return None
         index, similarity = as_lists(self._content_graph(settings.soft_targets_neighbours))
+        absent = torch.from_numpy(absent_items(self.dataset))  # no targets, as they do not exist in training
+        similarity = similarity.masked_fill(torch.isin(index, absent), 0.0)
         logits = (settings.soft_targets_scale * similarity).masked_fill(similarity == 0, -torch.inf)
         probabilities = logits.softmax(dim=1).nan_to_num(0.0)  # an item without neighbours has no distribution
         return SoftTargets(

@@ -15,7 +15,7 @@ from recbole_sda.losses.full_softmax import Excluded, full_softmax_cross_entropy
 from recbole_sda.losses.sampled_softmax import sampled_cross_entropy
 from recbole_sda.losses.soft_targets import SoftTargets
 from recbole_sda.model.mixin_base import Loss, SequentialRecommender
-from recbole_sda.model.softmax_settings import item_sampler, logit_temperature, popularity_prior
+from recbole_sda.model.softmax_settings import item_sampler, logit_temperature, training_prior
 
 DENSE_ITEMS = 100_000  # up to here, an update of all rows is as fast as one of the rows of a step
 
@@ -33,7 +33,8 @@ class SoftmaxLoss(SequentialRecommender):
         item_fields: names of the attributes that name the batch's fields of item ids.
         target_field: the one of them that holds the targets.
         sampler: draws the sampled items; None for the loss over all items.
-        prior: added to the scores in training, (n_items, 1); None without ``popularity_adjustment``.
+        prior: added to the scores in training, (n_items, 1); None without ``popularity_adjustment`` and without items that do not
+            exist in training.
         temperature: of cosine scores; None for inner products.
     """
 
@@ -49,7 +50,7 @@ class SoftmaxLoss(SequentialRecommender):
         if self.sampler is not None:
             sparse = config["sparse_updates"]
             self.item_embedding.sparse = dataset.item_num > DENSE_ITEMS if sparse == "auto" else sparse
-        self.register_buffer("prior", popularity_prior(config, dataset), persistent=False)
+        self.register_buffer("prior", training_prior(config, dataset), persistent=False)
         self.soft_targets: Optional[SoftTargets] = None
         changed = self.sampler or self.temperature or self.masks_history or self.prior is not None
         self._is_softmax, self._is_changed = config["loss_type"] == "CE", bool(config["fast_sequences"] or changed)

@@ -7,9 +7,11 @@ from torch import Tensor
 
 from recbole_sda.errors import InputError, nearest
 from recbole_sda.losses.sampled_softmax import ItemSampler
+from recbole_sda.model.absent_items import absent_items
 from recbole_sda.validation import POSITIVE
 
 PROPOSALS = ("uniform", "popularity")
+LEFT_OUT = -1e9  # its exponential is 0 beside any score; finite, because 0 times minus infinity is no number
 
 
 def item_sampler(config: Any, dataset: Any) -> Optional[ItemSampler]:
@@ -31,7 +33,20 @@ def item_sampler(config: Any, dataset: Any) -> Optional[ItemSampler]:
     counts = None
     if proposal == "popularity":
         counts = torch.bincount(dataset.inter_feat[dataset.iid_field], minlength=dataset.item_num)
-    return ItemSampler(dataset.item_num, k, counts)
+    return ItemSampler(dataset.item_num, k, counts, torch.from_numpy(absent_items(dataset)))
+
+
+def training_prior(config: Any, dataset: Any) -> Optional[Tensor]:
+    """Return what training adds to the scores, (n_items, 1), or None where that is nothing.
+
+    :func:`popularity_prior`, and for items that do not exist in training a number that leaves them out of any softmax.
+    """
+    prior, absent = popularity_prior(config, dataset), absent_items(dataset)
+    if not len(absent):
+        return prior
+    prior = torch.zeros(dataset.item_num, 1) if prior is None else prior
+    prior[torch.from_numpy(absent)] = LEFT_OUT
+    return prior
 
 
 def popularity_prior(config: Any, dataset: Any) -> Optional[Tensor]:

@@ -4,7 +4,7 @@ from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 
-from recbole_sda.comparison.tables import metric_title
+from recbole_sda.comparison.tables import groups_of, metric_title
 from recbole_sda.report.collect import SeedRuns
 from recbole_sda.report.style import Figure, legend_below, panels, style
 
@@ -12,7 +12,7 @@ QUINTILES = [f"quintile {k}" for k in range(1, 6)]
 
 
 def gains_figure(comparison: Dict[str, Any]) -> Optional[Figure]:
-    """Plot the relative gain of each row over its base with its bootstrap interval, for all cases, tail items and each protocol."""
+    """Plot the relative gain of each row over its base with its bootstrap interval, by groups and protocols."""
     shown = [(row, scope, name) for row in comparison["rows"] for scope in row["tests"] for name in row["tests"][scope]]
     columns = list(dict.fromkeys((row["dataset"], scope) for row, scope, _ in shown))
     if not columns:
@@ -32,7 +32,8 @@ def gains_figure(comparison: Dict[str, Any]) -> Optional[Figure]:
         axis.set_yticks(range(len(rows)), [row["row"] for row in rows])
         axis.set_ylim(len(rows) - 0.5, -0.5)
         cases = rows[0]["cases"][scope]
-        cases_of = {"all": "all users", "tail": "tail items"}.get(scope, f"{scope}, all users")
+        cases_of = f"{scope} items" if scope in groups_of(comparison) else f"{scope}, all users"
+        cases_of = "all users" if scope == "all" else cases_of
         axis.set_title(f"{dataset}, {cases_of} ({cases:,})", fontsize=10)
         axis.set_xlabel("gain over the base, %")
     legend_below(figure, axes)

@@ -8,7 +8,9 @@ import pandas as pd
 from recbole_sda.comparison.tables import metric_title
 from recbole_sda.report.collect import SeedRuns
 
-GROUPS = (("items", "cold"), ("items", "tail"), ("items", "head"), ("users", "short"), ("users", "long"))
+GROUPS = (
+    ("items", "cold"), ("items", "warm"), ("items", "tail"), ("items", "head"), ("users", "short"), ("users", "long"),
+)  # fmt: skip
 
 
 def groups_frame(rows: List[SeedRuns], metrics: List[str]) -> pd.DataFrame:
@@ -17,7 +19,7 @@ def groups_frame(rows: List[SeedRuns], metrics: List[str]) -> pd.DataFrame:
     for row in rows:
         columns = {"model": row.row}
         for kind, name in GROUPS:
-            if first.cases(kind, name):
+            if first.cases(kind, name) and (name != "warm" or first.cases("items", "cold")):
                 for metric in metrics:
                     title = f"{name} {kind} ({first.cases(kind, name):,}) {metric_title(metric)}"
                     columns[title] = f"{row.group_mean(kind, name, metric):.4f}"

@@ -43,6 +43,7 @@ def _write_run(folder: Path, ranks, users=None, tail=None, item="i") -> None:
     tail = np.arange(len(ranks)) < 10 if tail is None else tail
     items = [f"{item}{k}" for k in range(len(ranks))]
     table = pd.DataFrame({"row": range(len(ranks)), "user_id": users, "item_id": items, "rank": ranks, "tail": tail})
+    table["popularity"] = np.where(np.arange(len(ranks)) % 3 == 0, 0, 5)
     table.to_parquet(folder / "ranks-test.parquet")
     hit = float((np.asarray(ranks) <= 10).mean())
     content = {

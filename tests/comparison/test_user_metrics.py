@@ -11,6 +11,8 @@ def test_a_users_metrics(write_run, tmp_path):
     found = user_metrics(tmp_path / "run", ["hit@10", "mrr@10"])
     assert found.loc["a"].tolist() == [1.0, (1 + 0.25) / 2] and found.loc["b"].tolist() == [0.0, 0.0]
     assert user_metrics(tmp_path / "run", ["recall@10"], "tail").to_dict() == {"recall@10": {"a": 1.0}}
+    assert user_metrics(tmp_path / "run", ["recall@10"], "cold").to_dict() == {"recall@10": {"a": 1.0}}
+    assert user_metrics(tmp_path / "run", ["recall@10"], "warm").to_dict() == {"recall@10": {"a": 1.0, "b": 0.0}}
     with pytest.raises(InputError, match="metrics: 'hit@ten': expected a name such as hit@10"):
         user_metrics(tmp_path / "run", ["hit@ten"])
     with pytest.raises(InputError, match="ranks-valid.parquet is missing"):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from recbole_sda.engine.summary import describe_mode, describe_split, result_table
+from recbole_sda.engine.summary import describe_cold_items, describe_mode, describe_split, result_table
 
 
 @pytest.mark.parametrize(
@@ -10,11 +10,27 @@ from recbole_sda.engine.summary import describe_mode, describe_split, result_tab
     [
         ({"LS": "valid_and_test"}, "leave-one-out for validation and test, per user, in time order"),
         ({"RS": [0.8, 0.1, 0.1]}, "ratio 0.8:0.1:0.1, per user, in time order"),
+        ({"global_time": [8, 1, 1]}, "global time 8:1:1"),
+        ({"global_time": ["2014-01-01", 9]}, "global time, validation from 2014-01-01, test from 9"),
+        ({"given": "part"}, "given parts (column part)"),
     ],
 )
 def test_split(split, words):
     assert describe_split({"split": split, "group_by": "user", "order": "TO"}) == words
-    assert describe_split({"split": split, "group_by": "none", "order": "RO"}).endswith("in random order")
+    if {"LS", "RS"} & set(split):
+        assert describe_split({"split": split, "group_by": "none", "order": "RO"}).endswith("in random order")
+
+
+@pytest.mark.parametrize(
+    "cold, words",
+    [
+        (None, ""),
+        (0.2, ", 20% of the items cold (drawn by seed 7)"),
+        ("2014-01-01", ", items first seen from 2014-01-01 on cold"),
+    ],
+)
+def test_cold_items(cold, words):
+    assert describe_cold_items({"cold_items": cold, "cold_items_seed": 7}) == words
 
 
 def test_mode():
