@@ -6,11 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict, List, Optional, Tuple, Union
 
-from PIL import Image, UnidentifiedImageError
-
 from recbole_sda.errors import InputError
 from recbole_sda.features.extract import NON_TEXT_FIELDS, read_items
-from recbole_sda.io.images import upright_size
+from recbole_sda.io.images import UnreadableImage, open_image, to_upright_rgb, upright_size
 from recbole_sda.lvlm.prompts import Prompt
 from recbole_sda.lvlm.settings import LVLMSettings
 
@@ -61,12 +59,12 @@ class ItemContent:
 def image_size(path: Path) -> Union[Size, str]:
     """Return the size of an image that can be decoded completely, or the reason why it cannot be used."""
     try:
-        with Image.open(path) as image:
+        with open_image(path) as image:
             size = upright_size(image)
             image.draft("RGB", (64, 64))  # JPEG: decodes the complete file at a fraction of its resolution
-            image.load()
-    except (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        return f"{path}: {error}" if str(path) not in str(error) else str(error)
+            to_upright_rgb(image)
+    except UnreadableImage as error:
+        return str(error)
     if max(size) > MAX_ASPECT_RATIO * min(size):
         return f"{path}: {size[0]} x {size[1]} pixels; the aspect ratio of an image is at most {MAX_ASPECT_RATIO}"
     return size

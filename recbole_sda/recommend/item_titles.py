@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any, Dict, NamedTuple, Optional
 
 import pandas as pd
-from PIL import Image, UnidentifiedImageError
 
 from recbole_sda.features.extract import read_items
-from recbole_sda.io.images import to_upright_rgb
+from recbole_sda.io.images import UnreadableImage, read_rgb
 
 THUMBNAIL = 112  # pixels of the longer side
 
@@ -69,12 +68,10 @@ def thumbnail(path: Optional[Path]) -> Optional[str]:
     if path is None or not path.is_file():
         return None
     try:
-        with Image.open(path) as image:
-            image.draft("RGB", (THUMBNAIL, THUMBNAIL))
-            small = to_upright_rgb(image)
-            small.thumbnail((THUMBNAIL, THUMBNAIL))
-    except (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError):
+        small = read_rgb(path, draft=THUMBNAIL)
+    except UnreadableImage:
         return None
+    small.thumbnail((THUMBNAIL, THUMBNAIL))
     buffer = io.BytesIO()
     small.save(buffer, "JPEG", quality=80)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
