@@ -32,6 +32,8 @@ from recbole_sda.features.manifest import (
 )
 from recbole_sda.features.writer import write_store
 from recbole_sda.io.hashes import sha256_of
+from recbole_sda.io.ids import id_text
+from recbole_sda.io.text import read_lines
 
 __all__ = ["AlignedFeatures", "FeatureStore", "find_store", "store_path", "stored_sha256", "write_store"]
 
@@ -98,8 +100,7 @@ class FeatureStore:
             for name, expected in hashes.items():
                 if sha256_of(self.path / name) != expected:
                     raise InputError(f"{self.path / name} is truncated or changed: its sha256 is not the manifest's")
-        ids = (self.path / ITEM_IDS).read_text(encoding="utf-8").split("\n")[:-1]
-        self.item_ids = check_ids(ids, str(self.path / ITEM_IDS))
+        self.item_ids = check_ids(read_lines(self.path / ITEM_IDS), str(self.path / ITEM_IDS))
         try:
             self._file = safe_open(self.path / FEATURES, framework="pt")
         except SafetensorError as error:
@@ -155,9 +156,12 @@ class FeatureStore:
         return list(names)
 
     def rows(self, tokens: Sequence[str]) -> Tensor:
-        """Return the row of each item token, (n_tokens,), int64; -1 for a token that is not in the store."""
+        """Return the row of each item token, (n_tokens,), int64; -1 for a token that is not in the store.
+
+        Tokens are compared as :func:`recbole_sda.io.ids.id_text` writes them, so white space around one does not matter.
+        """
         index = {token: row for row, token in enumerate(self.item_ids)}
-        return torch.tensor([index.get(token, -1) for token in tokens])
+        return torch.tensor([index.get(id_text(token), -1) for token in tokens])
 
     def align(self, tokens: Sequence[str], matrices: Optional[Mapping[str, Tensor]] = None) -> AlignedFeatures:
         """Return the features in the order of item tokens.

@@ -39,8 +39,10 @@ def test_one_mask_may_serve_two_modalities(tmp_path):
     "change, message",
     [
         (dict(item_ids=["a", "b", "a", "d"]), "item id 'a' occurs more than once"),
-        (dict(item_ids=["a", "b", "", "d"]), "item id '' is empty or contains a line break"),
-        (dict(item_ids=["a", "b", "c\n", "d"]), "contains a line break"),
+        (dict(item_ids=["a", "b", "a ", "d"]), "item id 'a' occurs more than once"),
+        (dict(item_ids=["a", "b", "", "d"]), "row 3: an id is missing"),
+        (dict(item_ids=["a", "b", None, "d"]), "row 3: an id is missing"),
+        (dict(item_ids=["a", "b", "[PAD]", "d"]), "row 3: .*stands for no item"),
         (dict(item_ids=["a", "b", "c"]), "has 4 rows and a mask of 4 for 3 item ids"),
         (dict(features={}), "at least one modality"),
         (dict(features={"im age": np.ones((4, 2), np.float32)}), "'im age' must be a plain word"),
