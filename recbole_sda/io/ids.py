@@ -78,7 +78,7 @@ def is_missing(value: Any) -> bool:
 
 
 def _is_whole(value: Any) -> bool:
-    return isinstance(value, (float, Decimal)) and abs(value) < MAX_EXACT and value == int(value)
+    return isinstance(value, (float, Decimal)) and abs(float(value)) < MAX_EXACT and value == int(value)
 
 
 def _decoded(value: bytes, where: str) -> str:

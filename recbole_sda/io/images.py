@@ -50,7 +50,7 @@ def open_image(source: Union[str, Path, bytes]) -> Iterator[Image.Image]:
     except Exception as error:  # damaged files make Pillow's readers raise errors of any kind
         reason = str(error) or type(error).__name__
         named = isinstance(source, bytes) or str(source) in reason
-        raise UnreadableImage(reason if named else f"{source}: {reason}") from None
+        raise UnreadableImage(reason if named else f"{source!s}: {reason}") from None
 
 
 def to_upright_rgb(image: Image.Image) -> Image.Image:
