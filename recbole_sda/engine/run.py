@@ -178,11 +178,13 @@ def open_run(run_dir: Union[str, Path], overrides: Optional[Dict[str, Any]] = No
     """
     run_dir = Path(run_dir)
     values = settings_of(run_dir)
-    dataset = values["dataset"]
-    if choose_dataset(dataset, values["data_path"]) != dataset:
-        raise InputError(f"{run_dir} was made on {dataset}, which is no longer in {values['data_path']}")
+    dataset, data_path = values["dataset"], (overrides or {}).get("data_path", values["data_path"])
+    if choose_dataset(dataset, data_path) != dataset:
+        raise InputError(
+            f"{run_dir} was made on {dataset}, which is no longer in {data_path}; --data_path names another place"
+        )
     if dataset.endswith(SAMPLE_SUFFIX) and torchrun.is_main():
-        ensure_sample(dataset, values["data_path"])
+        ensure_sample(dataset, data_path)
     kept = {key: values[key] for key in family_defaults(values["model"])}  # also where the file lacks them
     config = RunConfig(values["model"], dataset, [str(run_dir / CONFIG)], {**kept, **(overrides or {})})
     return build(config, run_dir)
