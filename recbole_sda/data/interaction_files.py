@@ -7,7 +7,8 @@ from typing import Dict, List, Union
 
 from recbole_sda.config.run_config import RunConfig, columns_of
 from recbole_sda.errors import InputError
-from recbole_sda.features.store import store_path, stored_sha256
+from recbole_sda.features.store import stored_sha256
+from recbole_sda.features.store_choice import store_path
 from recbole_sda.io.hashes import sha256_of
 from recbole_sda.model.registry import reads_store
 

@@ -7,6 +7,7 @@ A store is a directory ``<data_path>/<dataset>/features/<name>/``:
     manifest.json          schema version, encoder, prompt, counts, library versions, sha256 of the two files above
     views/                 cached results of transforms (see transforms.py)
 
+Beside the stores, ``features/default.txt`` names the one that runs read by default (see store_choice.py).
 Rows of items without a modality are zeros and are marked in ``present``. A store is written atomically: to a
 neighbouring directory that is then renamed. It is read memory-mapped.
 """
@@ -30,12 +31,13 @@ from recbole_sda.features.manifest import (
     content_sha256,
     read_manifest,
 )
+from recbole_sda.features.store_choice import store_path
 from recbole_sda.features.writer import write_store
 from recbole_sda.io.hashes import sha256_of
 from recbole_sda.io.ids import id_text
 from recbole_sda.io.text import read_lines
 
-__all__ = ["AlignedFeatures", "FeatureStore", "find_store", "store_path", "stored_sha256", "write_store"]
+__all__ = ["AlignedFeatures", "FeatureStore", "find_store", "stored_sha256", "write_store"]
 
 
 @dataclass
@@ -202,10 +204,10 @@ def find_store(dataset_path: Union[str, Path], name: Optional[str] = None) -> Fe
 
     Args:
         dataset_path: the data set's directory.
-        name: the store's name below ``features/``; None opens the only one.
+        name: the store's name below ``features/``; None opens the only one, or else the default.
 
     Raises:
-        InputError: see :func:`store_path` and :class:`FeatureStore`.
+        InputError: see :func:`recbole_sda.features.store_choice.store_path` and :class:`FeatureStore`.
 
     Example:
         >>> import tempfile
@@ -223,29 +225,3 @@ def find_store(dataset_path: Union[str, Path], name: Optional[str] = None) -> Fe
 def stored_sha256(path: Union[str, Path]) -> str:
     """Return :attr:`FeatureStore.sha256` of the store at ``path`` without opening the vectors."""
     return content_sha256(read_manifest(Path(path)))
-
-
-def store_path(dataset_path: Union[str, Path], name: Optional[str] = None) -> Path:
-    """Return the directory of a store of a data set.
-
-    Args:
-        dataset_path: the data set's directory.
-        name: the store's name below ``features/``; None takes the only one.
-
-    Raises:
-        InputError: there is no such store, or no name was given and there are several.
-    """
-    folder = Path(dataset_path) / "features"
-    names = sorted(p.name for p in folder.iterdir() if (p / MANIFEST).is_file()) if folder.is_dir() else []
-    if not names:
-        raise InputError(
-            f"no feature store in {folder}. Import vectors of your own with `python -m recbole_sda features import`, "
-            "or compute light ones from texts and images with `python -m recbole_sda features extract`"
-        )
-    if name is None and len(names) > 1:
-        raise InputError(f"{folder} holds several feature stores ({', '.join(names)}); choose one with --features=NAME")
-    if name is not None and str(name) not in names:
-        raise InputError(
-            f"no feature store {str(name)!r} in {folder}; available: {', '.join(names)}.{nearest(name, names)}"
-        )
-    return folder / str(name or names[0])

@@ -84,7 +84,7 @@ def test_an_existing_store_is_replaced_only_when_asked(store, features):
     write_store(store.path, IDS, {"text": features["text"]}, overwrite=True)
     assert FeatureStore(store.path).modalities == ["text"]
     assert not (store.path / "views").exists()
-    assert [p.name for p in store.path.parent.iterdir()] == ["mine"]
+    assert sorted(p.name for p in store.path.parent.iterdir()) == ["default.txt", "mine"]
 
 
 def test_only_a_store_is_overwritten(tmp_path, features):
@@ -105,4 +105,4 @@ def test_a_write_that_fails_keeps_the_old_store(store, features, monkeypatch):
     with pytest.raises(OSError):
         write_store(store.path, IDS, features, overwrite=True)
     assert FeatureStore(store.path).modalities == ["image", "text"]
-    assert [p.name for p in store.path.parent.iterdir()] == ["mine"]
+    assert sorted(p.name for p in store.path.parent.iterdir()) == ["default.txt", "mine"]
