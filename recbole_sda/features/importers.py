@@ -151,8 +151,8 @@ def _load_array(path: PathLike) -> np.ndarray:
         )
     try:
         array = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise InputError(f"{path} is not a plain .npy array ({error})") from None
+    except (ValueError, EOFError, OSError):
+        raise InputError(f"{path} is not a plain .npy array of numbers, as numpy.save writes it") from None
     if array.ndim == 0:
         raise InputError(f"{path} holds a single value, not an array")
     return array

@@ -54,7 +54,8 @@ def encode_texts(texts: Sequence[Optional[str]], dim: int = 64, seed: int = 0) -
     if width < dim:
         logger.info("text: %d texts with %d terms allow %d of %d dimensions", *tfidf.shape, width, dim)
     vectors = np.zeros((len(texts), width), dtype=np.float32)
-    vectors[present] = TruncatedSVD(width, random_state=seed).fit_transform(tfidf)
+    with np.errstate(invalid="ignore"):  # texts that are all the same have no variance to explain
+        vectors[present] = TruncatedSVD(width, random_state=seed).fit_transform(tfidf)
     return vectors, present
 
 
@@ -124,7 +125,8 @@ def encode_images(paths: Sequence[Optional[Path]], dim: int = 64) -> Tuple[np.nd
     x = StandardScaler().fit_transform(descriptors[present])
     width = min(dim, *x.shape)
     vectors = np.zeros((len(paths), width), dtype=np.float32)
-    vectors[present] = PCA(width, svd_solver="full").fit_transform(x)
+    with np.errstate(invalid="ignore"):  # images that are all the same have no variance to explain
+        vectors[present] = PCA(width, svd_solver="full").fit_transform(x)
     return vectors, present, failures
 
 
