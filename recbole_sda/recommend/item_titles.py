@@ -65,7 +65,7 @@ def read_titles(
 
 def _read_item_rows(path: Path) -> List[Dict[str, Any]]:
     """Return the rows of an ``.item`` file as texts, by the names of its columns without their types."""
-    table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, quoting=3)
+    table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, quoting=3, encoding="utf-8-sig")
     return table.rename(columns=lambda name: name.partition(":")[0]).to_dict("records")
 
 

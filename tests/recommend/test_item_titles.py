@@ -27,5 +27,5 @@ def test_titles_in_a_field_of_another_name(tmp_path):
     )
     assert [item.title for item in read_titles(tmp_path, "x").values()] == ["drum", None]
     assert [item.title for item in read_titles(tmp_path, "x", title_field="label").values()] == [None, "flute"]
-    with pytest.raises(InputError, match="no item has the field 'nam'.*Did you mean 'name'"):
-        read_titles(tmp_path, "x", title_field="nam")
+    with pytest.raises(InputError, match="no item has the field 'labels'.*Did you mean 'label'"):
+        read_titles(tmp_path, "x", title_field="labels")
