@@ -11,12 +11,14 @@ from recbole_sda.errors import InputError
 
 
 def _pairs(values: Optional[List[str]], option: str) -> Dict[str, str]:
-    """Read ``name=value`` words; a word without `=` is an InputError."""
+    """Read ``name=value`` words; a word without `=`, or a name twice, is an InputError."""
     pairs = {}
     for word in values or []:
         name, equals, value = word.partition("=")
         if not (name and equals and value):
             raise InputError(f"{option} {word!r}: expected MODALITY=VALUE, as in image=image_emb.npy")
+        if name in pairs:
+            raise InputError(f"{option} {word!r}: {name} is given twice")
         pairs[name] = value
     return pairs
 
