@@ -3,16 +3,19 @@
 # make lint   sets up .venv and checks format, style, types and spelling
 # make clean  removes .venv and build outputs
 # PYTHON and TORCH can be set: make test PYTHON=python3.12 TORCH="torch==2.13.0"
+# TORCH_OPTIONS are options of pip for torch. On Linux without a GPU: make run TORCH_OPTIONS="--index-url ADDRESS", with the address
+# that https://pytorch.org/get-started gives for CPU. The default build brings 5.9 GB of GPU libraries.
 
 PYTHON ?= python3
 TORCH ?= torch==2.13.0
+TORCH_OPTIONS ?=
 BIN = .venv/bin
 
 .PHONY: run test lint clean
 
 .venv/installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet "$(TORCH)"
+	$(BIN)/python -m pip install --quiet $(TORCH_OPTIONS) "$(TORCH)"
 	$(BIN)/python -m pip install --quiet -e ".[test]"
 	touch $@
 

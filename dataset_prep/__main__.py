@@ -6,7 +6,7 @@ import sys
 from typing import Callable, List, Optional
 
 from dataset_prep import amazon, commands, filters, prepare, splits
-from dataset_prep.rows import seconds
+from dataset_prep.times import UNITS, seconds
 from recbole_sda.cli.exit_status import run_command
 from recbole_sda.config.dataset_files import amazon_sources
 
@@ -50,16 +50,23 @@ def _add_table(parsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     command = parsers.add_parser("table", help="any CSV, JSON lines or Parquet, images in a folder or by address")
     command.add_argument("--name", required=True, help="of the data set")
     command.add_argument("--inter", required=True, help="table of interactions")
+    command.add_argument(
+        "--columns",
+        nargs="+",
+        metavar="NAME",
+        help="of --inter, where its first line is not a header: user_id item_id ...",
+    )
     command.add_argument("--user-col", default="user_id")
     command.add_argument("--item-col", default="item_id")
     command.add_argument("--time-col", help="numbers or ISO dates (default: the order of the rows)")
-    command.add_argument("--time-unit", choices=("s", "ms"), default="s")
+    command.add_argument("--time-unit", choices=list(UNITS), default="s", help="of times that are numbers (default: s)")
     command.add_argument("--rating-col")
     command.add_argument("--items", help="table of items")
     command.add_argument("--items-id-col", help="column of the id in the table of items (default: --item-col)")
     command.add_argument(
         "--text-cols", nargs="+", metavar="COLUMN", help="columns that become text fields (default: all)"
     )
+    command.add_argument("--title-col", metavar="COLUMN", help="column that becomes the field title")
     command.add_argument("--image-col", help="address or file name of the image")
     command.add_argument("--images", help="folder of images: the files that --image-col names, or <item id>.jpg")
     command.set_defaults(action=commands.prepare_table)
@@ -72,12 +79,17 @@ def _add_splits(parsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     command.add_argument("--train", required=True, help="table of the training interactions")
     command.add_argument("--valid", help="table of the validation interactions (default: there are none)")
     command.add_argument("--test", required=True, help="table of the test interactions")
-    command.add_argument("--user-col", help="default: user_id, or the first column without a header")
-    command.add_argument("--item-col", help="default: item_id, or the second column")
-    command.add_argument("--rating-col", help="default: rating or weight, or the third column, where there is one")
-    command.add_argument("--time-col", help="default: timestamp or datetime, or the fourth column, where there is one")
-    command.add_argument("--time-unit", choices=("s", "ms"), default="s")
-    command.add_argument("--no-header", action="store_true", help="the first line is a row; columns are 1, 2, ...")
+    command.add_argument("--user-col", help="default: user_id")
+    command.add_argument("--item-col", help="default: item_id")
+    command.add_argument("--rating-col", help="default: rating or weight, where there is one")
+    command.add_argument("--time-col", help="default: timestamp or datetime, where there is one")
+    command.add_argument("--time-unit", choices=list(UNITS), default="s", help="of times that are numbers (default: s)")
+    command.add_argument(
+        "--columns",
+        nargs="+",
+        metavar="NAME",
+        help="of the files, where their first line is not a header: user_id item_id rating timestamp",
+    )
     command.add_argument("--out", default="dataset", help="folder of data sets (default: dataset)")
     command.add_argument("--overwrite", action="store_true", help="replace a data set of another origin")
     command.set_defaults(action=commands.prepare_splits)

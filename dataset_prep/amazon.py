@@ -3,10 +3,13 @@
 2014: McAuley et al. 2015, SNAP. 2018: Ni, Li and McAuley 2019. 2023: Hou et al. 2024.
 """
 
+import re
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any, Callable, Dict, List, Optional
 
-from dataset_prep.items import Item, clean, names_in, price_of
+from dataset_prep.items import Item, names_in, price_field, text_without_code
+from dataset_prep.problems import Problems
 from recbole_sda.config.dataset_files import amazon_sources
 from recbole_sda.errors import InputError, nearest
 
@@ -20,7 +23,7 @@ class Release:
         fields: names of user, item, rating and time in a review.
         per_second: units of the review's time in a second.
         item, brand, categories: names of these fields in the metadata; ``item`` is the id.
-        images: record -> addresses of its images, best first.
+        images: record -> addresses of its images, best first; None where the field has an unknown form.
     """
 
     reviews: str
@@ -30,21 +33,34 @@ class Release:
     item: str
     brand: str
     categories: str
-    images: Callable[[Dict[str, Any]], List[str]]
+    images: Callable[[Dict[str, Any]], Optional[List[str]]]
 
-    def read_item(self, record: Dict[str, Any]) -> Optional[Item]:
-        """Return a metadata record as an item; None without an id."""
-        token = clean(record.get(self.item))
-        if not token:
-            return None
+    def read_item(self, item_id: str, record: Dict[str, Any], problems: Problems) -> Item:
+        """Return a metadata record as an item; fields that cannot be read are left empty and counted."""
+
+        def text(name: str, value: Any) -> str:
+            return text_without_code(value, f"{item_id}, {name}", problems)
+
         fields = {
-            "title": clean(record.get("title")),
-            "brand": clean(record.get(self.brand)),
-            "categories": names_in(record.get(self.categories)),
-            "price": price_of(record.get("price")),
-            "description": clean(record.get("description")),
+            "title": text("title", record.get("title")),
+            "brand": text("brand", _brand(record.get(self.brand))),
+            "categories": [name for name in names_in(record.get(self.categories)) if text("categories", name)],
+            "price": price_field(record.get("price"), f"{item_id}, price", problems),
+            "description": text("description", record.get("description")),
         }
-        return Item(token, fields, self.images(record))
+        images = self.images(record)
+        if images is None:
+            problems.add("images in an unknown form", item_id, str(record.get("images")))
+        return Item(item_id, fields, images or [])
+
+
+# 2018 has the byline of the page in place of some brands; "by" before a line break is not part of a name
+BYLINE = re.compile(r"\s*by\s*\n\s*(.*)|\s*Visit Amazon's (.*) Page\s*", re.DOTALL)
+
+
+def _brand(value: Any) -> Any:
+    match = BYLINE.fullmatch(value) if isinstance(value, str) else None
+    return (match.group(1) or match.group(2)) if match else value
 
 
 def _addresses(*values: Any) -> List[str]:
@@ -62,10 +78,16 @@ def _images_2018(record: Dict[str, Any]) -> List[str]:
     return _addresses(record.get("imageURLHighRes"), record.get("imageURL"))
 
 
-def _images_2023(record: Dict[str, Any]) -> List[str]:
-    images = [image for image in record.get("images") or [] if isinstance(image, dict)]
-    images.sort(key=lambda image: image.get("variant") != "MAIN")
-    return [address for image in images for address in _addresses(image.get("hi_res"), image.get("large"))]
+def _images_2023(record: Dict[str, Any]) -> Optional[List[str]]:
+    """Return addresses of a list of objects, as released, or of an object of lists, as the library datasets writes it."""
+    images = record.get("images") or []
+    if isinstance(images, dict) and all(isinstance(column, list) for column in images.values()):
+        images = [dict(zip(images, row)) for row in zip_longest(*images.values())]
+    if not isinstance(images, list) or not all(isinstance(image, dict) for image in images):
+        return None
+    images = sorted(images, key=lambda image: image.get("variant") != "MAIN")
+    found = [address for image in images for address in _addresses(image.get("hi_res"), image.get("large"))]
+    return found if found or not images else None
 
 
 _SNAP = "http://snap.stanford.edu/data/amazon/productGraph/categoryFiles"

@@ -1,10 +1,11 @@
 """The commands of ``python -m dataset_prep``: parsed arguments to a data set's folder."""
 
 import argparse
+from functools import partial
 from pathlib import Path
-from typing import Dict, Mapping, Optional, Union
+from typing import Dict, Iterator, Mapping, Optional, Union
 
-from dataset_prep import amazon, splits, table
+from dataset_prep import amazon, item_table, splits, table
 from dataset_prep.atomic_files import write_inter, write_split
 from dataset_prep.dataset_folder import Prepared, open_folder, summary, write_dataset, write_record
 from dataset_prep.download import download
@@ -16,8 +17,9 @@ from dataset_prep.mmrec import read_mmrec
 from dataset_prep.prepare import Choices, filter_interactions
 from dataset_prep.problems import Problems
 from dataset_prep.published import published_counts
-from dataset_prep.records import json_lines
+from dataset_prep.records import Record, is_table, json_lines, parquet_rows
 from dataset_prep.rows import parse_rows
+from dataset_prep.times import check_unit
 from recbole_sda.data.miniature.generate import generate
 from recbole_sda.errors import InputError
 from recbole_sda.io.hashes import sha256_of
@@ -38,10 +40,12 @@ def prepare_amazon(args: argparse.Namespace) -> None:
     reviews = _source("--reviews", args.reviews, release.reviews, args)
     metadata = _source("--meta", args.meta, release.metadata, args)
     problems, choices = Problems(), _choices(args)
-    records = json_lines(reviews, problems)
+    records = amazon_records(reviews, problems)
     rows = parse_rows(records, release.fields, reviews, problems, release.per_second)
     data, steps = filter_interactions(collect(rows), choices)
-    items = gather(json_lines(metadata, problems), set(data.used_items()), release.read_item, problems)
+    read = partial(release.read_item, problems=problems)
+    records, wanted = amazon_records(metadata, problems), set(data.used_items())
+    items = gather(records, wanted, release.item, read, problems, str(metadata))
     prepared = Prepared(
         data=data,
         items=items,
@@ -65,19 +69,24 @@ def prepare_table(args: argparse.Namespace) -> None:
     folder = open_folder(args.out, args.name, args.overwrite)
     problems, choices = Problems(), _choices(args)
     columns = {"user": args.user_col, "item": args.item_col, "time": args.time_col, "rating": args.rating_col}
-    data = table.read_interactions(args.inter, columns, problems, 1000 if args.time_unit == "ms" else 1)
+    data = table.read_interactions(args.inter, columns, problems, args.time_unit, args.columns or ())
+    if args.time_col:
+        compared = any(value is not None for value in (args.start, args.end, args.split_at))
+        check_unit(data.time, args.time_unit, args.inter, compared)
     data, steps = filter_interactions(data, choices)
     tokens = data.used_items()
     items: Dict[str, Item] = {}
     if args.items:
-        item_col = args.items_id_col or args.item_col
-        items = table.read_items(args.items, tokens, item_col, args.text_cols or (), args.image_col, problems)
+        named = args.items_id_col is not None
+        item_col = args.items_id_col if named else args.item_col
+        chosen = item_table.ItemColumns(item_col, named, args.text_cols or (), args.title_col, args.image_col)
+        items = item_table.read_items(args.items, tokens, chosen, problems)
     if args.images:
-        table.add_images_of_folder(args.images, items, tokens)
+        item_table.add_images_of_folder(args.images, items, tokens)
     prepared = Prepared(
         data=data,
         items=items,
-        columns=table.columns_of(items),
+        columns=item_table.columns_of(items),
         choices=choices,
         steps=steps,
         provenance={"source": "own tables", "files": _files({"inter": args.inter, "items": args.items})},
@@ -108,8 +117,7 @@ def prepare_splits(args: argparse.Namespace) -> None:
     folder, problems = open_folder(args.out, args.name, args.overwrite), Problems()
     columns = {"user": args.user_col, "item": args.item_col, "time": args.time_col, "rating": args.rating_col}
     paths = {"train": args.train, "valid": args.valid, "test": args.test}
-    per_second = 1000 if args.time_unit == "ms" else 1
-    data, part, used = read_given_split(paths, columns, problems, per_second, not args.no_header)
+    data, part, used = read_given_split(paths, columns, problems, args.time_unit, args.columns)
     unusual, order = overlap_counts(data, part), data.order()
     for label in splits.PARTS:  # of an earlier preparation
         (folder / f"{args.name}.{label}.inter").unlink(missing_ok=True)
@@ -146,6 +154,20 @@ def _source(option: str, given: Optional[str], address: str, args: argparse.Name
         return Path(given)
     url = address.format(args.category)
     return download(url, Path(args.raw) / f"amazon{args.release}" / url.rpartition("/")[2])
+
+
+def amazon_records(path: Path, problems: Problems) -> Iterator[Record]:
+    """Yield the records of a review or metadata file: JSON lines, or Parquet as the library datasets writes it.
+
+    Raises:
+        InputError: the file is a table of text, such as Amazon's files of ratings only.
+    """
+    if is_table(path):
+        raise InputError(
+            f"{path} is a table, not JSON lines; a file of ratings without a header is read by `python -m dataset_prep table "
+            f"--inter {path} --columns user_id item_id rating timestamp --rating-col rating --time-col timestamp --name ...`"
+        )
+    return parquet_rows(path) if path.suffix.lower() in (".parquet", ".pq") else json_lines(path, problems)
 
 
 def _files(paths: Mapping[str, Union[str, Path, None]]) -> Dict[str, Dict[str, str]]:

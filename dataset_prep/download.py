@@ -10,9 +10,8 @@ from typing import Optional, Union
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
-from tqdm import tqdm
-
 from recbole_sda.errors import InputError
+from recbole_sda.io.progress import Progress
 
 logger = logging.getLogger(__name__)
 
@@ -96,7 +95,7 @@ def _fetch(url: str, part: Path, timeout: float) -> None:
         length = answer.headers.get("Content-Length")
         total = start + int(length) if length else None
         with open(part, "ab" if start else "wb") as file:
-            with tqdm(total=total, initial=start, unit="B", unit_scale=True, desc=part.name[:-5], leave=False) as bar:
+            with Progress(total, part.name[:-5], "bytes", start, scale=True) as bar:
                 while chunk := answer.read(CHUNK):
                     file.write(chunk)
                     bar.update(len(chunk))

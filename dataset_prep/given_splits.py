@@ -5,7 +5,7 @@ Cornac: rows of user, item, rating and time without a header.
 """
 
 from itertools import chain
-from typing import Dict, Iterator, List, Mapping, Optional, Tuple
+from typing import Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -14,20 +14,20 @@ from dataset_prep.problems import Problems
 from dataset_prep.records import Record, read_records
 from dataset_prep.rows import parse_rows
 from dataset_prep.splits import PARTS
-from dataset_prep.table import PathLike, column_of
+from dataset_prep.table import PathLike, column_of, log_left_out
+from dataset_prep.times import UNITS, check_unit
 from recbole_sda.errors import InputError
 
 # Names that are looked for where none is given; a rating and a time need not exist.
 USUAL = {"user": ("user_id",), "item": ("item_id",), "rating": ("rating", "weight"), "time": ("timestamp", "datetime")}
-PLACES = {"user": ("1",), "item": ("2",), "rating": ("3",), "time": ("4",)}  # without a header
 
 
 def read_given_split(
     paths: Mapping[str, Optional[PathLike]],
     columns: Mapping[str, Optional[str]],
     problems: Problems,
-    per_second: int = 1,
-    header: bool = True,
+    unit: str = "s",
+    names: Optional[Sequence[str]] = None,
 ) -> Tuple[Interactions, np.ndarray, Dict[str, str]]:
     """Read the files of a split.
 
@@ -35,8 +35,8 @@ def read_given_split(
         paths: part, of ``PARTS`` -> its file, or None where there is no such part.
         columns: ``user``, ``item``, ``rating``, ``time`` -> name of the column, or None for the usual names.
         problems: counts bad rows.
-        per_second: units of the time in a second.
-        header: whether a CSV file's first line names its columns; without, they are numbered from 1.
+        unit: of the times, one of :data:`dataset_prep.times.UNITS`.
+        names: names of the columns of files without a header; None: their first lines have them.
 
     Returns:
         All interactions, part by part in the order of the files; the part of each, a position in ``PARTS``; and the columns that
@@ -51,15 +51,16 @@ def read_given_split(
 
     def rows() -> Iterator[Row]:
         for part, path in given.items():
-            records = read_records(path, problems, header)
+            records = read_records(path, problems, names)
             first = next(records, None)
             if first is None:
                 raise InputError(f"{path} holds no rows")
-            fields = _fields(first, path, columns, header)
+            fields = _fields(first, path, columns)
             if used and set(fields) != set(used):
                 raise InputError(f"{path}: has {', '.join(fields)}, but the file before it has {', '.join(used)}")
             used.update(fields)
-            for row in parse_rows(chain([first], records), fields, path, problems, per_second):
+            log_left_out(path, [name for name in first if name not in fields.values()], "--time-col, --rating-col")
+            for row in parse_rows(chain([first], records), fields, path, problems, UNITS[unit]):
                 parts.append(part)
                 yield row if "time" in fields else (*row[:3], len(parts))
 
@@ -69,14 +70,16 @@ def read_given_split(
         raise InputError(
             f"{bad['where']}: {bad['problem']}, {bad['found']!r}; a split is read completely or not at all"
         )
+    if "time" in used:
+        check_unit(data.time, unit, next(iter(given.values())), compared=False)
     return data, np.array(parts, dtype=np.int8), used
 
 
-def _fields(first: Record, path: PathLike, columns: Mapping[str, Optional[str]], header: bool) -> Dict[str, str]:
+def _fields(first: Record, path: PathLike, columns: Mapping[str, Optional[str]]) -> Dict[str, str]:
     """Return the name of each column that a file has; given names and those of users and items must exist."""
     typed = {str(column).partition(":")[0] for column in first}
     fields: Dict[str, str] = {}
-    for key, usual in (USUAL if header else PLACES).items():
+    for key, usual in USUAL.items():
         name = columns.get(key) or next((name for name in usual if name in typed), None)
         if name is not None or key in ("user", "item"):
             fields[key] = column_of(name or usual[0], first, path, f"--{key}-col")

@@ -13,10 +13,10 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from dataset_prep.download import AGENT, RETRY_STATUS
-from recbole_sda.io.images import to_upright_rgb
+from recbole_sda.io.images import UnreadableImage, open_image, to_upright_rgb
 
 SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "GIF": ".gif", "WEBP": ".webp", "BMP": ".bmp"}
 
@@ -121,14 +121,14 @@ def write_image(content: bytes, folder: Path, stem: str, max_pixels: Optional[in
         FetchError: the content is not a complete image.
     """
     try:
-        with Image.open(io.BytesIO(content)) as image:
+        with open_image(content) as image:
             kind, size = str(image.format), image.size
-            image.load()
-            if kind not in SUFFIXES or (max_pixels is not None and size[0] * size[1] > max_pixels):
-                content, kind = _to_jpeg(image, max_pixels), "JPEG"
-    except (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            rgb = to_upright_rgb(image)
+    except UnreadableImage as error:
         start = content[:40].decode("latin-1").strip()
-        raise FetchError(f"not a complete image ({type(error).__name__}); it begins with {start!r}") from None
+        raise FetchError(f"not a complete image ({error}); it begins with {start!r}") from None
+    if kind not in SUFFIXES or (max_pixels is not None and size[0] * size[1] > max_pixels):
+        content, kind = _to_jpeg(rgb, max_pixels), "JPEG"
     name = stem + SUFFIXES[kind]
     draft = folder / f".{name}.part"
     draft.write_bytes(content)
@@ -137,7 +137,6 @@ def write_image(content: bytes, folder: Path, stem: str, max_pixels: Optional[in
 
 
 def _to_jpeg(image: Image.Image, max_pixels: Optional[int]) -> bytes:
-    image = to_upright_rgb(image)
     width, height = image.size
     scale = min(1.0, math.sqrt((max_pixels or width * height) / (width * height)))
     size = max(1, math.floor(width * scale)), max(1, math.floor(height * scale))

@@ -8,10 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Collection, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
-from tqdm import tqdm
-
 from dataset_prep.image_source import SUFFIXES, FetchError, ImageOptions, RateLimit, read_source, write_image
 from recbole_sda.io.atomic_write import write_lines
+from recbole_sda.io.progress import Progress
 from recbole_sda.io.text import read_json_lines
 
 FAILURES, SOURCES = "failures.jsonl", "sources.jsonl"
@@ -57,9 +56,10 @@ def fetch_images(
     pool = ThreadPoolExecutor(options.workers)
     try:
         results = pool.map(lambda item: _fetch_one(sources[item], folder, stems[item], options, limit), missing)
-        with open(folder / SOURCES, "w", encoding="utf-8") as log:
+        with open(folder / SOURCES, "w", encoding="utf-8") as log, Progress(len(missing), "images", "files") as bar:
             log.writelines(_json_line(line) for line in recorded.values())
-            for item, result in zip(missing, tqdm(results, total=len(missing), desc="images", unit="image")):
+            for item, result in zip(missing, results):
+                bar.update()
                 if result.name is None:
                     failures += [{"item_id": item, "source": s, "reason": reason} for s, reason in result.failed]
                     continue

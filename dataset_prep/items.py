@@ -1,14 +1,12 @@
 """Items as every later stage reads them: an id, text fields, and the sources of an image."""
 
-import html
-import re
 from dataclasses import dataclass, field
 from typing import Any, Callable, Dict, Iterable, List, Optional, Set
 
+from dataset_prep.html_text import clean, is_code
+from dataset_prep.prices import is_no_price, price_of
 from dataset_prep.problems import Problems
-
-TAG = re.compile(r"<[^<>]{1,300}>")
-NUMBER = re.compile(r"\d[\d.,]*")
+from recbole_sda.io.ids import optional_id
 
 
 @dataclass
@@ -28,34 +26,21 @@ class Item:
     image: Optional[str] = None
 
 
-def clean(value: Any) -> str:
-    """Return a text without HTML and line breaks. Lists are joined by blanks; a missing value is an empty text."""
-    if isinstance(value, (list, tuple)):
-        return " ".join(filter(None, map(clean, value)))
-    if value is None or isinstance(value, dict) or value != value:
+def text_without_code(value: Any, where: str, problems: Problems) -> str:
+    """Return :func:`clean` of a value; an empty text, counted, where program code or a style sheet is in its place."""
+    text = clean(value)
+    if is_code(text):
+        problems.add("program code instead of a text", where, text)
         return ""
-    return " ".join(TAG.sub(" ", html.unescape(str(value))).split())
+    return text
 
 
-def price_of(value: Any) -> Optional[float]:
-    """Return the first number of a price such as ``$1,299.00 - $1,500.00`` or ``1.299,00 €``; None where there is none.
-
-    If both separators occur, the last one is the decimal one. A comma alone is decimal before one or two digits; a dot
-    alone is decimal if it occurs once.
-    """
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return float(value) if value == value else None
-    match = NUMBER.search(str(value or ""))
-    return _number(match.group().rstrip(".,")) if match else None
-
-
-def _number(text: str) -> float:
-    comma, dot = text.rfind(","), text.rfind(".")
-    decimal = max(comma, dot)
-    if dot < 0 and (text.count(",") > 1 or len(text) - comma > 3) or comma < 0 and text.count(".") > 1:
-        decimal = -1  # all of them separate thousands
-    integer, fraction = (text, "0") if decimal < 0 else (text[:decimal], text[decimal + 1 :])
-    return float(f"{re.sub('[.,]', '', integer)}.{fraction}")
+def price_field(value: Any, where: str, problems: Problems) -> Optional[float]:
+    """Return a price as a number; None where there is none, counted where it cannot be read."""
+    price = price_of(value)
+    if price is None and not is_no_price(value):
+        problems.add("price that cannot be read", where, str(value))
+    return price
 
 
 def names_in(value: Any) -> List[str]:
@@ -69,28 +54,35 @@ def names_in(value: Any) -> List[str]:
 def gather(
     records: Iterable[Dict[str, Any]],
     wanted: Set[str],
-    read: Callable[[Dict[str, Any]], Optional[Item]],
+    id_field: str,
+    read: Callable[[str, Dict[str, Any]], Item],
     problems: Problems,
+    where: str,
 ) -> Dict[str, Item]:
     """Return the wanted items by id. Of several records of one id the first is used.
 
-    Only wanted items are held in memory.
+    Only wanted items are read and held in memory.
 
     Args:
         records: of the metadata file, any number.
         wanted: ids that occur in interactions.
-        read: record -> item, or None for a record without an id.
+        id_field: field of the id.
+        read: id and record -> item.
         problems: counts records without an id, repeated ids, and wanted ids without a record.
+        where: name of the file, for messages.
+
+    Raises:
+        InputError: an id is of another type than a text or a whole number.
     """
     items: Dict[str, Item] = {}
     for number, record in enumerate(records, start=1):
-        item = read(record)
-        if item is None:
-            problems.add("item without an id", f"record {number}", str(record))
-        elif item.item_id in items:
-            problems.add("repeated item", item.item_id)
-        elif item.item_id in wanted:
-            items[item.item_id] = item
+        item_id = optional_id(record.get(id_field), f"{where}, record {number}, {id_field}")
+        if item_id is None:
+            problems.add("item without an id", f"{where}, record {number}", str(record))
+        elif item_id in items:
+            problems.add("repeated item", item_id)
+        elif item_id in wanted:
+            items[item_id] = read(item_id, record)
     for token in sorted(wanted - set(items)):
         problems.add("item without metadata", token)
     return items

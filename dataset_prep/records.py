@@ -8,7 +8,7 @@ import json
 import zlib
 from itertools import chain
 from pathlib import Path
-from typing import Any, BinaryIO, Dict, Iterator, Optional, Union
+from typing import Any, BinaryIO, Dict, Iterator, Optional, Sequence, Union
 
 from dataset_prep.problems import Problems
 from recbole_sda.errors import InputError
@@ -40,7 +40,7 @@ def parse_line(line: str) -> Optional[Record]:
     """Return the object of a line of JSON or of a Python literal, which is never evaluated; None for any other line."""
     try:
         value = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         try:
             value = ast.literal_eval(line)
         except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
@@ -58,7 +58,7 @@ def json_lines(path: PathLike, problems: Problems) -> Iterator[Record]:
     with open_bytes(path) as file:
         try:
             for number, raw in enumerate(file, start=1):
-                line = _decoded(raw, path, number, problems).strip()
+                line = _decoded(raw, path, number, problems).strip().removeprefix("\ufeff")
                 if not line:
                     continue
                 record = parse_line(line)
@@ -90,39 +90,38 @@ def _decoded(raw: bytes, path: PathLike, number: int, problems: Problems, errors
         return raw.decode("utf-8", errors)
 
 
-def csv_rows(
-    path: PathLike, problems: Problems, delimiter: Optional[str] = None, header: bool = True
-) -> Iterator[Record]:
-    """Yield the rows of a CSV file, as strings. Rows of another width and bytes that are not UTF-8 are counted.
+def csv_rows(path: PathLike, problems: Problems, columns: Optional[Sequence[str]] = None) -> Iterator[Record]:
+    """Yield the rows of a CSV file as strings. Rows of another width and bytes that are not UTF-8 are counted.
 
     Such bytes are escaped, as ``\\xe9``, so that different ids stay different.
 
     Args:
         path: the file. Columns are separated by the most frequent of tab, comma, semicolon and ``|`` in the first line.
         problems: counts bad rows.
-        delimiter: overrides the separator found in the first line.
-        header: whether the first line names the columns; without, they are ``1``, ``2`` and so on.
+        columns: names of the columns of a file without a header; None: its first line has them.
 
     Raises:
-        InputError: the file is missing or empty, or a quoted field does not end.
+        InputError: the file is missing or empty, a quoted field does not end, or the first line has another number of columns.
     """
     with open_bytes(path) as file:
         lines = (_decoded(raw, path, n, problems, "backslashreplace") for n, raw in enumerate(file, start=1))
-        first = next(lines, "").removeprefix("\ufeff")
-        if not first.strip():
-            raise InputError(
-                f"{path} is empty: expected a first line with {'the names of the columns' if header else 'a row'}"
-            )
-        separator = delimiter or max("\t,;|", key=first.count)
+        header = next(lines, "").removeprefix("\ufeff")
+        if not header.strip():
+            raise InputError(f"{path} is empty: expected a header line with the names of the columns")
+        separator = max("\t,;|", key=header.count)
         if separator == "\t":  # no quoting; only the line's end in the file ends a row, not a carriage return inside
             lines = (line.rstrip("\r\n").replace("\r", " ") for line in lines)
-            reader = csv.reader(chain([first.rstrip("\r\n")], lines), delimiter=separator, quoting=csv.QUOTE_NONE)
+            reader = csv.reader(chain([header.rstrip("\r\n")], lines), delimiter=separator, quoting=csv.QUOTE_NONE)
         else:
-            reader = csv.reader(chain([first], lines), delimiter=separator)
+            reader = csv.reader(chain([header], lines), delimiter=separator)
         try:
-            opening = next(reader)
-            names = opening if header else [str(k + 1) for k in range(len(opening))]
-            for row in chain([] if header else [opening], reader):
+            first = next(reader)
+            names = list(columns or first)
+            if len(names) != len(first):
+                raise InputError(
+                    f"{path}: --columns names {len(names)} columns, its first line has {len(first)}: {header.strip()[:80]!r}"
+                )
+            for row in chain([first], reader) if columns else reader:
                 if len(row) == len(names):
                     yield dict(zip(names, row))
                 elif row:
@@ -161,19 +160,31 @@ def _bytes_to_text(value: Any) -> Any:
     return [*map(_bytes_to_text, value)] if isinstance(value, list) else value
 
 
-def read_records(path: PathLike, problems: Problems, header: bool = True) -> Iterator[Record]:
-    """Yield the records of a file whose name gives its format: Parquet, JSON lines, or a table; see :func:`csv_rows`.
+def is_table(path: PathLike) -> bool:
+    """Return whether the name of a file is that of a table of text, such as CSV."""
+    return str(path).lower().removesuffix(".gz").endswith((".csv", ".tsv", ".txt", ".inter", ".item"))
+
+
+def read_records(path: PathLike, problems: Problems, columns: Optional[Sequence[str]] = None) -> Iterator[Record]:
+    """Yield the records of a file whose name gives its format: Parquet, JSON lines, or a table of text.
+
+    Args:
+        path: the file.
+        problems: counts bad records.
+        columns: names of the columns of a table without a header; None: its first line has them.
 
     Raises:
-        InputError: the name has another ending.
+        InputError: the name has another ending, or names of columns are given for a file that is no table of text.
     """
+    if is_table(path):
+        return csv_rows(path, problems, columns)
     name = str(path).lower().removesuffix(".gz")
+    if columns:
+        raise InputError(f"{path}: --columns names the columns of a CSV file without a header")
     if name.endswith((".parquet", ".pq")):
         return parquet_rows(path)
     if name.endswith((".json", ".jsonl", ".ndjson")):
         return json_lines(path, problems)
-    if name.endswith((".csv", ".tsv", ".txt", ".inter", ".item")):
-        return csv_rows(path, problems, header=header)
     raise InputError(
         f"{path}: expected a name that ends in .csv, .tsv, .jsonl, .json, .parquet, .inter or .item (or .gz)"
     )

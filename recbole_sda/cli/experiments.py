@@ -8,6 +8,7 @@ from typing import Any, Dict, List, Optional
 from recbole_sda.cli.exit_status import program, run_command
 from recbole_sda.cli.run import split_arguments
 from recbole_sda.errors import InputError
+from recbole_sda.io.ids import id_text
 from recbole_sda.io.logs import start_logging
 from recbole_sda.io.text import read_lines
 from recbole_sda.io.yaml import parse_value
@@ -58,9 +59,11 @@ def _recommend(args: argparse.Namespace, keys: Dict[str, Any]) -> None:
     users = _users(args.users)
     recommender = Recommender(args.run, args.new_items, args.repeat)
     config = recommender.run.config
-    titles = read_titles(Path(config["data_path"]), config["dataset"], args.items, config["ITEM_ID_FIELD"])
+    titles = read_titles(
+        Path(config["data_path"]), config["dataset"], args.items, config["ITEM_ID_FIELD"], args.title_field
+    )
     if args.new_titles:
-        titles |= read_titles(Path(args.new_titles).parent, "", args.new_titles)
+        titles |= read_titles(Path(args.new_titles).parent, "", args.new_titles, title_field=args.title_field)
     if out.suffix != ".html":
         n_lines = write_table((with_titles(block, titles) for block in recommender.top(users, args.k)), out)
         logger.info("%s: %d lines", out, n_lines)
@@ -101,7 +104,7 @@ def _users(text: Optional[str]) -> Optional[List[str]]:
         return None
     is_file = "," not in text and Path(text).is_file()
     words = read_lines(text) if is_file else text.split(",")
-    users = list(dict.fromkeys(word.strip() for word in words if word.strip()))
+    users = list(dict.fromkeys(filter(None, map(id_text, words))))
     if not users:
         raise InputError(f"--users={text}: has no user id")
     return users
@@ -191,6 +194,7 @@ def _add_recommend(commands: Any) -> None:
         help="whether items that a user already has can be recommended (default: as in the run's evaluation, see mask_history)",
     )
     recommend.add_argument("--items", help="items.jsonl with titles and images (default: that of the data set)")
+    recommend.add_argument("--title-field", metavar="FIELD", help="field of the titles (default: title, or else name)")
     recommend.add_argument(
         "--new-items", metavar="STORE", help="feature store with items that were added after training"
     )

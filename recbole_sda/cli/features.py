@@ -1,4 +1,4 @@
-"""``python -m recbole_sda features``: import, extract and inspect feature stores."""
+"""``python -m recbole_sda features``: import, extract and inspect feature stores, and choose the default one."""
 
 import argparse
 import logging
@@ -11,12 +11,14 @@ from recbole_sda.errors import InputError
 
 
 def _pairs(values: Optional[List[str]], option: str) -> Dict[str, str]:
-    """Read ``name=value`` words; a word without `=` is an InputError."""
+    """Read ``name=value`` words; a word without `=`, or a name twice, is an InputError."""
     pairs = {}
     for word in values or []:
         name, equals, value = word.partition("=")
         if not (name and equals and value):
             raise InputError(f"{option} {word!r}: expected MODALITY=VALUE, as in image=image_emb.npy")
+        if name in pairs:
+            raise InputError(f"{option} {word!r}: {name} is given twice")
         pairs[name] = value
     return pairs
 
@@ -72,6 +74,13 @@ def _inspect(args: argparse.Namespace) -> None:
     print(table.draw())
 
 
+def _default(args: argparse.Namespace) -> None:
+    from recbole_sda.features.store_choice import set_default
+
+    path = set_default(args.store)
+    print(f"{path.parents[1].name}: runs read {path.name} unless --features=NAME says otherwise")
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=f"{program()} features", description=__doc__)
     actions = parser.add_subparsers(dest="action_name", required=True, metavar="ACTION")
@@ -80,6 +89,9 @@ def _parser() -> argparse.ArgumentParser:
     inspect = actions.add_parser("inspect", help="encoder, widths, coverage, norms, effective rank, duplicate rows")
     inspect.add_argument("store", help="directory of a feature store")
     inspect.set_defaults(action=_inspect)
+    default = actions.add_parser("default", help="make a store the one that runs read where none is named")
+    default.add_argument("store", help="directory of a feature store: <data_path>/<dataset>/features/<name>")
+    default.set_defaults(action=_default)
     return parser
 
 

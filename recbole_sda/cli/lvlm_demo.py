@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any, Dict, List
 
 from recbole_sda.config.dataset_files import SAMPLE_SUFFIX
-from recbole_sda.data.miniature.generate import generate
+from recbole_sda.data.dataset_choice import ensure_sample
 from recbole_sda.lvlm.adaptation import run_adaptation
 from recbole_sda.lvlm.export import export_lora
 from recbole_sda.lvlm.extraction import run_extraction
@@ -29,8 +29,7 @@ def run(dataset: str, data_path: str, family: str, out: str, files: List[str], k
     """
     name, folder = dataset + SAMPLE_SUFFIX, Path(out)
     items = Path(data_path) / name / "items.jsonl"
-    if not items.is_file():
-        generate(dataset, data_path)
+    ensure_sample(name, data_path)
     model = folder / family
     if not model.exists():
         make_tiny(family, model)

@@ -15,8 +15,12 @@ from recbole_sda.engine.run_folder import CONFIG, LOG, METRICS, config_text, rea
 from recbole_sda.errors import InputError
 
 FOLDER_KEYS = {"runs_path", "run_dir", "checkpoint_dir"}
-# Keys that may differ between a finished run and its plan.
-FREE_KEYS = {*MACHINE_KEYS, *FOLDER_KEYS}
+# Keys that may differ between a run and its plan. The data may lie elsewhere: their hashes are compared.
+FREE_KEYS = {*MACHINE_KEYS, *FOLDER_KEYS, "data_path"}
+
+
+def _place(settings: Dict[str, Any]) -> Path:
+    return Path(settings["data_path"]).resolve()
 
 
 def slug(name: str) -> str:
@@ -152,13 +156,18 @@ class PlannedRun:
                 f"{self.folder}: {' and '.join(changed)} in {config['data_path']} changed after this run; choose another "
                 "--out, or remove the folder"
             )
+        earlier = settings_of(self.folder)
+        if "inputs" not in metrics and _place(config.resolved) != _place(earlier):
+            raise InputError(
+                f"{self.folder}: this run was made with data in {earlier['data_path']} and has no hashes of them; choose another "
+                "--out, or remove the folder"
+            )
 
     def _check_settings(self, config: RunConfig) -> None:
         planned, existing = yaml.safe_load(config_text(config.resolved)), settings_of(self.folder)
         for key in planned.keys() - existing.keys():  # newer than the run, which is the same as with the key's default
             existing[key] = config.internal_config_dict.get(key)
         for values in (planned, existing):
-            values["data_path"] = str(Path(values["data_path"]).resolve())
             for key, value in self.entry.keys.items():
                 if row_references(value) and values.get(key):  # the folder of the comparison may have been moved
                     values[key] = ["/".join(Path(folder).parts[-3:]) for folder in _listed(values[key])]

@@ -37,7 +37,8 @@ def run_one(run: PlannedRun) -> None:
         if run.is_done:  # by a process that had the lock before
             return
         if (run.folder / LAST).is_file():
-            experiment.resume(run.folder, {key: value for key, value in run.keys.items() if key in MACHINE_KEYS})
+            kept = {key: value for key, value in run.keys.items() if key in MACHINE_KEYS}
+            experiment.resume(run.folder, {**kept, "data_path": run.configuration().resolved["data_path"]})
             return
         _remove_run_without_epochs(run.folder)
         experiment.run(run.entry.model, run.dataset, (), {**run.keys, "run_dir": str(run.folder)})

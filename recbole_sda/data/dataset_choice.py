@@ -10,6 +10,7 @@ from recbole_sda.data.interaction_files import is_prepared
 from recbole_sda.data.miniature.generate import generate
 from recbole_sda.errors import InputError, nearest
 from recbole_sda.features.extract import extract_light
+from recbole_sda.features.store_choice import default_store, set_default
 from recbole_sda.io.locks import wait_for_lock
 
 logger = logging.getLogger(__name__)
@@ -58,7 +59,7 @@ def _warn_of_miniature(name: str, data_path: str) -> None:
 
 
 def ensure_sample(name: str, data_path: Union[str, Path]) -> None:
-    """Generate a miniature and its light features if they are missing."""
+    """Generate a miniature and its light features, which are its default, if they are missing."""
     folder = Path(data_path) / name
     with wait_for_lock(Path(data_path) / f".{name}.lock"):
         if not is_prepared(name, data_path):
@@ -68,3 +69,5 @@ def ensure_sample(name: str, data_path: Union[str, Path]) -> None:
         if not store.is_dir() and (folder / "items.jsonl").is_file():
             logger.info("extracting light features of %s into %s", name, store)
             extract_light(folder / "items.jsonl", store, SAMPLE_DIM)
+        if store.is_dir() and default_store(folder) is None:
+            set_default(store)

@@ -8,12 +8,14 @@ from typing import Dict, List, Union
 from recbole_sda.config.run_config import RunConfig, columns_of
 from recbole_sda.config.split_checks import GIVEN, needs_times
 from recbole_sda.errors import InputError
-from recbole_sda.features.store import store_path, stored_sha256
+from recbole_sda.features.store import stored_sha256
+from recbole_sda.features.store_choice import store_path
 from recbole_sda.io.hashes import sha256_of
 from recbole_sda.model.registry import reads_store
 
 from recbole.utils import ModelType  # isort: skip  (after recbole_sda.config.run_config, which makes RecBole importable)
 
+ATTRIBUTES = ("user", "item", "kg", "link", "net")  # suffixes of the files that RecBole loads where load_col is empty
 COLUMN_TYPES = {"token", "float", "token_seq", "float_seq"}  # of RecBole's atomic files
 
 
@@ -34,14 +36,29 @@ def _files(folder: Path, name: str) -> List[Path]:
 def input_hashes(config: RunConfig) -> Dict[str, str]:
     """Return SHA-256 hashes of what a run reads.
 
-    ``interactions`` is over the interaction files. ``features`` is over the vectors of the feature store, for models that read
-    one.
+    ``interactions`` is over the interaction files, ``attributes`` over the further atomic files that are read (``load_col``), and
+    ``features`` over the vectors of the feature store. The last two are there for runs that read them.
     """
-    hashes = [_file_sha256(path, path.stat().st_size, path.stat().st_mtime_ns) for path in interaction_files(config)]
-    inputs = {"interactions": hashlib.sha256(" ".join(hashes).encode()).hexdigest()}
+    inputs = {"interactions": _files_sha256(interaction_files(config))}
+    attributes = _attribute_files(config)
+    if attributes:
+        inputs["attributes"] = _files_sha256(attributes)
     if reads_store(config):
         inputs["features"] = stored_sha256(store_path(config["data_path"], config["features"]))
     return inputs
+
+
+def _attribute_files(config: RunConfig) -> List[Path]:
+    """Return the atomic files beside those of interactions that RecBole loads for a run, sorted by name."""
+    columns = config["load_col"]
+    suffixes = {*(ATTRIBUTES if columns is None else columns), *(config["additional_feat_suffix"] or [])} - {"inter"}
+    files = [Path(config["data_path"]) / f"{config['dataset']}.{suffix}" for suffix in sorted(suffixes)]
+    return [path for path in files if path.is_file()]
+
+
+def _files_sha256(paths: List[Path]) -> str:
+    hashes = [_file_sha256(path, path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
+    return hashlib.sha256(" ".join(hashes).encode()).hexdigest()
 
 
 @lru_cache(maxsize=None)  # a comparison asks for every run

@@ -154,13 +154,17 @@ def evaluate(run_dir: Union[str, Path], overrides: Optional[Dict[str, Any]] = No
     return result
 
 
-def evaluate_untested_run(run_dir: Union[str, Path]) -> Dict[str, Any]:
+def evaluate_untested_run(run_dir: Union[str, Path], overrides: Optional[Dict[str, Any]] = None) -> Dict[str, Any]:
     """Evaluate the best epoch of a run that was trained without its test part, and write its metrics and ranks.
+
+    Args:
+        run_dir: the run folder.
+        overrides: keys that replace those of the run, such as the place of its data.
 
     Returns:
         What :func:`run` returns.
     """
-    run = load(run_dir)
+    run = load(run_dir, overrides)
     started = time.time()
     result, rankings = evaluate_weights(run)
     write_result(run, result, rankings, time.time() - started)

@@ -1,6 +1,7 @@
 """A run as an object: its configuration, data, model and trainer, new or opened from a run folder."""
 
 import logging
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Dict, NamedTuple, Optional, Sequence, Union
 
@@ -16,7 +17,7 @@ from recbole_sda.engine.run_folder import CONFIG
 from recbole_sda.engine.trainer import RunTrainer, make_trainer
 from recbole_sda.engine.trainer_checkpoints import identity_of
 from recbole_sda.errors import InputError
-from recbole_sda.features.store import store_path
+from recbole_sda.features.store_choice import store_names, store_path
 from recbole_sda.io.checkpoint import BEST
 from recbole_sda.io.yaml import read_yaml
 from recbole_sda.machine import torchrun
@@ -102,8 +103,22 @@ def configure(
     config = RunConfig(model, chosen, config_files, overrides, source)
     if reads_store(config) and config["features"] is None:
         # By name, so that a store which is added later changes nothing of this run.
-        config["features"] = config.resolved["features"] = store_path(config["data_path"]).name
+        config["features"] = config.resolved["features"] = _default_features(config["data_path"])
     return config
+
+
+@lru_cache(maxsize=None)  # a comparison asks for every run
+def _log_choice(name: str, others: str, folder: str) -> None:
+    logger.info("features: %s, the default of %s; also there: %s (--features=NAME)", name, folder, others)
+
+
+def _default_features(dataset_path: str) -> str:
+    """Return the name of the feature store that a run reads where none is named."""
+    name = store_path(dataset_path).name
+    others = [other for other in store_names(dataset_path) if other != name]
+    if others:
+        _log_choice(name, ", ".join(others), dataset_path)
+    return name
 
 
 def build(config: RunConfig, run_dir: Path, with_test: bool = True) -> Run:
@@ -180,11 +195,13 @@ def open_run(run_dir: Union[str, Path], overrides: Optional[Dict[str, Any]] = No
     """
     run_dir = Path(run_dir)
     values = settings_of(run_dir)
-    dataset = values["dataset"]
-    if choose_dataset(dataset, values["data_path"]) != dataset:
-        raise InputError(f"{run_dir} was made on {dataset}, which is no longer in {values['data_path']}")
+    dataset, data_path = values["dataset"], (overrides or {}).get("data_path", values["data_path"])
+    if choose_dataset(dataset, data_path) != dataset:
+        raise InputError(
+            f"{run_dir} was made on {dataset}, which is no longer in {data_path}; --data_path names another place"
+        )
     if dataset.endswith(SAMPLE_SUFFIX) and torchrun.is_main():
-        ensure_sample(dataset, values["data_path"])
+        ensure_sample(dataset, data_path)
     kept = {key: values[key] for key in family_defaults(values["model"])}  # also where the file lacks them
     config = RunConfig(values["model"], dataset, [str(run_dir / CONFIG)], {**kept, **(overrides or {})})
     return build(config, run_dir)

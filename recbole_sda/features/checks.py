@@ -1,30 +1,28 @@
 """Conditions on the content of a feature store, checked on writing and on reading: unique ids, shapes, finite values."""
 
 from collections import Counter
-from typing import List, Sequence
+from typing import Any, List, Sequence
 
 import torch
 from torch import Tensor
 
 from recbole_sda.errors import InputError
+from recbole_sda.io.ids import ids_of
 
 DTYPES = {torch.float16: "float16", torch.float32: "float32"}
 
 
-def check_ids(item_ids: Sequence[str], where: str) -> List[str]:
-    """Return the item ids as strings.
+def check_ids(item_ids: Sequence[Any], where: str) -> List[str]:
+    """Return the item ids in the form of :func:`recbole_sda.io.ids.id_of`.
 
     Args:
         item_ids: external item tokens.
         where: the file or directory that error messages name.
 
     Raises:
-        InputError: an id is empty, contains a line break, or occurs more than once.
+        InputError: a value is no id, or an id occurs more than once.
     """
-    ids = [str(token) for token in item_ids]
-    bad = next((token for token in ids if not token or token.splitlines() != [token]), None)
-    if bad is not None:
-        raise InputError(f"{where}: item id {bad!r} is empty or contains a line break")
+    ids = ids_of(item_ids, where)
     if len(set(ids)) < len(ids):
         repeated = next(token for token, count in Counter(ids).items() if count > 1)
         raise InputError(f"{where}: item id {repeated!r} occurs more than once; ids must be unique")

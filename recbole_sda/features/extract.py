@@ -1,59 +1,17 @@
 """Light features of a catalogue: from ``items.jsonl`` (texts and image paths) to a feature store."""
 
-import json
 import logging
 from pathlib import Path
-from typing import Any, Dict, List, Sequence, Union
+from typing import List, Sequence, Union
 
 from recbole_sda.errors import InputError
+from recbole_sda.features.items_file import NON_TEXT_FIELDS, item_text, read_items
 from recbole_sda.features.light_encoders import Failure, encode_images, encode_texts, provenance
 from recbole_sda.features.store import write_store
-from recbole_sda.io.text import read_lines, replace_lone_surrogates
 
 logger = logging.getLogger(__name__)
 
-NON_TEXT_FIELDS = ("item_id", "image")
 MAX_WARNINGS = 5  # about unreadable images
-
-
-def read_items(path: Union[str, Path]) -> List[Dict[str, Any]]:
-    """Read an items file: one JSON object per line with ``item_id``, optionally ``image``, and text fields.
-
-    ``image`` is a path relative to the file's directory, or null. A field may be a string, a number, or a list of
-    strings.
-
-    Raises:
-        InputError: the file is missing or empty, a line is not a JSON object, or an object has no ``item_id``.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"items file {path} does not exist")
-    items = []
-    for number, line in enumerate(read_lines(path), start=1):
-        if not line.strip():
-            continue
-        try:
-            item = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise InputError(f"{path}, line {number}: not JSON ({error})") from None
-        if not isinstance(item, dict) or "item_id" not in item:
-            raise InputError(f"{path}, line {number}: expected an object with an 'item_id'")
-        items.append(replace_lone_surrogates(item, line))
-    if not items:
-        raise InputError(f"{path} holds no items")
-    return items
-
-
-def item_text(item: Dict[str, Any], fields: Sequence[str]) -> str:
-    """Return the item's text fields, one per line; lists are joined by commas, missing and empty fields left out."""
-    parts = []
-    for name in fields:
-        value = item.get(name)
-        if isinstance(value, list):
-            value = ", ".join(str(part) for part in value)
-        if value not in (None, ""):
-            parts.append(str(value))
-    return "\n".join(parts)
 
 
 def extract_light(
@@ -66,7 +24,7 @@ def extract_light(
     """Encode a catalogue with the light encoders and write a feature store.
 
     Args:
-        items_file: see :func:`read_items`.
+        items_file: see :func:`recbole_sda.features.items_file.read_items`.
         out: directory of the store.
         dim: largest width of each modality.
         text_fields: fields that make the text; empty takes all but ``item_id`` and ``image``.
@@ -88,7 +46,7 @@ def extract_light(
     folder = Path(items_file).parent
     features, present = {}, {}
     failures: List[Failure] = []
-    images = [folder / item["image"] if item.get("image") else None for item in items]
+    images = [folder / item["image"] if item["image"] else None for item in items]
     if any(images):
         features["image"], present["image"], failures = encode_images(images, dim)
     if fields:
@@ -97,7 +55,7 @@ def extract_light(
         raise InputError(f"{items_file}: the items have neither texts nor images")
     _warn_of(failures)
     record = provenance(dim, dim, fields) | {"unreadable_images": [reason for _, reason in failures]}
-    return write_store(out, [str(item["item_id"]) for item in items], features, present, record, overwrite)
+    return write_store(out, [item["item_id"] for item in items], features, present, record, overwrite)
 
 
 def _warn_of(failures: Sequence[Failure]) -> None:

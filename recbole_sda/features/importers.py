@@ -1,5 +1,6 @@
 """Importers of vectors from other software: npy with a list of ids, parquet, and RecBole's .itememb."""
 
+import zipfile
 from pathlib import Path
 from typing import Dict, List, Mapping, NamedTuple, Optional, Union
 
@@ -9,9 +10,12 @@ import pyarrow.parquet
 
 from recbole_sda.errors import InputError
 from recbole_sda.io.hashes import sha256_of
+from recbole_sda.io.ids import id_of, id_text, ids_of
 from recbole_sda.io.text import read_lines
 
 PathLike = Union[str, Path]
+
+HEADERS = ("item_id", "asin", "parent_asin")  # names of id columns; no id is called so
 
 
 class Vectors(NamedTuple):
@@ -37,22 +41,15 @@ def from_npy(
 
     Args:
         matrices: per modality the file of a matrix (n_items, dim).
-        ids: a text file with one item id per line.
+        ids: a text file with one item id per line, without a header.
         masks: per modality the file of a mask (n_items,) of the items that have it.
 
     Raises:
-        InputError: a file is missing, is not a plain array of numbers, or a mask has no matrix.
+        InputError: a file is missing, is not a plain array of real numbers, a line is no id, or a mask has no matrix.
     """
-    item_ids = read_lines(_existing(ids, "id file"))
-
-    def load(path: PathLike) -> np.ndarray:
-        try:
-            return np.load(_existing(path, "array"), allow_pickle=False)
-        except ValueError as error:
-            raise InputError(f"{path} is not a plain .npy array ({error})") from None
-
-    features = {name: _to_floats(load(path), path) for name, path in matrices.items()}
-    present = {name: load(path).astype(bool) for name, path in (masks or {}).items()}
+    item_ids = _read_ids(ids)
+    features = {name: _to_floats(_load_array(path), path) for name, path in matrices.items()}
+    present = {name: _to_mask(_load_array(path), path) for name, path in (masks or {}).items()}
     for name in present:
         if name not in features:
             raise InputError(
@@ -71,7 +68,8 @@ def from_parquet(path: PathLike, columns: Mapping[str, str], id_column: str = "i
         id_column: the column of the item ids.
 
     Raises:
-        InputError: the file is missing or not parquet, or a column is missing or not a column of such lists.
+        InputError: the file is missing or not parquet, an id is missing or none, or a column is missing or not a column of such
+            lists of numbers.
     """
     try:
         table = pyarrow.parquet.read_table(_existing(path, "parquet file"))
@@ -80,11 +78,14 @@ def from_parquet(path: PathLike, columns: Mapping[str, str], id_column: str = "i
     for name in (id_column, *columns.values()):
         if name not in table.column_names:
             raise InputError(f"{path} has no column {name!r}; it has {', '.join(table.column_names)}")
-    item_ids = [str(value) for value in table[id_column].to_pylist()]
+    item_ids = ids_of(table[id_column].to_pylist(), f"{path}, column {id_column!r}")
     features, present = {}, {}
     for modality, name in columns.items():
+        kind = table[name].type
+        if _is_list_type(kind) and not _is_number_type(kind.value_type):
+            raise InputError(f"{path}, column {name!r}: expected lists of numbers, found {kind}")
         rows = table[name].to_pylist()
-        widths = {len(row) for row in rows if row is not None} if _is_list_type(table[name].type) else set()
+        widths = {len(row) for row in rows if row is not None} if _is_list_type(kind) else set()
         if len(widths) != 1:
             raise InputError(
                 f"{path}, column {name!r}: expected lists of one length, found {sorted(widths) or 'no lists'}"
@@ -119,15 +120,42 @@ def from_itememb(path: PathLike, modality: str = "text", separator: str = "\t") 
         if len(cells) != len(header):
             raise InputError(f"{path}, line {number}: {len(cells)} columns where the header has {len(header)}")
         try:
-            item_ids.append(cells[token])
+            item_ids.append(id_of(cells[token], f"{path}, line {number}"))
             rows.append(np.array(cells[vector].split(), dtype=np.float32))
         except ValueError as error:
-            raise InputError(f"{path}, line {number}: {error}") from None
+            message = str(error) if isinstance(error, InputError) else f"{path}, line {number}: {error}"
+            raise InputError(message) from None
         if len(rows[-1]) != len(rows[0]):
             raise InputError(f"{path}, line {number}: {len(rows[-1])} values where the first item has {len(rows[0])}")
     if not rows:
         raise InputError(f"{path} holds no vectors")
     return Vectors(item_ids, {modality: np.stack(rows)}, {}, {Path(path).name: sha256_of(Path(path))})
+
+
+def _read_ids(path: PathLike) -> List[str]:
+    lines = read_lines(_existing(path, "id file"))
+    for number, line in enumerate(lines, start=1):
+        if "\t" in line.strip():
+            raise InputError(f"{path}, line {number}: expected one id per line, found several columns: {line[:80]!r}")
+    if lines and id_text(lines[0]).partition(":")[0] in HEADERS:
+        raise InputError(
+            f"{path}, line 1: {lines[0]!r} is the name of a column; the first line must be the id of the first row"
+        )
+    return [id_of(line, f"{path}, line {number}") for number, line in enumerate(lines, start=1)]
+
+
+def _load_array(path: PathLike) -> np.ndarray:
+    if zipfile.is_zipfile(_existing(path, "array")):
+        raise InputError(
+            f"{path} is an archive, such as .npz or .pt; expected one array, as numpy.save writes it (.npy)"
+        )
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError, OSError):
+        raise InputError(f"{path} is not a plain .npy array of numbers, as numpy.save writes it") from None
+    if array.ndim == 0:
+        raise InputError(f"{path} holds a single value, not an array")
+    return array
 
 
 def _existing(path: PathLike, description: str) -> Path:
@@ -139,11 +167,25 @@ def _existing(path: PathLike, description: str) -> Path:
 def _to_floats(values: np.ndarray, where: PathLike) -> np.ndarray:
     if values.dtype == np.float16 or values.dtype == np.float32:
         return values
-    if not np.issubdtype(values.dtype, np.number):
-        raise InputError(f"{where}: expected numbers, found {values.dtype}")
-    return values.astype(np.float32)
+    if not np.issubdtype(values.dtype, np.number) or np.iscomplexobj(values):
+        raise InputError(f"{where}: expected real numbers, found {values.dtype}")
+    with np.errstate(over="ignore"):  # values beyond float32 become infinite, and are refused like those
+        return values.astype(np.float32)
+
+
+def _to_mask(values: np.ndarray, where: PathLike) -> np.ndarray:
+    if values.ndim != 1 or not np.isin(values, (0, 1)).all():
+        raise InputError(
+            f"{where}: expected a mask (n_items,) of True and False, or of 1 and 0; found {values.dtype} {values.shape}"
+        )
+    return values.astype(bool)
 
 
 def _is_list_type(kind: pyarrow.DataType) -> bool:
     types = pyarrow.types
     return bool(types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind))
+
+
+def _is_number_type(kind: pyarrow.DataType) -> bool:
+    types = pyarrow.types
+    return bool(types.is_integer(kind) or types.is_floating(kind))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from skimage.color import rgb2hsv
 from skimage.feature import hog, local_binary_pattern
 from sklearn.decomposition import PCA, TruncatedSVD
@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 
 from recbole_sda.errors import InputError
 from recbole_sda.features.manifest import library_versions
-from recbole_sda.io.images import to_upright_rgb
+from recbole_sda.io.images import UnreadableImage, read_rgb, to_upright_rgb
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +54,8 @@ def encode_texts(texts: Sequence[Optional[str]], dim: int = 64, seed: int = 0) -
     if width < dim:
         logger.info("text: %d texts with %d terms allow %d of %d dimensions", *tfidf.shape, width, dim)
     vectors = np.zeros((len(texts), width), dtype=np.float32)
-    vectors[present] = TruncatedSVD(width, random_state=seed).fit_transform(tfidf)
+    with np.errstate(invalid="ignore"):  # texts that are all the same have no variance to explain
+        vectors[present] = TruncatedSVD(width, random_state=seed).fit_transform(tfidf)
     return vectors, present
 
 
@@ -93,10 +94,9 @@ def read_images(paths: Sequence[Optional[Path]]) -> Tuple[np.ndarray, np.ndarray
         if path is None:
             continue
         try:
-            with Image.open(path) as image:
-                rows[position] = describe_image(image)
-        except (OSError, UnidentifiedImageError, ValueError, Image.DecompressionBombError) as error:
-            failures.append((position, f"{path}: {error}"))
+            rows[position] = describe_image(read_rgb(path))
+        except UnreadableImage as error:
+            failures.append((position, str(error)))
     if not rows:
         reason = f"; the first failure: {failures[0][1]}" if failures else ""
         raise InputError(f"no item has a readable image{reason}")
@@ -125,7 +125,8 @@ def encode_images(paths: Sequence[Optional[Path]], dim: int = 64) -> Tuple[np.nd
     x = StandardScaler().fit_transform(descriptors[present])
     width = min(dim, *x.shape)
     vectors = np.zeros((len(paths), width), dtype=np.float32)
-    vectors[present] = PCA(width, svd_solver="full").fit_transform(x)
+    with np.errstate(invalid="ignore"):  # images that are all the same have no variance to explain
+        vectors[present] = PCA(width, svd_solver="full").fit_transform(x)
     return vectors, present, failures
 
 

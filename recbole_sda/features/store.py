@@ -7,6 +7,7 @@ A store is a directory ``<data_path>/<dataset>/features/<name>/``:
     manifest.json          schema version, encoder, prompt, counts, library versions, sha256 of the two files above
     views/                 cached results of transforms (see transforms.py)
 
+Beside the stores, ``features/default.txt`` names the one that runs read by default (see store_choice.py).
 Rows of items without a modality are zeros and are marked in ``present``. A store is written atomically: to a
 neighbouring directory that is then renamed. It is read memory-mapped.
 """
@@ -30,10 +31,13 @@ from recbole_sda.features.manifest import (
     content_sha256,
     read_manifest,
 )
+from recbole_sda.features.store_choice import store_path
 from recbole_sda.features.writer import write_store
 from recbole_sda.io.hashes import sha256_of
+from recbole_sda.io.ids import id_text
+from recbole_sda.io.text import read_lines
 
-__all__ = ["AlignedFeatures", "FeatureStore", "find_store", "store_path", "stored_sha256", "write_store"]
+__all__ = ["AlignedFeatures", "FeatureStore", "find_store", "stored_sha256", "write_store"]
 
 
 @dataclass
@@ -98,8 +102,7 @@ class FeatureStore:
             for name, expected in hashes.items():
                 if sha256_of(self.path / name) != expected:
                     raise InputError(f"{self.path / name} is truncated or changed: its sha256 is not the manifest's")
-        ids = (self.path / ITEM_IDS).read_text(encoding="utf-8").split("\n")[:-1]
-        self.item_ids = check_ids(ids, str(self.path / ITEM_IDS))
+        self.item_ids = check_ids(read_lines(self.path / ITEM_IDS), str(self.path / ITEM_IDS))
         try:
             self._file = safe_open(self.path / FEATURES, framework="pt")
         except SafetensorError as error:
@@ -155,9 +158,12 @@ class FeatureStore:
         return list(names)
 
     def rows(self, tokens: Sequence[str]) -> Tensor:
-        """Return the row of each item token, (n_tokens,), int64; -1 for a token that is not in the store."""
+        """Return the row of each item token, (n_tokens,), int64; -1 for a token that is not in the store.
+
+        Tokens are compared as :func:`recbole_sda.io.ids.id_text` writes them, so white space around one does not matter.
+        """
         index = {token: row for row, token in enumerate(self.item_ids)}
-        return torch.tensor([index.get(token, -1) for token in tokens])
+        return torch.tensor([index.get(id_text(token), -1) for token in tokens])
 
     def align(self, tokens: Sequence[str], matrices: Optional[Mapping[str, Tensor]] = None) -> AlignedFeatures:
         """Return the features in the order of item tokens.
@@ -198,10 +204,10 @@ def find_store(dataset_path: Union[str, Path], name: Optional[str] = None) -> Fe
 
     Args:
         dataset_path: the data set's directory.
-        name: the store's name below ``features/``; None opens the only one.
+        name: the store's name below ``features/``; None opens the only one, or else the default.
 
     Raises:
-        InputError: see :func:`store_path` and :class:`FeatureStore`.
+        InputError: see :func:`recbole_sda.features.store_choice.store_path` and :class:`FeatureStore`.
 
     Example:
         >>> import tempfile
@@ -219,29 +225,3 @@ def find_store(dataset_path: Union[str, Path], name: Optional[str] = None) -> Fe
 def stored_sha256(path: Union[str, Path]) -> str:
     """Return :attr:`FeatureStore.sha256` of the store at ``path`` without opening the vectors."""
     return content_sha256(read_manifest(Path(path)))
-
-
-def store_path(dataset_path: Union[str, Path], name: Optional[str] = None) -> Path:
-    """Return the directory of a store of a data set.
-
-    Args:
-        dataset_path: the data set's directory.
-        name: the store's name below ``features/``; None takes the only one.
-
-    Raises:
-        InputError: there is no such store, or no name was given and there are several.
-    """
-    folder = Path(dataset_path) / "features"
-    names = sorted(p.name for p in folder.iterdir() if (p / MANIFEST).is_file()) if folder.is_dir() else []
-    if not names:
-        raise InputError(
-            f"no feature store in {folder}. Import vectors of your own with `python -m recbole_sda features import`, "
-            "or compute light ones from texts and images with `python -m recbole_sda features extract`"
-        )
-    if name is None and len(names) > 1:
-        raise InputError(f"{folder} holds several feature stores ({', '.join(names)}); choose one with --features=NAME")
-    if name is not None and str(name) not in names:
-        raise InputError(
-            f"no feature store {str(name)!r} in {folder}; available: {', '.join(names)}.{nearest(name, names)}"
-        )
-    return folder / str(name or names[0])

@@ -17,6 +17,7 @@ from torch import Tensor
 from recbole_sda.errors import InputError
 from recbole_sda.features.checks import DTYPES, check_ids, check_matrix
 from recbole_sda.features.manifest import FEATURES, ITEM_IDS, MANIFEST, SCHEMA_VERSION, library_versions
+from recbole_sda.features.store_choice import keep_default
 from recbole_sda.io.atomic_write import use_default_permissions
 from recbole_sda.io.hashes import sha256_of
 
@@ -33,7 +34,7 @@ def write_store(
     provenance: Optional[Mapping[str, Any]] = None,
     overwrite: bool = False,
 ) -> Path:
-    """Write a feature store atomically and return its path.
+    """Write a feature store atomically and return its path. The first store of a data set becomes its default.
 
     Args:
         path: the directory of the store.
@@ -76,6 +77,7 @@ def write_store(
         counts[name] |= {"present": n_present, "missing": len(ids) - n_present}
     with _atomic_directory(path) as draft:
         _write_files(draft, ids, tensors, {**(provenance or {}), "n_items": len(ids), "modalities": counts})
+    keep_default(path)
     return path
 
 

@@ -10,12 +10,13 @@ from recbole_sda.errors import InputError
 def read_lines(path: Union[str, Path]) -> List[str]:
     """Return the lines of a text file without their ends.
 
-    Only ``\\n`` ends a line. Characters such as U+2028, which JSON allows inside a string, do not.
+    A byte order mark at the beginning is left out. Only ``\\n`` ends a line. Characters such as U+2028, which JSON allows inside
+    a string, do not.
 
     Raises:
         InputError: the file is not UTF-8.
     """
-    with open(path, encoding="utf-8") as file:
+    with open(path, encoding="utf-8-sig") as file:
         try:
             return [line.rstrip("\n") for line in file]
         except UnicodeDecodeError as error:

@@ -16,13 +16,13 @@ from typing import Any, Dict, List, Optional, Union
 
 import numpy as np
 import yaml
-from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from recbole_sda.errors import InputError
 from recbole_sda.features.manifest import library_versions
 from recbole_sda.io.checkpoint import load_checkpoint, save_checkpoint
 from recbole_sda.io.hashes import sha256_of
+from recbole_sda.io.progress import Progress
 from recbole_sda.io.yaml import read_yaml
 from recbole_sda.lvlm import adapters
 from recbole_sda.lvlm.adapter_trainer import AdapterTrainer
@@ -121,8 +121,7 @@ class Adaptation:
         plan = _ProcessPart(self.plan, slice(part * torchrun.rank(), part * (torchrun.rank() + 1)))
         batches = Batches([self.items.image, self.items.text], self.backbone.processor, plan)
         steps = range(self.done, s.steps)
-        bar = tqdm(total=s.steps, initial=self.done, desc="adapt", unit="step", disable=not torchrun.is_main())
-        with bar, logging_redirect_tqdm():
+        with Progress(s.steps, "adapt", "steps", self.done, torchrun.is_main()) as bar, logging_redirect_tqdm():
             for number, batch in zip(steps, batch_loader(batches, s.workers, self.done)):
                 if self._out_of_patience():
                     logger.info("stopped: no gain in %d evaluations", self.without_gain)
@@ -132,8 +131,7 @@ class Adaptation:
                     counts = co_purchases_among(self.co_purchases, self.plan[number])
                 terms = self.trainer.step(number, batch, counts)
                 self.done = number + 1
-                bar.update()
-                bar.set_postfix({k: f"{v:.4f}" for k, v in terms.items() if k != "gradient_norm"})
+                bar.update(1, {k: f"{v:.4f}" for k, v in terms.items() if k != "gradient_norm"})
                 learning_rate = self.trainer.schedule.get_last_lr()[0]
                 self.log.add(self.done, "train", {**terms, "learning_rate": learning_rate})
                 if self.done % s.eval_every == 0 or self.done == s.steps:

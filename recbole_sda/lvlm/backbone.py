@@ -7,7 +7,6 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple, TypeV
 
 import torch
 import transformers
-from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import PretrainedConfig
 from transformers.models.auto import modeling_auto
@@ -16,8 +15,10 @@ from recbole_sda.errors import InputError
 from recbole_sda.lvlm.devices import default_device, quiet
 from recbole_sda.lvlm.processor import DUAL, TEXT, VLM, Processor
 from recbole_sda.lvlm.settings import LVLMSettings
+from recbole_sda.lvlm.weights import load_model, sampled_sha256
 
-SAMPLE_BYTES, N_SAMPLES = 1 << 16, 16  # of each weight file that sampled_sha256 reads
+# Beginnings of the names of weights that no vector depends on: checkpoints of masked language models have no pooler.
+UNUSED = {VLM: (), TEXT: ("pooler.",), DUAL: ("logit_scale", "logit_bias")}
 
 Result = TypeVar("Result")
 
@@ -100,7 +101,7 @@ def load_backbone(settings: LVLMSettings, weights: bool = True) -> Backbone:
         weights: False creates the model on torch's ``meta`` device, with shapes but no weights: enough to plan with.
 
     Raises:
-        InputError: the model does not exist, is of an unsupported type, or needs a missing package.
+        InputError: the model does not exist, is of an unsupported type, needs a missing package, or its files lack weights.
     """
     source = settings.backbone
     if not source:
@@ -122,7 +123,7 @@ def load_backbone(settings: LVLMSettings, weights: bool = True) -> Backbone:
             ),
         )
         if weights:
-            model = _load(source, lambda: auto.from_pretrained(source, **_model_arguments(settings)))
+            model = _load(source, lambda: load_model(auto, source, _model_arguments(settings), UNUSED[kind]))
             if settings.quantization is None and settings.device != "auto":
                 model = model.to(default_device(settings.device))
         else:
@@ -162,7 +163,9 @@ def _load(source: str, action: Callable[[], Result]) -> Result:
     """Return the result of ``action``; turn errors of a model's files into an InputError."""
     try:
         return action()
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
+    except (InputError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # damaged files make transformers and its readers raise errors of any kind
         reason = " ".join(str(error).split())
         raise InputError(f"backbone={source} cannot be loaded: {reason[:400]}") from None
 
@@ -215,16 +218,3 @@ def _record(settings: LVLMSettings, source: str, config: Any) -> Dict[str, Any]:
         "dtype": settings.dtype,
         "quantization": settings.quantization,
     }
-
-
-def sampled_sha256(folder: Path) -> str:
-    """Return a SHA-256 over the names, sizes and 16 samples of 64 KiB of each weight file in a folder."""
-    digest = hashlib.sha256()
-    for path in sorted([*folder.glob("*.safetensors"), *folder.glob("*.bin")]):
-        size = path.stat().st_size
-        digest.update(f"{path.name} {size}".encode())
-        with open(path, "rb") as file:
-            for k in range(N_SAMPLES):
-                file.seek(k * max(size - SAMPLE_BYTES, 0) // (N_SAMPLES - 1))
-                digest.update(file.read(SAMPLE_BYTES))
-    return digest.hexdigest()

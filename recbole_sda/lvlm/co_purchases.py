@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from recbole_sda.errors import InputError
+from recbole_sda.io.ids import id_text
 
 N_EVALUATION = 2  # last interactions of each user: validation and test of a leave-one-out split
 
@@ -24,22 +25,27 @@ def count_co_purchases(path: Union[str, Path], ids: Sequence[str]) -> sp.csr_mat
         ids: item tokens, in the order of rows and columns; interactions with other items are ignored.
 
     Raises:
-        InputError: the file or a column is missing, or the file holds none of the items.
+        InputError: the file or a column is missing, a timestamp is not a number, or the file holds none of the items.
     """
     if not Path(path).is_file():
         raise InputError(f"interactions={path} does not exist")
-    table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, quoting=csv.QUOTE_NONE)
+    table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, quoting=csv.QUOTE_NONE, encoding="utf-8-sig")
     table.columns = [name.partition(":")[0] for name in table.columns]
     for name in ("user_id", "item_id", "timestamp"):
         if name not in table:
             raise InputError(
                 f"interactions={path}: column {name} is missing; the columns are {', '.join(table.columns)}"
             )
-    table["timestamp"] = table["timestamp"].astype(float)
+    times = pd.to_numeric(table["timestamp"], errors="coerce")
+    wrong = np.flatnonzero(~np.isfinite(times))
+    if len(wrong):
+        found = table["timestamp"][wrong[0]]
+        raise InputError(f"interactions={path}, line {wrong[0] + 2}: timestamp {found!r} is not a number")
+    table["timestamp"] = times
     table = table.sort_values(["user_id", "timestamp"], kind="stable")
     from_end = table.groupby("user_id").cumcount(ascending=False)
     table = table[(from_end >= N_EVALUATION).to_numpy()]
-    column = pd.Index(ids).get_indexer(table["item_id"])
+    column = pd.Index(ids).get_indexer(table["item_id"].map(id_text))
     user = pd.factorize(table["user_id"])[0]
     in_ids = column >= 0
     if not in_ids.any():

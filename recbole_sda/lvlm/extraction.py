@@ -10,12 +10,12 @@ from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Unio
 import torch
 from peft import PeftModel
 from torch import Tensor, distributed
-from tqdm import tqdm
 
 from recbole_sda.errors import InputError
 from recbole_sda.features.manifest import library_versions
 from recbole_sda.features.writer import write_store
 from recbole_sda.io.hashes import sha256_of
+from recbole_sda.io.progress import Progress
 from recbole_sda.lvlm import adapters
 from recbole_sda.lvlm.backbone import load_backbone
 from recbole_sda.lvlm.devices import join_processes
@@ -181,7 +181,7 @@ def _process_shard_encoder(extractor: Extractor) -> ShardEncoder:
 
     def encode_shards(plan: Plan, shards: Shards, missing: List[Shard]) -> None:
         part = missing[torchrun.rank() :: torchrun.world_size()]
-        with tqdm(total=sum(len(s.rows) for s in part), unit="input", disable=not torchrun.is_main()) as bar:
+        with Progress(sum(len(s.rows) for s in part), "extract", "inputs", shown=torchrun.is_main()) as bar:
 
             def done(shard: Shard, vectors: Tensor) -> None:
                 shards.write(shard, vectors)

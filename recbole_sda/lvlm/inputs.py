@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from recbole_sda.errors import InputError
 from recbole_sda.io.hashes import sha256_of
-from recbole_sda.io.images import to_upright_rgb
+from recbole_sda.io.images import UnreadableImage, read_rgb
 from recbole_sda.lvlm.batching import Integers
 from recbole_sda.lvlm.items import ItemContent, Size
 from recbole_sda.lvlm.processor import Processor
@@ -84,9 +84,8 @@ def open_image(path: Path) -> Image.Image:
         InputError: the image cannot be read.
     """
     try:
-        with Image.open(path) as image:
-            return to_upright_rgb(image)
-    except (OSError, ValueError, SyntaxError) as error:
+        return read_rgb(path)
+    except UnreadableImage as error:
         raise InputError(f"image {path} was readable before and no longer is: {error}") from None
 
 

@@ -6,11 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict, List, Optional, Tuple, Union
 
-from PIL import Image, UnidentifiedImageError
-
 from recbole_sda.errors import InputError
-from recbole_sda.features.extract import NON_TEXT_FIELDS, read_items
-from recbole_sda.io.images import upright_size
+from recbole_sda.features.items_file import NON_TEXT_FIELDS, read_items
+from recbole_sda.io.images import UnreadableImage, open_image, to_upright_rgb, upright_size
 from recbole_sda.lvlm.prompts import Prompt
 from recbole_sda.lvlm.settings import LVLMSettings
 
@@ -61,12 +59,12 @@ class ItemContent:
 def image_size(path: Path) -> Union[Size, str]:
     """Return the size of an image that can be decoded completely, or the reason why it cannot be used."""
     try:
-        with Image.open(path) as image:
+        with open_image(path) as image:
             size = upright_size(image)
             image.draft("RGB", (64, 64))  # JPEG: decodes the complete file at a fraction of its resolution
-            image.load()
-    except (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        return f"{path}: {error}" if str(path) not in str(error) else str(error)
+            to_upright_rgb(image)
+    except UnreadableImage as error:
+        return str(error)
     if max(size) > MAX_ASPECT_RATIO * min(size):
         return f"{path}: {size[0]} x {size[1]} pixels; the aspect ratio of an image is at most {MAX_ASPECT_RATIO}"
     return size
@@ -85,15 +83,12 @@ def read_item_content(settings: LVLMSettings, with_images: bool = True) -> ItemC
     if not settings.items:
         raise InputError("items is missing: give --items=dataset/<name>/items.jsonl")
     items = read_items(settings.items)
-    ids = [str(item["item_id"]) for item in items]
-    if len(set(ids)) < len(ids):
-        repeated = next(token for k, token in enumerate(ids) if token in ids[:k])
-        raise InputError(f"{settings.items}: item_id {repeated!r} occurs more than once")
+    ids = [item["item_id"] for item in items]
     fields = list(dict.fromkeys(name for item in items for name in item if name not in NON_TEXT_FIELDS))
     text_prompt = Prompt(settings.text_prompt, fields, settings.field_words)
     image_prompt = Prompt(settings.image_prompt, fields, settings.field_words)
     folder = Path(settings.items).parent
-    paths = [folder / item["image"] if with_images and item.get("image") else None for item in items]
+    paths = [folder / item["image"] if with_images and item["image"] else None for item in items]
     sizes, unreadable = _image_sizes(ids, paths, settings.workers)
     return ItemContent(
         ids,

@@ -4,6 +4,7 @@ import string
 from typing import Any, Dict, List, Mapping, Sequence
 
 from recbole_sda.errors import InputError, nearest
+from recbole_sda.features.items_file import field_text
 
 ALL = "fields"  # in a template, {fields} inserts every field, one per line
 
@@ -56,10 +57,7 @@ class Prompt:
         return "\n".join(parts) if any_value or not self.names_fields else ""
 
     def _value(self, item: Mapping[str, Any], name: str) -> str:
-        value = item.get(name)
-        if isinstance(value, list):
-            value = ", ".join(str(part) for part in value)
-        text = "" if value is None else " ".join(str(value).split())
+        text = " ".join(field_text(item.get(name)).split())
         return " ".join(text.split(" ")[: self.words[name]]) if name in self.words else text
 
 

@@ -10,9 +10,9 @@ import torch
 from ray.exceptions import RayTaskError
 from ray.util import ActorPool
 from torch import Tensor
-from tqdm import tqdm
 
 from recbole_sda.errors import InputError
+from recbole_sda.io.progress import Progress
 from recbole_sda.lvlm.extraction import Extractor, ShardEncoder
 from recbole_sda.lvlm.extraction_plan import Plan, Shard
 from recbole_sda.lvlm.settings import LVLMSettings
@@ -71,7 +71,7 @@ def ray_shard_encoder(
     def encode_shards(plan: Plan, shards: Shards, missing: List[Shard]) -> None:
         if not missing:
             return
-        with ray_session(address), tqdm(total=sum(len(shard.rows) for shard in missing), unit="input") as bar:
+        with ray_session(address), Progress(sum(len(s.rows) for s in missing), "extract", "inputs") as bar:
             gpus = gpus_per_actor if gpus_per_actor is not None else float(ray.cluster_resources().get("GPU", 0) > 0)
             encoder: Any = ray.remote(num_cpus=1, num_gpus=gpus)(_Encoder)
             handles = [encoder.remote(settings, plan.fingerprint) for _ in range(min(actors, len(missing)))]

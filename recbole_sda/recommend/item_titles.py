@@ -3,15 +3,17 @@
 import base64
 import io
 from pathlib import Path
-from typing import Any, Dict, NamedTuple, Optional
+from typing import Any, Dict, List, NamedTuple, Optional
 
 import pandas as pd
-from PIL import Image, UnidentifiedImageError
 
-from recbole_sda.features.extract import read_items
-from recbole_sda.io.images import to_upright_rgb
+from recbole_sda.errors import InputError, nearest
+from recbole_sda.features.items_file import field_text, read_items
+from recbole_sda.io.ids import id_text
+from recbole_sda.io.images import UnreadableImage, read_rgb
 
 THUMBNAIL = 112  # pixels of the longer side
+TITLES = ("title", "name")  # fields that are taken for the title, in this order
 
 
 class Item(NamedTuple):
@@ -27,7 +29,11 @@ class Item(NamedTuple):
 
 
 def read_titles(
-    folder: Path, dataset: str, items_file: Optional[str] = None, id_field: str = "item_id"
+    folder: Path,
+    dataset: str,
+    items_file: Optional[str] = None,
+    id_field: str = "item_id",
+    title_field: Optional[str] = None,
 ) -> Dict[str, Item]:
     """Return titles and images: external item id -> item.
 
@@ -36,32 +42,41 @@ def read_titles(
         dataset: its name.
         items_file: an items.jsonl with titles and images; None: that of the folder, or else its ``.item`` file.
         id_field: column of item ids in the ``.item`` file; a file without it gives no items.
+        title_field: field of the titles; None: ``title``, or else ``name``.
+
+    Raises:
+        InputError: the items file is malformed, or no item has the field ``title_field``.
     """
     path = Path(items_file) if items_file else folder / "items.jsonl"
     if items_file or path.is_file():
-        return {
-            str(item["item_id"]): Item(
-                _text(item.get("title")), path.parent / item["image"] if item.get("image") else None
-            )
-            for item in read_items(path)
-        }
-    path = folder / f"{dataset}.item"
-    if not path.is_file():
-        return {}
-    table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, quoting=3)
-    table.columns = [name.partition(":")[0] for name in table.columns]
-    if id_field not in table:
-        return {}
-    titles = table["title"] if "title" in table else [""] * len(table)
-    images = table["image"] if "image" in table else [""] * len(table)
-    return {
-        token: Item(_text(title), folder / image if image else None)
-        for token, title, image in zip(table[id_field], titles, images)
-    }
+        rows = read_items(path)
+        tokens = [row["item_id"] for row in rows]
+    else:
+        path = folder / f"{dataset}.item"
+        rows = _read_item_rows(path) if path.is_file() else []
+        if not rows or id_field not in rows[0]:
+            return {}
+        tokens = [id_text(row[id_field]) for row in rows]
+    title = _title_field(rows, title_field, path)
+    images = [path.parent / row["image"] if row.get("image") else None for row in rows]
+    texts = [field_text(row.get(title)).strip() or None for row in rows]
+    return {token: Item(text, image) for token, text, image in zip(tokens, texts, images)}
 
 
-def _text(value: Any) -> Optional[str]:
-    return str(value).strip() or None if value is not None else None
+def _read_item_rows(path: Path) -> List[Dict[str, Any]]:
+    """Return the rows of an ``.item`` file as texts, by the names of its columns without their types."""
+    table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, quoting=3, encoding="utf-8-sig")
+    return table.rename(columns=lambda name: name.partition(":")[0]).to_dict("records")
+
+
+def _title_field(rows: List[Dict[str, Any]], given: Optional[str], path: Path) -> str:
+    """Return the name of the field that holds titles."""
+    known = dict.fromkeys(name for row in rows for name in row)
+    if given is not None and given not in known:
+        raise InputError(
+            f"{path}: no item has the field {given!r}; there are {', '.join(known)}.{nearest(given, known)}"
+        )
+    return given or next((name for name in TITLES if name in known), TITLES[0])
 
 
 def thumbnail(path: Optional[Path]) -> Optional[str]:
@@ -69,12 +84,10 @@ def thumbnail(path: Optional[Path]) -> Optional[str]:
     if path is None or not path.is_file():
         return None
     try:
-        with Image.open(path) as image:
-            image.draft("RGB", (THUMBNAIL, THUMBNAIL))
-            small = to_upright_rgb(image)
-            small.thumbnail((THUMBNAIL, THUMBNAIL))
-    except (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError):
+        small = read_rgb(path, draft=THUMBNAIL)
+    except UnreadableImage:
         return None
+    small.thumbnail((THUMBNAIL, THUMBNAIL))
     buffer = io.BytesIO()
     small.save(buffer, "JPEG", quality=80)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -12,6 +12,7 @@ from recbole_sda.errors import InputError
 from recbole_sda.features.light_encoders import LIGHT_ENCODER
 from recbole_sda.features.store import FeatureStore
 from recbole_sda.features.transforms import view_of_others
+from recbole_sda.io.ids import id_text
 from recbole_sda.model.item_features import item_tokens, training_graph
 
 logger = logging.getLogger(__name__)
@@ -47,7 +48,7 @@ def embed_new_items(run: Run, store: FeatureStore) -> NewItems:
     trained_on = FeatureStore(model.feature_record["store"])
     store.check_modalities(model.modality_names)
     check_same_space(trained_on, store, model.modality_names)
-    rows, present = _new_rows(store, model.modality_names, set(item_tokens(run.data.dataset)))
+    rows, present = _new_rows(store, model.modality_names, set(map(id_text, item_tokens(run.data.dataset))))
     steps = model.feature_record["views"]
     device = model.items.present.device
     graph = training_graph(run.data.train._dataset, trained_on, steps)

@@ -11,6 +11,7 @@ import pyarrow.parquet
 
 from recbole_sda.errors import InputError
 from recbole_sda.io.html import write_html
+from recbole_sda.io.ids import id_text
 from recbole_sda.recommend.item_titles import Item, thumbnail
 
 FORMATS = (".parquet", ".csv", ".html")
@@ -32,7 +33,7 @@ def with_titles(block: pd.DataFrame, items: Dict[str, Item]) -> pd.DataFrame:
     """Return recommendations with the columns ``title`` and ``image`` (a path); unchanged where ``items`` is empty."""
     if not items:
         return block
-    shown = [items.get(token, Item(None, None)) for token in block["item_id"]]
+    shown = [items.get(id_text(token), Item(None, None)) for token in block["item_id"]]
     images = [str(item.image) if item.image else None for item in shown]
     return block.assign(title=pd.Series([item.title for item in shown], index=block.index, dtype="str"),
                         image=pd.Series(images, index=block.index, dtype="str"))  # fmt: skip
@@ -84,7 +85,7 @@ def write_page(
     """
 
     def shown(token: str, rank: int = 0, new: bool = False) -> Dict[str, Any]:
-        item = items.get(token, Item(None, None))
+        item = items.get(id_text(token), Item(None, None))
         return {"title": item.title or token, "image": thumbnail(item.image), "rank": rank, "new": new}
 
     users = []

@@ -13,6 +13,7 @@ from recbole_sda.data.user_histories import histories, inference_batch
 from recbole_sda.engine import run as runs
 from recbole_sda.errors import InputError, nearest
 from recbole_sda.features.store import FeatureStore
+from recbole_sda.io.ids import id_text, ids_of
 from recbole_sda.recommend.new_items import NewItems, embed_new_items, extended
 from recbole_sda.validation import Range
 
@@ -83,7 +84,7 @@ class Recommender:
         self.user_tokens, self.item_tokens = (
             np.asarray(tokens[field]).astype(str) for field in (self.dataset.uid_field, self.dataset.iid_field)
         )
-        self.user_ids: Dict[str, int] = {token: k for k, token in enumerate(self.user_tokens.tolist()) if k}
+        self.user_ids: Dict[str, int] = {id_text(token): k for k, token in enumerate(self.user_tokens.tolist()) if k}
 
     def history(self, user: str) -> List[str]:
         """Return the external ids of a user's items in time order; an unknown user is an InputError."""
@@ -136,11 +137,12 @@ class Recommender:
         """Return the internal ids of users; None: all users."""
         if users is None:
             return list(self.user_ids.values())
-        for user in users:
+        ids = ids_of(users, "users")
+        for user in ids:
             if user not in self.user_ids:
                 close = nearest(user, list(self.user_ids)[:10000])
                 raise InputError(f"user {user!r} is not in {self.run.config['dataset']}.{close}")
-        return [self.user_ids[user] for user in users]
+        return [self.user_ids[user] for user in ids]
 
     def _column_tokens(self) -> np.ndarray:
         """Return the external ids of the columns of :meth:`_scores`."""

@@ -131,7 +131,7 @@ class Search:
         if (
             result is None or result["best_epoch"] != search["best"]["epoch"]
         ):  # a longer search may have trained it further
-            result = experiment.evaluate_untested_run(folder)
+            result = experiment.evaluate_untested_run(folder, {"data_path": self.keys["data_path"]})
         stages = search["stages"] if self.staged else [search]
         n_trials = len({trial["folder"] for stage in stages for trial in stage["trials"]} - {None})
         logger.info("best of %d trials, %s\n%s", n_trials, self.out / BEST, result_table(result))

@@ -10,6 +10,7 @@ from recbole_sda.engine.run_folder import LOG, write_config
 from recbole_sda.engine.train_log import HISTORY, read_history
 from recbole_sda.io.checkpoint import LAST, write_item_tokens
 from recbole_sda.io.logs import log_to
+from recbole_sda.io.yaml import read_yaml
 from recbole_sda.model.item_features import item_tokens
 
 Report = Callable[[int, float, float], None]
@@ -52,17 +53,23 @@ def trial_folder(
 ) -> Path:
     """Return the folder of a trial, named by a hash of all inputs of its result.
 
+    The place of the data is none of them: a search continues with the same data in another folder.
+
     Args:
         out: folder of the search.
         model: name of the model.
         dataset: name of the data set.
-        config_files: YAML files; their text is hashed.
+        config_files: YAML files; their values are hashed.
         keys: further keys.
         inputs: hashes of the interaction files and feature vectors.
     """
-    texts = [Path(path).read_text(encoding="utf-8") for path in config_files]
-    content = json.dumps([model, dataset, texts, sorted(keys.items()), sorted(inputs.items())], default=str)
+    values = [_without_place(read_yaml(path)) for path in config_files]
+    content = json.dumps([model, dataset, values, _without_place(keys), inputs], default=str, sort_keys=True)
     return out / "trials" / hashlib.sha256(content.encode()).hexdigest()[:12]
+
+
+def _without_place(keys: Dict[str, Any]) -> Dict[str, Any]:
+    return {str(key): value for key, value in keys.items() if key != "data_path"}
 
 
 def train_trial(trial: Trial, report: Report, machine: Optional[Dict[str, Any]] = None) -> None:
@@ -80,10 +87,11 @@ def train_trial(trial: Trial, report: Report, machine: Optional[Dict[str, Any]] 
     trial.folder.mkdir(parents=True, exist_ok=True)
     with log_to(trial.folder / LOG):
         run = build(config, trial.folder, with_test=False)
-        if (trial.folder / LAST).is_file():
+        resumed = (trial.folder / LAST).is_file()
+        if resumed:
             run.trainer.resume(run.data.train)
-        else:
-            write_config(trial.folder, config.resolved)
+        write_config(trial.folder, config.resolved)
+        if not resumed:
             (trial.folder / HISTORY).unlink(missing_ok=True)
             write_item_tokens(trial.folder, item_tokens(run.data.dataset))
         bigger = run.trainer.valid_metric_bigger

@@ -53,6 +53,11 @@ def test_extract(items_file, tmp_path, capsys):
             "--npy 'image.npy': expected MODALITY=VALUE",
         ),
         (["import", "--npy", "image=image.npy", "--out", "s"], "--npy needs --ids"),
+        (
+            ["import", "--npy", "image=image.npy", "image=b.npy", "--ids", "ids.txt", "--out", "s"],
+            "image is given twice",
+        ),
+        (["default", "nowhere"], "nowhere: expected a feature store"),
         (["import", "--npy", "image=no.npy", "--ids", "ids.txt", "--out", "s"], "array no.npy does not exist"),
         (["import", "--parquet", "x.parquet", "--out", "s"], "--parquet needs --columns"),
         (["extract", "--items", "none.jsonl", "--out", "s"], "items file none.jsonl does not exist"),

@@ -4,6 +4,7 @@ import yaml
 from recbole_sda.cli.main import main
 from recbole_sda.data.miniature import generate
 from recbole_sda.features.store import FeatureStore
+from recbole_sda.features.store_choice import store_path
 
 
 def lvlm(*arguments):
@@ -58,6 +59,8 @@ def test_demo_and_what_follows(tmp_path, monkeypatch, capsys):
     assert (tmp_path / "runs/lvlm-demo/qwen2_5_vl-moda-lora/image/adapter_config.json").is_file()
     run = ["--model=SASRec_SDA", "--dataset=Amazon_Sports-sample", "--features=lvlm-tiny", "--epochs=1", "--threads=1"]
     assert main(["run", *run]) == 0
+    # the miniature's own features stay those of runs that name none
+    assert store_path("dataset/Amazon_Sports-sample").name == "light"
     # extract takes backbone, prompts and pooling from the adaptation
     assert lvlm("extract", "--adapter=runs/lvlm-demo/qwen2_5_vl-moda", "--out=other", "--workers=0") == 0
     assert FeatureStore("other").manifest["encoder"] == store.manifest["encoder"]

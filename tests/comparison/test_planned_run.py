@@ -1,5 +1,6 @@
 """Runs of a comparison: folders that belong to other settings or data, and their names."""
 
+import json
 import shutil
 from dataclasses import replace
 
@@ -7,6 +8,8 @@ import pytest
 
 from recbole_sda.comparison.planned_run import ModelEntry, slug
 from recbole_sda.comparison.runner import run_planned
+from recbole_sda.engine.run import settings_of
+from recbole_sda.engine.run_folder import read_metrics
 from recbole_sda.errors import InputError
 
 BASE, OURS = ModelEntry("BPR", "BPR", None, {}), ModelEntry("ours", "BPR_SDA", "BPR", {"id_shrinkage": 2.0})
@@ -47,6 +50,34 @@ def test_a_comparison_that_moved_is_still_its_own(plan_of, tmp_path):
     shutil.move(tmp_path / "out", tmp_path / "moved")
     for run in plan_of(BASE, aligned, out="moved").runs():
         run.check()
+
+
+def test_the_same_data_elsewhere_are_the_same_runs(plan_of, tiny_keys, tmp_path, write_tiny):
+    """A finished run is kept; an interrupted one goes on with the data that are given now."""
+    write_tiny(tmp_path / "data")
+    plan = replace(plan_of(OURS), keys={**tiny_keys, "data_path": str(tmp_path / "data"), "epochs": 3})
+    (run,) = plan.runs()
+    assert run_planned([run]) == {}
+    shutil.move(tmp_path / "data", tmp_path / "elsewhere")
+    (moved,) = replace(plan, keys={**plan.keys, "data_path": str(tmp_path / "elsewhere")}).runs()
+    moved.check()
+    finished = read_metrics(run.folder)
+    (run.folder / "metrics.json").unlink()  # interrupted before the end
+    moved.check()
+    assert run_planned([moved]) == {} and read_metrics(run.folder)["test"] == finished["test"]
+    assert settings_of(run.folder)["data_path"] == str(tmp_path / "elsewhere")
+
+
+def test_a_run_without_hashes_of_its_data_is_bound_to_their_place(plan_of, tiny_keys, tmp_path, write_tiny):
+    write_tiny(tmp_path / "data")
+    plan = replace(plan_of(BASE), keys={**tiny_keys, "data_path": str(tmp_path / "data")})
+    run_planned(plan.runs())
+    path = plan.runs()[0].folder / "metrics.json"
+    path.write_text(json.dumps({key: value for key, value in json.loads(path.read_text()).items() if key != "inputs"}))
+    plan.runs()[0].check()
+    shutil.move(tmp_path / "data", tmp_path / "elsewhere")
+    with pytest.raises(InputError, match="made with data in .*data and has no hashes"):
+        replace(plan, keys={**plan.keys, "data_path": str(tmp_path / "elsewhere")}).runs()[0].check()
 
 
 def test_folders_of_other_vectors_or_interactions_are_refused(plan_of, tiny_keys, tmp_path, write_tiny, other_vectors):

@@ -15,7 +15,9 @@ from recbole_sda.model.settings import SDASettings
 from ..conftest import WAYS_OFF
 
 ALL = read_yaml(properties_dir() / SDA)
-FAMILIES = {family: read_yaml(properties_dir() / f"sda_{family}.yaml") for family in ("sequential", "general", "multimodal")}
+FAMILIES = {
+    family: read_yaml(properties_dir() / f"sda_{family}.yaml") for family in ("sequential", "general", "multimodal")
+}
 EXAMPLES = [("SASRec_SDA", "sequential"), ("LightGCN_SDA", "general"), ("BM3_SDA", "multimodal")]
 
 
@@ -100,7 +102,9 @@ def without_the_keys(run_dir, keys) -> None:
     (run_dir / CONFIG).write_text(yaml.safe_dump({key: value for key, value in values.items() if key not in keys}))
 
 
-@pytest.mark.parametrize("name, family", [("SASRec_SDA", "sequential"), ("BPR_SDA", "general"), ("VBPR_SDA", "multimodal")])
+@pytest.mark.parametrize(
+    "name, family", [("SASRec_SDA", "sequential"), ("BPR_SDA", "general"), ("VBPR_SDA", "multimodal")]
+)
 def test_a_run_of_an_earlier_version_opens_with_the_values_of_sda_yaml(tiny_keys, tmp_path, name, family):
     """A run of this version has the keys in its folder and keeps them, and so does what is given when it is opened."""
     folder, own = tmp_path / "run", FAMILIES[family]

@@ -1,9 +1,12 @@
-"""Interaction files: the first line that RecBole needs."""
+"""Interaction files: the first line that RecBole needs, and hashes of what a run reads."""
+
+import shutil
 
 import pytest
 
 from recbole_sda.config.run_config import RunConfig
 from recbole_sda.data.datasets import load_data
+from recbole_sda.data.interaction_files import input_hashes
 from recbole_sda.errors import InputError
 
 
@@ -27,3 +30,20 @@ def test_interaction_files_that_recbole_cannot_read(tiny_keys, tmp_path, write_t
     path.write_text("\n".join([header, *path.read_text().split("\n")[1:]]))
     with pytest.raises(InputError, match=f"tiny.inter: .*{message}"):
         load_data(RunConfig(model, "tiny", (), {**tiny_keys, "data_path": str(tmp_path)}))
+
+
+def test_hashes_are_of_the_files_that_are_read_wherever_they_are(tiny_keys, tmp_path, write_tiny):
+    folder = write_tiny(tmp_path / "data")
+    (folder / "tiny.link").write_text("item_id:token\tentity_id:token\ni1\te1\n")
+
+    def hashes(place="data", **more):
+        return input_hashes(RunConfig("BPR", "tiny", (), {**tiny_keys, "data_path": str(tmp_path / place), **more}))
+
+    columns = {"inter": ["user_id", "item_id"], "link": ["item_id", "entity_id"]}
+    assert set(hashes()) == {"interactions"}
+    both = hashes(load_col=columns)
+    assert set(both) == {"interactions", "attributes"} and both["interactions"] == hashes()["interactions"]
+    shutil.copytree(tmp_path / "data", tmp_path / "copy")
+    assert hashes("copy", load_col=columns) == both
+    (tmp_path / "copy/tiny/tiny.link").write_text("item_id:token\tentity_id:token\ni2\te1\n")
+    assert hashes("copy", load_col=columns)["attributes"] != both["attributes"] and hashes("copy") == hashes()

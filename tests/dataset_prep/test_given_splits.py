@@ -56,7 +56,7 @@ def warprec(folder, tables):
 def cornac(folder, tables):
     for name, table in zip(PARTS, tables):
         table.to_csv(folder / f"{name}.csv", index=False, header=False)
-    return ".csv", ["--no-header"]
+    return ".csv", ["--columns", "user_id", "item_id", "rating", "timestamp"]
 
 
 def command(folder, suffix, *more):
@@ -98,7 +98,7 @@ def test_a_run_takes_the_parts(tmp_path, tiny_keys, model):
 def test_without_times_the_order_of_the_rows_counts(tmp_path, capsys):
     for name, table in zip(PARTS, parts_of()):
         table[["user_id", "item_id"]].to_csv(tmp_path / f"{name}.csv", index=False, header=False)
-    assert command(tmp_path, ".csv", "--no-header") == 0
+    assert command(tmp_path, ".csv", "--columns", "user_id", "item_id") == 0
     assert "no column of times: the order of the rows, training first" in capsys.readouterr().out
     written = pd.read_csv(tmp_path / "out/S/S.inter", sep="\t")
     last = written.groupby("user_id:token")["part:token"].agg(list)
@@ -130,7 +130,13 @@ def test_no_validation_part(tmp_path):
             "a split is read completely or not at all",
         ),
         ("train", "who\twhat\n1\t2\n", [], "no column 'user_id' (--user-col); there are who, what"),
-        ("train", "1\t2\n", ["--no-header", "--item-col", "5"], "no column '5' (--item-col); there are 1, 2"),
+        (
+            "train",
+            "1\t2\n",
+            ["--columns", "user_id", "what"],
+            "no column 'item_id' (--item-col); there are user_id, what",
+        ),
+        ("train", "1\t2\n", ["--columns", "user_id"], "--columns names 1 columns, its first line has 2"),
         ("train", "", [], "is empty"),
     ],
 )
@@ -161,7 +167,7 @@ def test_columns_by_name(tmp_path):
     path = tmp_path / "x.csv"
     path.write_text("u,i,when\n1,2,3000\n")
     columns = {"user": "u", "item": "i", "time": "when", "rating": None}
-    data, part, used = read_given_split({"train": path, "valid": None, "test": path}, columns, Problems(), 1000)
+    data, part, used = read_given_split({"train": path, "valid": None, "test": path}, columns, Problems(), "ms")
     assert data.time.tolist() == [3.0, 3.0] and part.tolist() == [0, 2] and set(used) == {"user", "item", "time"}
     with pytest.raises(InputError, match="no column 'uu' .*Did you mean 'u'"):
         read_given_split({"train": path}, {**columns, "user": "uu"}, Problems())

@@ -13,7 +13,7 @@ from recbole_sda.cli.main import main as features
 from recbole_sda.config.dataset_files import amazon_sources, preparation_command
 from recbole_sda.engine.experiment import run
 from recbole_sda.errors import InputError
-from recbole_sda.features.extract import read_items
+from recbole_sda.features.items_file import read_items
 from recbole_sda.io.yaml import properties_dir
 
 

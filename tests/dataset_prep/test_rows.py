@@ -1,36 +1,10 @@
-"""Rows of interactions: times, tokens, and records that are incomplete."""
-
-from datetime import datetime, timedelta, timezone
+"""Rows of interactions: ids, and records that are incomplete."""
 
 import pytest
 
 from dataset_prep.problems import Problems
-from dataset_prep.rows import parse_rows, seconds, token
+from dataset_prep.rows import parse_rows
 from recbole_sda.errors import InputError
-
-
-@pytest.mark.parametrize(
-    "value, per_second, expected",
-    [
-        ("1400000000", 1, 1_400_000_000),
-        (1_400_000_000_500, 1000, 1_400_000_000.5),
-        ("2014-05-01", 1, 1_398_902_400),
-        ("2014-05-01T10:00:00", 1000, 1_398_938_400),
-        (datetime(2014, 5, 1, 12, tzinfo=timezone(timedelta(hours=2))), 1, 1_398_938_400),
-    ],
-)
-def test_times(value, per_second, expected):
-    assert seconds(value, per_second) == expected
-
-
-@pytest.mark.parametrize("value", ["noon", "inf", None])
-def test_other_values_are_not_times(value):
-    with pytest.raises(ValueError):
-        seconds(value)
-
-
-def test_tokens():
-    assert [token(value) for value in (3.0, 3.5, " a \t b\n", 7)] == ["3", "3.5", "a b", "7"]
 
 
 def test_incomplete_records_are_counted():
@@ -50,3 +24,16 @@ def test_records_with_other_fields_are_refused():
         list(parse_rows([{"a": 1, "b": 2}] * 300, {"user": "u", "item": "i"}, "f.csv", Problems()))
     with pytest.raises(InputError, match="found no record at all"):
         list(parse_rows([], {"user": "u", "item": "i"}, "f.csv", Problems()))
+
+
+def test_ids_have_one_form():
+    records = [{"u": 3.0, "i": " a \t b\n"}, {"u": 7, "i": b"a"}, {"u": float("nan"), "i": "a"}, {"u": "", "i": "a"}]
+    problems = Problems()
+    rows = list(parse_rows(records, {"user": "u", "item": "i"}, "f.csv", problems))
+    assert [row[:2] for row in rows] == [("3", "a b"), ("7", "a")] and problems.counts == {"incomplete interaction": 2}
+
+
+@pytest.mark.parametrize("value", [["a"], {"id": "a"}, True, 1.5, "[PAD]"])
+def test_what_is_no_id_is_refused(value):
+    with pytest.raises(InputError, match="f.csv, record 2, i: "):
+        list(parse_rows([{"u": 1, "i": 1}, {"u": 1, "i": value}], {"user": "u", "item": "i"}, "f.csv", Problems()))

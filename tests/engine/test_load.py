@@ -1,6 +1,7 @@
 """Loading a run's weights: evaluation, and data to which the weights do not belong."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -98,7 +99,9 @@ def test_another_store_in_the_folder_changes_nothing(tiny_keys, tmp_path, write_
     shutil.copytree(folder / "features/random", folder / "features/another")
     experiment.load(run_dir)
     experiment.resume(run_dir, {"epochs": 2})
-    with pytest.raises(InputError, match="holds several feature stores"):
+    assert Path(experiment.run("BPR_SDA", "tiny", (), keys)["features"]["store"]).name == "random"
+    (folder / "features/default.txt").unlink()
+    with pytest.raises(InputError, match="several feature stores .another, random. and none is the default"):
         experiment.run("BPR_SDA", "tiny", (), keys)
 
 

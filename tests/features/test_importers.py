@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 
 from recbole_sda.errors import InputError
 from recbole_sda.features.importers import from_itememb, from_npy, from_parquet
@@ -31,7 +32,7 @@ def test_npy_never_runs_pickled_code(tmp_path):
     with pytest.raises(InputError, match="is not a plain .npy array"):
         from_npy({"image": str(tmp_path / "evil.npy")}, str(tmp_path / "ids.txt"))
     np.save(tmp_path / "words.npy", np.array(["a"]))
-    with pytest.raises(InputError, match="expected numbers"):
+    with pytest.raises(InputError, match="expected real numbers"):
         from_npy({"image": str(tmp_path / "words.npy")}, str(tmp_path / "ids.txt"))
     with pytest.raises(InputError, match="array .*none.npy does not exist"):
         from_npy({"image": str(tmp_path / "none.npy")}, str(tmp_path / "ids.txt"))
@@ -82,3 +83,86 @@ def test_itememb_errors(tmp_path, content, message):
     (tmp_path / "d.itememb").write_text(content)
     with pytest.raises(InputError, match=message):
         from_itememb(str(tmp_path / "d.itememb"))
+
+
+@pytest.mark.parametrize("name", ["image.npz", "image.npy", "image.pt"])
+def test_archives_are_no_arrays(tmp_path, name):
+    if name == "image.pt":
+        torch.save(torch.ones(2, 3), tmp_path / name)
+    else:
+        with open(tmp_path / name, "wb") as file:
+            np.savez(file, x=np.ones((2, 3)))
+    (tmp_path / "ids.txt").write_text("a\nb\n")
+    with pytest.raises(InputError, match=f"{name} is an archive.*expected one array"):
+        from_npy({"image": tmp_path / name}, tmp_path / "ids.txt")
+
+
+@pytest.mark.parametrize(
+    "array, message",
+    [
+        (np.ones((2, 2), dtype=np.complex64), "expected real numbers, found complex64"),
+        (np.float32(1), "holds a single value"),
+        (np.array([["a", "b"]] * 2), "expected real numbers"),
+        (None, "is not a plain .npy array"),
+    ],
+)
+def test_what_is_no_matrix_of_numbers(tmp_path, array, message):
+    (tmp_path / "x.npy").touch()
+    if array is not None:
+        np.save(tmp_path / "x.npy", array)
+    (tmp_path / "ids.txt").write_text("a\nb\n")
+    with pytest.raises(InputError, match=f"x.npy.*{message}"):
+        from_npy({"image": tmp_path / "x.npy"}, tmp_path / "ids.txt")
+
+
+@pytest.mark.parametrize("mask", [np.array([0.5, 1]), np.array([np.nan, 1]), np.ones((2, 1)), np.array([2, 1])])
+def test_what_is_no_mask(tmp_path, mask):
+    np.save(tmp_path / "x.npy", np.ones((2, 3)))
+    np.save(tmp_path / "m.npy", mask)
+    (tmp_path / "ids.txt").write_text("a\nb\n")
+    with pytest.raises(InputError, match="m.npy: expected a mask"):
+        from_npy({"image": tmp_path / "x.npy"}, tmp_path / "ids.txt", {"image": tmp_path / "m.npy"})
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        ("item_id\na\n", "'item_id' is the name of a column"),
+        ("asin:token\na\n", "is the name of a column"),
+        ("a\t0\nb\t1\n", "line 1: expected one id per line"),
+        ("a\n\nb\n", "line 2: an id is missing"),
+    ],
+)
+def test_id_files_that_are_tables(tmp_path, content, message):
+    np.save(tmp_path / "x.npy", np.ones((2, 3)))
+    (tmp_path / "ids.txt").write_text(content)
+    with pytest.raises(InputError, match=f"ids.txt.*{message}"):
+        from_npy({"image": tmp_path / "x.npy"}, tmp_path / "ids.txt")
+
+
+def test_id_files_of_other_systems(tmp_path):
+    np.save(tmp_path / "x.npy", np.ones((3, 3)))
+    (tmp_path / "ids.txt").write_bytes("\ufeffa\r\nb \r\n007\r\n".encode())
+    assert from_npy({"image": tmp_path / "x.npy"}, tmp_path / "ids.txt").item_ids == ["a", "b", "007"]
+
+
+@pytest.mark.parametrize(
+    "ids, found", [([1.0, 2.0], ["1", "2"]), ([b"a", b"b"], ["a", "b"]), (["a ", "b"], ["a", "b"])]
+)
+def test_ids_of_parquet(tmp_path, ids, found):
+    pq.write_table(pa.table({"item_id": ids, "v": [[1.0], [2.0]]}), tmp_path / "v.parquet")
+    assert from_parquet(tmp_path / "v.parquet", {"text": "v"}).item_ids == found
+
+
+@pytest.mark.parametrize("ids", [["a", None], [1.0, float("nan")], [1.5, 2.0], [["a"], ["b"]], [True, False]])
+def test_what_is_no_id_in_parquet(tmp_path, ids):
+    pq.write_table(pa.table({"item_id": ids, "v": [[1.0], [2.0]]}), tmp_path / "v.parquet")
+    with pytest.raises(InputError, match="v.parquet, column 'item_id', row [12]: "):
+        from_parquet(tmp_path / "v.parquet", {"text": "v"})
+
+
+@pytest.mark.parametrize("rows", [[["1", "2"], ["3", "4"]], [[[1.0]], [[2.0]]]])
+def test_lists_that_are_not_of_numbers(tmp_path, rows):
+    pq.write_table(pa.table({"item_id": ["a", "b"], "v": rows}), tmp_path / "v.parquet")
+    with pytest.raises(InputError, match="column 'v': expected lists of numbers, found list"):
+        from_parquet(tmp_path / "v.parquet", {"text": "v"})

@@ -123,8 +123,12 @@ def test_find_store(store, features, tmp_path):
     with pytest.raises(InputError, match="no feature store 'min' .* Did you mean 'mine'"):
         find_store(tmp_path, "min")
     write_store(tmp_path / "features" / "second", IDS, features)
-    with pytest.raises(InputError, match="several feature stores .mine, second.*--features=NAME"):
-        find_store(tmp_path)
+    assert find_store(tmp_path).path == store.path  # the first one
     assert find_store(tmp_path, "second").path.name == "second"
     with pytest.raises(InputError, match="no feature store in .*features import"):
         find_store(tmp_path / "elsewhere")
+
+
+def test_white_space_around_a_token_does_not_matter(tmp_path):
+    store = FeatureStore(write_store(tmp_path / "s", [" a\r", 7.0], {"text": np.array([[1.0], [2.0]], np.float32)}))
+    assert store.item_ids == ["a", "7"] and store.rows(["7 ", "a", "b"]).tolist() == [1, 0, -1]

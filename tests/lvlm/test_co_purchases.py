@@ -38,3 +38,18 @@ def test_quotation_marks_are_characters(tmp_path):
     lines = [f"u{u}\t{item}\t{t}\n" for u in range(2) for t, item in enumerate(['"7 inch', "b", "c", "d"])]
     path.write_text("user_id:token\titem_id:token\ttimestamp:float\n" + "".join(lines))
     assert count_co_purchases(path, ['"7 inch', "b", "c"])[0, 1] == 2
+
+
+def test_files_of_other_software(tmp_path):
+    path = tmp_path / "a.inter"
+    lines = [f"u{u}\t{item}\t{t}\n" for u in range(2) for t, item in enumerate(["a ", "b", "c", "d"])]
+    path.write_text("user_id:token\titem_id:token\ttimestamp:float\n" + "".join(lines), encoding="utf-8-sig")
+    assert count_co_purchases(path, ["a", "b", "c"])[0, 1] == 2
+
+
+@pytest.mark.parametrize("time", ["", "nan", "inf", "noon"])
+def test_times_that_are_no_numbers(tmp_path, time):
+    path = tmp_path / "a.inter"
+    path.write_text(f"user_id:token\titem_id:token\ttimestamp:float\nu\ta\t1\nu\tb\t{time}\n")
+    with pytest.raises(InputError, match=f"line 3: timestamp '{time}' is not a number"):
+        count_co_purchases(path, ["a", "b"])

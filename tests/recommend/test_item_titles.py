@@ -1,5 +1,8 @@
 """Titles and images of items."""
 
+import pytest
+
+from recbole_sda.errors import InputError
 from recbole_sda.recommend.item_titles import Item, read_titles, thumbnail
 
 
@@ -16,3 +19,13 @@ def test_titles_and_images(tmp_path, items_file):
     path = tmp_path / "y.item"
     path.write_text(path.read_text().replace("item_id:token", "asin:token"))
     assert read_titles(tmp_path, "y", id_field="asin") == found
+
+
+def test_titles_in_a_field_of_another_name(tmp_path):
+    (tmp_path / "items.jsonl").write_text(
+        '{"item_id": 1, "name": "drum", "label": NaN}\n{"item_id": 2, "label": "flute"}\n'
+    )
+    assert [item.title for item in read_titles(tmp_path, "x").values()] == ["drum", None]
+    assert [item.title for item in read_titles(tmp_path, "x", title_field="label").values()] == [None, "flute"]
+    with pytest.raises(InputError, match="no item has the field 'labels'.*Did you mean 'label'"):
+        read_titles(tmp_path, "x", title_field="labels")

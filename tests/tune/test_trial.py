@@ -1,5 +1,6 @@
 """A trial trains without test data, and goes on where it was stopped."""
 
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -7,6 +8,7 @@ import pytest
 import torch
 
 from recbole_sda.data.datasets import load_data
+from recbole_sda.engine.experiment import evaluate_untested_run
 from recbole_sda.io.checkpoint import BEST, load_checkpoint
 from recbole_sda.tune.trial import Trial, outcome, train_trial, trial_folder
 
@@ -98,3 +100,19 @@ def test_folders_are_named_by_all_that_makes_the_result(tmp_path):
     names.add(named(files=(str(file),)))
     assert len(names) == 6
     assert named(keys={"x": 1, "y": 2}) == named(keys={"y": 2, "x": 1})
+    assert named(keys={"x": 1, "data_path": "a"}) == named(keys={"x": 1, "data_path": "b"}) == named()
+    other = tmp_path / "b.yaml"
+    other.write_text("{data_path: elsewhere, epochs: 4}")
+    assert named(files=(str(file),)) == named(files=(str(other),))
+
+
+def test_a_trial_goes_on_with_its_data_elsewhere(tiny_keys, tmp_path, write_tiny):
+    write_tiny(tmp_path / "data")
+    keys = {**tiny_keys, "epochs": 3, "stopping_step": 10, "data_path": str(tmp_path / "data")}
+    run_trial(tmp_path / "cut", keys, stop_after=1)
+    shutil.move(tmp_path / "data", tmp_path / "elsewhere")
+    moved = {**keys, "data_path": str(tmp_path / "elsewhere")}
+    assert len(run_trial(tmp_path / "cut", moved)) == 3
+    assert evaluate_untested_run(tmp_path / "cut")["epochs_run"] == 3
+    shutil.move(tmp_path / "elsewhere", tmp_path / "third")
+    assert evaluate_untested_run(tmp_path / "cut", {"data_path": str(tmp_path / "third")})["epochs_run"] == 3
