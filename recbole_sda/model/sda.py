@@ -1,17 +1,19 @@
 """The SDA mixin: RecBole's own model with an encoded item embedding, CMSA and alignment in its loss."""
 
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Dict, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, Optional, Sequence, Tuple
 
 import torch
 from recbole.utils import ModelType
-from torch import nn
+from torch import Tensor, nn
 
 from recbole_sda.errors import InputError
 from recbole_sda.io.checkpoint import LAST
 from recbole_sda.layers.item_embedding import EncodedItemEmbedding
 from recbole_sda.layers.item_encoder import ItemEncoder, LinearItemEncoder, MoDAItemEncoder
 from recbole_sda.losses.alignment import CollaborativeAlignment
+from recbole_sda.model.completed_items import CompletedItems
 from recbole_sda.model.id_content import IdContent
 from recbole_sda.model.id_table import load_item_table
 from recbole_sda.model.item_features import load_item_features
@@ -44,7 +46,7 @@ def build_encoder(settings: SDASettings, dims: Sequence[int], out_dim: int) -> I
     )
 
 
-class SDA(SDALoss):
+class SDA(CompletedItems, SDALoss):
     """Mixin that precedes a RecBole model ``Foo``: ``class Foo_SDA(SDA, Foo)``.
 
     After Foo's own ``__init__`` an :class:`EncodedItemEmbedding` replaces its item table; no code of Foo is copied. The encoder
@@ -55,11 +57,15 @@ class SDA(SDALoss):
         item_table: name of Foo's attribute that holds the item table. Set by the registry.
         step_items: attributes that name the fields of all items of a training step; empty where a step uses the whole table.
             Set by the registry.
+        bias_attribute: attribute that holds a bias per item; empty where there is none. Set by the registry.
+        propagates: whether ``forward`` returns the embeddings of all users and items after a graph. Set by the registry.
         feature_record: provenance of the features, for results; None without features.
     """
 
     item_table = "item_embedding"
     step_items: Tuple[str, ...] = ()
+    bias_attribute = ""
+    propagates = False
 
     def __init__(self, config: Any, dataset: Any):
         super().__init__(config, dataset)
@@ -82,6 +88,9 @@ class SDA(SDALoss):
                 int(config["seed"])
             )  # of the CPU only: GPU seeds differ between processes
             setattr(self, self.item_table, self._encoded_table(config, dataset, base))
+        self.completions = [] if self.propagates else self.items.completions
+        if self.propagates:
+            self.item_caches = ("restore_user_e", "restore_item_e")  # RecBole's names
         self._add_cmsa()
         self._add_alignment(config, dataset)
 
@@ -143,3 +152,53 @@ class SDA(SDALoss):
     def _begin_step(self, interaction: Any) -> None:
         if self.step_items and not self.items.is_plain:
             self.items.encode_only(torch.cat([interaction[getattr(self, name)].flatten() for name in self.step_items]))
+
+    # items whose rows come from content in evaluation ----------------------------------------------------------------
+    def content_part(self, features: Sequence[Tensor], present: Tensor) -> Optional[Tensor]:
+        """Return the encoder's rows of new items; None without an encoder, and in a model with a graph."""
+        encoder = None if self.propagates else self.items.encoder
+        return None if encoder is None else encoder.eval()(features, present)[1]
+
+    def _forget_items(self) -> None:
+        super()._forget_items()
+        self.items.forget()
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Return what the base model does; in evaluation, with completed items where it returns all of them."""
+        result = super().forward(*args, **kwargs)
+        if not self.propagates:
+            return result
+        users, items = result
+        return users, self.completed_items(items)
+
+    def predict(self, interaction: Any) -> Tensor:
+        with self._completed_bias():
+            return super().predict(interaction)
+
+    def full_sort_predict(self, interaction: Any) -> Tensor:
+        with self._completed_bias():
+            return super().full_sort_predict(interaction)
+
+    @contextmanager
+    def _completed_bias(self) -> Iterator[None]:
+        """Context manager in which the model's bias per item, if it has one, has its completions too."""
+        if not self.bias_attribute or not self.completions:
+            yield
+            return
+        trained = {"n_items": self.n_items, self.bias_attribute: getattr(self, self.bias_attribute)}
+        own = trained[self.bias_attribute]
+        is_table = isinstance(own, nn.Embedding)
+        bias = (own.weight if is_table else own.unsqueeze(1)).detach()
+        for completion in self.completions:
+            bias = completion.bias(bias)
+        if len(bias) > self.n_items:  # new items follow all rows of the table, some of which are no items
+            gap = bias.new_zeros(self.items.num_embeddings - self.n_items, 1)
+            bias = torch.cat([bias[: self.n_items], gap, bias[self.n_items :]])
+        try:
+            self.n_items = len(bias)
+            longer = nn.Embedding.from_pretrained(bias) if is_table else nn.Parameter(bias.squeeze(1), False)
+            setattr(self, self.bias_attribute, longer)
+            yield
+        finally:
+            for name, value in trained.items():
+                setattr(self, name, value)
