@@ -40,7 +40,8 @@ def prepare_amazon(args: argparse.Namespace) -> None:
     records = json_lines(reviews, problems)
     rows = parse_rows(records, release.fields, reviews, problems, release.per_second)
     data, steps = filter_interactions(collect(rows), choices)
-    items = gather(json_lines(metadata, problems), set(data.used_items()), release.read_item, problems)
+    wanted = set(data.used_items())
+    items = gather(json_lines(metadata, problems), wanted, release.read_item, problems, args.all_items)
     prepared = Prepared(
         data=data,
         items=items,
@@ -62,6 +63,8 @@ def prepare_amazon(args: argparse.Namespace) -> None:
 def prepare_table(args: argparse.Namespace) -> None:
     """Prepare a data set from tables of interactions and items."""
     folder = open_folder(args.out, args.name, args.overwrite)
+    if args.all_items and not args.items:
+        raise InputError("--all-items keeps items of the table that --items names, and there is none")
     problems, choices = Problems(), _choices(args)
     columns = {"user": args.user_col, "item": args.item_col, "time": args.time_col, "rating": args.rating_col}
     data = table.read_interactions(args.inter, columns, problems, 1000 if args.time_unit == "ms" else 1)
@@ -70,9 +73,10 @@ def prepare_table(args: argparse.Namespace) -> None:
     items: Dict[str, Item] = {}
     if args.items:
         item_col = args.items_id_col or args.item_col
-        items = table.read_items(args.items, tokens, item_col, args.text_cols or (), args.image_col, problems)
+        text_cols = args.text_cols or ()
+        items = table.read_items(args.items, tokens, item_col, text_cols, args.image_col, problems, args.all_items)
     if args.images:
-        table.add_images_of_folder(args.images, items, tokens)
+        table.add_images_of_folder(args.images, items, list(dict.fromkeys([*tokens, *items])))
     prepared = Prepared(
         data=data,
         items=items,

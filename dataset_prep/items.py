@@ -71,16 +71,18 @@ def gather(
     wanted: Set[str],
     read: Callable[[Dict[str, Any]], Optional[Item]],
     problems: Problems,
+    others: bool = False,
 ) -> Dict[str, Item]:
-    """Return the wanted items by id. Of several records of one id the first is used.
+    """Return the wanted items by id, or, with ``others``, all items. Of several records of one id the first is used.
 
-    Only wanted items are held in memory.
+    Only these items are held in memory.
 
     Args:
         records: of the metadata file, any number.
         wanted: ids that occur in interactions.
         read: record -> item, or None for a record without an id.
         problems: counts records without an id, repeated ids, and wanted ids without a record.
+        others: whether items that occur in no interaction are returned too.
     """
     items: Dict[str, Item] = {}
     for number, record in enumerate(records, start=1):
@@ -89,7 +91,7 @@ def gather(
             problems.add("item without an id", f"record {number}", str(record))
         elif item.item_id in items:
             problems.add("repeated item", item.item_id)
-        elif item.item_id in wanted:
+        elif others or item.item_id in wanted:
             items[item.item_id] = item
     for token in sorted(wanted - set(items)):
         problems.add("item without metadata", token)

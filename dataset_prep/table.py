@@ -66,8 +66,9 @@ def read_items(
     text_cols: Sequence[str],
     image_col: Optional[str],
     problems: Problems,
+    others: bool = False,
 ) -> Dict[str, Item]:
-    """Read the wanted items of a table.
+    """Read the wanted items of a table, or, with ``others``, all of them.
 
     Args:
         path: the table.
@@ -76,6 +77,7 @@ def read_items(
         text_cols: columns that become text fields; empty for all but the id and the image.
         image_col: column with an address or a path of the image, or a list of them.
         problems: counts bad rows.
+        others: whether items that occur in no interaction are read too.
 
     Raises:
         InputError: the file or a column is missing, or the table has no rows.
@@ -97,7 +99,7 @@ def read_items(
         images = images if isinstance(images, list) else [images]
         return Item(token(record[id_column]), fields, [str(image) for image in images if image])
 
-    return gather(read_records(path, problems), set(wanted), read, problems)
+    return gather(read_records(path, problems), set(wanted), read, problems, others)
 
 
 def field_name(column: str) -> str:
