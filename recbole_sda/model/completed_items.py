@@ -122,10 +122,10 @@ def complete_cold_items(model: Any, config: Any, dataset: Any) -> None:
     Args:
         model: the model, on its device.
         config: configuration of the run.
-        dataset: RecBole's training part. Its attribute ``cold_items`` has the ids of the items that the split leaves without
-            training interactions, int64; without it, nothing happens.
+        dataset: RecBole's training part, with ``training_counts``. Its attribute ``absent_items`` has the ids of the items that
+            the split leaves without training interactions, int64; without it, as in RecBole's own splits, nothing happens.
     """
-    cold = getattr(dataset, "cold_items", None)
+    cold = getattr(dataset, "absent_items", None)
     if cold is None or not len(cold) or not reads_content(model):
         return
     content, items = TrainedContent.of(config, dataset), torch.from_numpy(cold)

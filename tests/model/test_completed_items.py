@@ -96,7 +96,7 @@ def make_cold(built, item=COLD):
     items = dataset.training_counts.items.copy()
     items[item] = 0
     dataset.training_counts = Counts(dataset.training_counts.users, items)
-    dataset.cold_items = np.array([item])
+    dataset.absent_items = np.array([item])
     complete_cold_items(built.model, built.config, dataset)
     return dataset
 
