@@ -25,8 +25,6 @@ class BaseModelSpec:
         step_items: attributes that name the fields of all items that a training step looks up; empty where a step uses
             the whole table. Only their rows are encoded.
         bias_attribute: attribute that holds a bias per item, a table or a vector; empty where there is none.
-        propagates: whether ``forward`` returns the embeddings of all users and of all items whose products are the scores, and
-            these depend on the item table through a graph.
     """
 
     family: str
@@ -35,7 +33,6 @@ class BaseModelSpec:
     loss: str = "own"
     step_items: Tuple[str, ...] = ()
     bias_attribute: str = ""
-    propagates: bool = False
 
 
 BASE_MODELS: Dict[str, BaseModelSpec] = {
@@ -62,13 +59,13 @@ BASE_MODELS: Dict[str, BaseModelSpec] = {
     # general
     "BPR": BaseModelSpec("general", step_items=("ITEM_ID", "NEG_ITEM_ID")),
     "ConvNCF": BaseModelSpec("general"),
-    "DGCF": BaseModelSpec("general", propagates=True),
+    "DGCF": BaseModelSpec("general"),
     "ENMF": BaseModelSpec("general"),
-    "LightGCN": BaseModelSpec("general", propagates=True),
-    "NGCF": BaseModelSpec("general", propagates=True),
-    "SGL": BaseModelSpec("general", propagates=True),
+    "LightGCN": BaseModelSpec("general"),
+    "NGCF": BaseModelSpec("general"),
+    "SGL": BaseModelSpec("general"),
     "SimpleX": BaseModelSpec("general", item_table="item_emb"),
-    "SpectralCF": BaseModelSpec("general", propagates=True),
+    "SpectralCF": BaseModelSpec("general"),
 }
 
 # Multimodal recommenders of this package, by their file in model/multimodal/; each is a model of its own and has an SDA version.

@@ -208,7 +208,7 @@ def _make_class(name: str) -> Type[Any]:
     if spec is None:
         raise InputError(f"no model named {name!r}; --help lists them.{nearest(name, sda_models())}")
     about = f"{class_name(base)} with an encoded item embedding"
-    attributes = {name: getattr(spec, name) for name in ("item_table", "step_items", "bias_attribute", "propagates")}
+    attributes = {name: getattr(spec, name) for name in ("item_table", "step_items", "bias_attribute")}
     return _sda_class(name, _module("sda").SDA, model_class(base), about, **attributes)
 
 

@@ -58,14 +58,14 @@ class SDA(CompletedItems, SDALoss):
         step_items: attributes that name the fields of all items of a training step; empty where a step uses the whole table.
             Set by the registry.
         bias_attribute: attribute that holds a bias per item; empty where there is none. Set by the registry.
-        propagates: whether ``forward`` returns the embeddings of all users and items after a graph. Set by the registry.
+        propagates: whether ``forward`` returns the embeddings of all users and of all items after a graph, whose products are the
+            scores. RecBole's models that do so store both in evaluation.
         feature_record: provenance of the features, for results; None without features.
     """
 
     item_table = "item_embedding"
     step_items: Tuple[str, ...] = ()
     bias_attribute = ""
-    propagates = False
 
     def __init__(self, config: Any, dataset: Any):
         super().__init__(config, dataset)
@@ -88,9 +88,10 @@ class SDA(CompletedItems, SDALoss):
                 int(config["seed"])
             )  # of the CPU only: GPU seeds differ between processes
             setattr(self, self.item_table, self._encoded_table(config, dataset, base))
+        stored = ("restore_user_e", "restore_item_e")
+        self.propagates = all(hasattr(self, name) for name in stored)
+        self.item_caches = stored if self.propagates else ()
         self.completions = [] if self.propagates else self.items.completions
-        if self.propagates:
-            self.item_caches = ("restore_user_e", "restore_item_e")  # RecBole's names
         self._add_cmsa()
         self._add_alignment(config, dataset)
 
