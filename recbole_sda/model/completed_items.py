@@ -28,6 +28,7 @@ class CompletedItems:
     """
 
     completions: List[Completion]
+    training: bool  # of nn.Module
     item_caches: Tuple[str, ...] = ()
 
     def content_part(self, features: Sequence[Tensor], present: Tensor) -> Optional[Tensor]:
@@ -41,7 +42,7 @@ class CompletedItems:
 
     def completed_items(self, items: Tensor) -> Tensor:
         """Return the rows of all items (n_items, dim) with the completions; in training, unchanged."""
-        for completion in () if getattr(self, "training") else self.completions:
+        for completion in () if self.training else self.completions:
             items = completion.table(items)
         return items
 

@@ -1,8 +1,7 @@
 """The SDA mixin: RecBole's own model with an encoded item embedding, CMSA and alignment in its loss."""
 
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Dict, Iterator, Optional, Sequence, Tuple
+from typing import Any, Dict, Optional, Sequence, Tuple
 
 import torch
 from recbole.utils import ModelType
@@ -57,7 +56,6 @@ class SDA(CompletedItems, SDALoss):
         item_table: name of Foo's attribute that holds the item table. Set by the registry.
         step_items: attributes that name the fields of all items of a training step; empty where a step uses the whole table.
             Set by the registry.
-        bias_attribute: attribute that holds a bias per item; empty where there is none. Set by the registry.
         propagates: whether ``forward`` returns the embeddings of all users and of all items after a graph, whose products are the
             scores. RecBole's models that do so store both in evaluation.
         feature_record: provenance of the features, for results; None without features.
@@ -65,7 +63,6 @@ class SDA(CompletedItems, SDALoss):
 
     item_table = "item_embedding"
     step_items: Tuple[str, ...] = ()
-    bias_attribute = ""
 
     def __init__(self, config: Any, dataset: Any):
         super().__init__(config, dataset)
@@ -171,35 +168,3 @@ class SDA(CompletedItems, SDALoss):
             return result
         users, items = result
         return users, self.completed_items(items)
-
-    def predict(self, interaction: Any) -> Tensor:
-        with self._completed_bias():
-            return super().predict(interaction)
-
-    def full_sort_predict(self, interaction: Any) -> Tensor:
-        with self._completed_bias():
-            return super().full_sort_predict(interaction)
-
-    @contextmanager
-    def _completed_bias(self) -> Iterator[None]:
-        """Context manager in which the model's bias per item, if it has one, has its completions too."""
-        if not self.bias_attribute or not self.completions:
-            yield
-            return
-        trained = {"n_items": self.n_items, self.bias_attribute: getattr(self, self.bias_attribute)}
-        own = trained[self.bias_attribute]
-        is_table = isinstance(own, nn.Embedding)
-        bias = (own.weight if is_table else own.unsqueeze(1)).detach()
-        for completion in self.completions:
-            bias = completion.bias(bias)
-        if len(bias) > self.n_items:  # new items follow all rows of the table, some of which are no items
-            gap = bias.new_zeros(self.items.num_embeddings - self.n_items, 1)
-            bias = torch.cat([bias[: self.n_items], gap, bias[self.n_items :]])
-        try:
-            self.n_items = len(bias)
-            longer = nn.Embedding.from_pretrained(bias) if is_table else nn.Parameter(bias.squeeze(1), False)
-            setattr(self, self.bias_attribute, longer)
-            yield
-        finally:
-            for name, value in trained.items():
-                setattr(self, name, value)

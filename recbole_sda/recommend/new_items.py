@@ -54,7 +54,12 @@ def embed_new_items(run: Run, store: FeatureStore) -> NewItems:
     training, device = run.data.train._dataset, run.config["device"]
     graph = training_graph(training, trained_on, steps)
     features = [view_of_others(trained_on, store, name, steps, graph)[rows] for name in names]
-    neighbours = TrainedContent.of(run.config, training).rows(content_vectors(features, present))
+    content = TrainedContent.of(run.config, training)
+    if not content.trained.any():
+        raise InputError(
+            f"{trained_on.path}: no item with training interactions has a vector, and new items have no neighbours"
+        )
+    neighbours = content.rows(content_vectors(features, present))
     with torch.no_grad():
         own = model.content_part([matrix.to(device) for matrix in features], present.to(device))
     return NewItems([store.item_ids[row] for row in rows], Completion(neighbours.to(device), own=own))

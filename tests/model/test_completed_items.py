@@ -5,6 +5,7 @@ import copy
 import numpy as np
 import pytest
 import torch
+from recbole.model.abstract_recommender import AbstractRecommender
 from recbole.utils import init_seed
 from torch.nn import functional as F
 
@@ -143,6 +144,9 @@ def test_a_model_that_scores_single_items_has_rows_for_cold_items(model_of):
         after = built.model.items.weight
     changed = (before != after).any(dim=1)
     assert changed.nonzero().flatten().tolist() == [COLD]
+    assert (
+        type(built.model).full_sort_predict is AbstractRecommender.full_sort_predict
+    )  # by which loaders know such a model
 
 
 @pytest.mark.parametrize("name, keys", [("SASRec", {}), ("BPR", {}), ("SASRec_SDA", WAYS_OFF)])
