@@ -23,7 +23,7 @@ class ContentRows:
         >>> table = torch.tensor([[0.0, 0.0], [2.0, 0.0], [0.0, 2.0]])
         >>> rows.mean(table).tolist()
         [[1.0, 1.0]]
-        >>> rows.of(table).norm(dim=1).tolist()
+        >>> rows.of(table).norm(dim=1).round(decimals=4).tolist()
         [2.0]
     """
 
