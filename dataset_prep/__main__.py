@@ -100,6 +100,11 @@ def _add_common(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--overwrite", action="store_true", help="replace a data set that was not made by this command"
     )
+    command.add_argument(
+        "--all-items",
+        action="store_true",
+        help="keep items without interactions, before or after the filters, in items.jsonl: as new items, for `recommend`",
+    )
     used = command.add_argument_group("filters")
     used.add_argument(
         "--k-core", type=int, default=5, help="least interactions of users and items (default: 5; 0: no limit)"

@@ -26,7 +26,12 @@ def write_inter(path: Path, data: Interactions, part: Optional[np.ndarray] = Non
 
 
 def write_items(
-    folder: Path, name: str, tokens: Sequence[str], items: Mapping[str, Item], columns: Sequence[Column]
+    folder: Path,
+    name: str,
+    tokens: Sequence[str],
+    items: Mapping[str, Item],
+    columns: Sequence[Column],
+    new: Sequence[str] = (),
 ) -> None:
     """Write ``<name>.item`` and ``items.jsonl``, with one line per item of ``tokens``, in their order.
 
@@ -37,11 +42,12 @@ def write_items(
         name: of the data set.
         tokens: of the items; one that is not in ``items`` has no fields.
         items: id -> item.
+        new: tokens of further items, which ``items.jsonl`` alone gets.
         columns: the fields to write, in order.
     """
     chosen = [items.get(token) or Item(token) for token in tokens]
     write_lines(folder / f"{name}.item", _item_lines(chosen, columns))
-    write_lines(folder / "items.jsonl", _json_lines(chosen, columns))
+    write_lines(folder / "items.jsonl", _json_lines([*chosen, *(items[token] for token in new)], columns))
 
 
 def write_split(folder: Path, name: str, data: Interactions, part: np.ndarray) -> List[str]:

@@ -45,7 +45,7 @@ def prepare_amazon(args: argparse.Namespace) -> None:
     data, steps = filter_interactions(collect(rows), choices)
     read = partial(release.read_item, problems=problems)
     records, wanted = amazon_records(metadata, problems), set(data.used_items())
-    items = gather(records, wanted, release.item, read, problems, str(metadata))
+    items = gather(records, wanted, release.item, read, problems, str(metadata), args.all_items)
     prepared = Prepared(
         data=data,
         items=items,
@@ -67,6 +67,8 @@ def prepare_amazon(args: argparse.Namespace) -> None:
 def prepare_table(args: argparse.Namespace) -> None:
     """Prepare a data set from tables of interactions and items."""
     folder = open_folder(args.out, args.name, args.overwrite)
+    if args.all_items and not args.items:
+        raise InputError("--all-items keeps items of the table that --items names, and there is none")
     problems, choices = Problems(), _choices(args)
     columns = {"user": args.user_col, "item": args.item_col, "time": args.time_col, "rating": args.rating_col}
     data = table.read_interactions(args.inter, columns, problems, args.time_unit, args.columns or ())
@@ -80,9 +82,9 @@ def prepare_table(args: argparse.Namespace) -> None:
         named = args.items_id_col is not None
         item_col = args.items_id_col if named else args.item_col
         chosen = item_table.ItemColumns(item_col, named, args.text_cols or (), args.title_col, args.image_col)
-        items = item_table.read_items(args.items, tokens, chosen, problems)
+        items = item_table.read_items(args.items, tokens, chosen, problems, args.all_items)
     if args.images:
-        item_table.add_images_of_folder(args.images, items, tokens)
+        item_table.add_images_of_folder(args.images, items, list(dict.fromkeys([*tokens, *items])))
     prepared = Prepared(
         data=data,
         items=items,

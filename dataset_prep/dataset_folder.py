@@ -29,7 +29,8 @@ class Prepared:
 
     Attributes:
         data: filtered interactions.
-        items: id -> item; an id of ``data`` without an item is written without fields.
+        items: id -> item; an id of ``data`` without an item is written without fields. An item without interactions is written
+            to ``items.jsonl`` alone, after the others: RecBole makes an item of each line of an ``.item`` file.
         columns: fields of the items and their RecBole types, in order.
         choices: how the interactions were filtered and how they are split.
         steps: counts after each filter.
@@ -46,6 +47,10 @@ class Prepared:
     provenance: Dict[str, Any]
     problems: Problems
     published_counts: Optional[Dict[str, int]] = None
+
+    def new_items(self) -> List[str]:
+        """Return the ids of the items without interactions, sorted."""
+        return sorted(set(self.items) - set(self.data.used_items()))
 
 
 def open_folder(out: Union[str, Path], name: str, overwrite: bool) -> Path:
@@ -82,10 +87,10 @@ def write_dataset(folder: Path, prepared: Prepared, image_options: Optional[Imag
         InputError: the split is invalid.
     """
     p, name = prepared, folder.name
-    tokens = p.data.used_items()
-    n_failed = 0 if image_options is None else _fetch_images(folder, tokens, p.items, image_options)
+    tokens, new = p.data.used_items(), p.new_items()
+    n_failed = 0 if image_options is None else _fetch_images(folder, [*tokens, *new], p.items, image_options)
     part = part_of(p.data, p.choices)
-    write_items(folder, name, tokens, p.items, p.columns)
+    write_items(folder, name, tokens, p.items, p.columns, new)
     files = [f"{name}.item", "items.jsonl", f"{name}.inter"]
     record: Dict[str, Any] = {"name": name, "recbole_sda": __version__, **p.provenance, "choices": asdict(p.choices)}
     if part is None:
@@ -104,6 +109,8 @@ def write_dataset(folder: Path, prepared: Prepared, image_options: Optional[Imag
         "counts": {**counts, "items_with_picture": n_images},
         "problems": dict(p.problems.counts),
     }
+    if new:
+        record["counts"]["items_without_interactions"] = len(new)
     if n_failed:
         record["picture_failures"] = n_failed
     if p.published_counts:
@@ -153,6 +160,9 @@ def summary(folder: Path, record: Dict[str, Any]) -> str:
     if "published" in record:
         lines.append(f"this is {record['published']['found']}")
     lines.append(f"{record['counts']['items_with_picture']:,} of {record['counts']['items']:,} items have an image")
+    if "items_without_interactions" in record["counts"]:
+        number = record["counts"]["items_without_interactions"]
+        lines.append(f"{number:,} further items without interactions are in items.jsonl: new items, for recommend")
     if record.get("picture_failures"):
         failures = folder / "images/failures.jsonl"
         lines.append(f"{record['picture_failures']:,} images could not be fetched, listed in {failures}")

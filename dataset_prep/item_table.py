@@ -38,14 +38,17 @@ class ItemColumns:
     image: Optional[str] = None
 
 
-def read_items(path: PathLike, wanted: Collection[str], columns: ItemColumns, problems: Problems) -> Dict[str, Item]:
-    """Read the wanted items of a table. The log names the columns that are left out.
+def read_items(
+    path: PathLike, wanted: Collection[str], columns: ItemColumns, problems: Problems, others: bool = False
+) -> Dict[str, Item]:
+    """Read the wanted items of a table, or, with ``others``, all of them. The log names the columns that are left out.
 
     Args:
         path: the table.
         wanted: ids that occur in interactions.
         columns: of the table.
         problems: counts bad rows.
+        others: whether items that occur in no interaction are read too.
 
     Raises:
         InputError: the file or a column is missing, the table has no rows, or two columns have the same field name.
@@ -73,7 +76,7 @@ def read_items(path: PathLike, wanted: Collection[str], columns: ItemColumns, pr
             item_id, values, _image_sources(record.get(image_column), item_id, problems) if image_column else []
         )
 
-    return gather(read_records(path, problems), set(wanted), id_column, read, problems, str(path))
+    return gather(read_records(path, problems), set(wanted), id_column, read, problems, str(path), others)
 
 
 def _scan(path: PathLike) -> Tuple[List[str], List[str]]:

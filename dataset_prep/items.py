@@ -58,10 +58,11 @@ def gather(
     read: Callable[[str, Dict[str, Any]], Item],
     problems: Problems,
     where: str,
+    others: bool = False,
 ) -> Dict[str, Item]:
-    """Return the wanted items by id. Of several records of one id the first is used.
+    """Return the wanted items by id, or, with ``others``, all items. Of several records of one id the first is used.
 
-    Only wanted items are read and held in memory.
+    Only these items are read and held in memory.
 
     Args:
         records: of the metadata file, any number.
@@ -70,6 +71,7 @@ def gather(
         read: id and record -> item.
         problems: counts records without an id, repeated ids, and wanted ids without a record.
         where: name of the file, for messages.
+        others: whether items that occur in no interaction are returned too.
 
     Raises:
         InputError: an id is of another type than a text or a whole number.
@@ -81,7 +83,7 @@ def gather(
             problems.add("item without an id", f"{where}, record {number}", str(record))
         elif item_id in items:
             problems.add("repeated item", item_id)
-        elif item_id in wanted:
+        elif others or item_id in wanted:
             items[item_id] = read(item_id, record)
     for token in sorted(wanted - set(items)):
         problems.add("item without metadata", token)

@@ -24,6 +24,7 @@ from recbole_sda.machine import torchrun
 from recbole_sda.machine.memory import reset_peak
 from recbole_sda.model.absent_items import leave_out_absent_items
 from recbole_sda.model.activation import use_fused_gelu
+from recbole_sda.model.completed_items import complete_cold_items
 from recbole_sda.model.model_table import ENSEMBLE
 from recbole_sda.model.propagation import use_fast_products
 from recbole_sda.model.registry import base_name, model_class, reads_store
@@ -147,6 +148,7 @@ def build(config: RunConfig, run_dir: Path, with_test: bool = True) -> Run:
     leave_out_absent_items(model, base_name(config["model"]), data.train._dataset)
     use_fused_gelu(model)
     use_fast_products(model)
+    complete_cold_items(model, config, data.train._dataset)
     dataset = data.dataset
     trainer = make_trainer(config, model, run_dir, identity_of(config, data.train._dataset, model))
     trainer.decay_rare_items(data.counts.items)

@@ -4,7 +4,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional, Sequence
+from typing import Optional, Sequence, Tuple
 
 import numpy as np
 import scipy.sparse as sp
@@ -44,14 +44,44 @@ def nearest_neighbours(x: Tensor, present: Tensor, k: int, block: Optional[int] 
         block: rows at a time; None: as many as :data:`SIMILARITIES` allows, at most :data:`BLOCK`.
     """
     items = present.nonzero().squeeze(1)
-    block = block or min(BLOCK, max(1, SIMILARITIES // max(len(items), 1)))
     unit = F.normalize(x[items].float(), dim=1)
-    k = min(k, len(items))
-    blocks = [(unit[start : start + block] @ unit.T).topk(k, dim=1) for start in range(0, len(unit), block)]
-    if not blocks:
-        return Neighbours(items, torch.empty(0, 0, dtype=torch.long), torch.empty(0, 0))
-    similarity, index = (torch.cat(parts) for parts in zip(*blocks))
+    index, similarity = _nearest(unit, unit, k, block)
     return Neighbours(items, items[index], similarity)
+
+
+def nearest_among(
+    queries: Tensor, x: Tensor, present: Tensor, k: int, block: Optional[int] = None
+) -> Tuple[Tensor, Tensor]:
+    """Return the ``k`` items whose features are nearest to each query, and their cosine similarities, nearest first.
+
+    Args:
+        queries: (n_queries, dim).
+        x, present, block: see :func:`nearest_neighbours`.
+        k: number of items of a query; fewer if fewer items have the modality.
+
+    Returns:
+        Item ids, (n_queries, k), int64, and similarities, (n_queries, k), float32.
+
+    Example:
+        >>> x = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 3.0]])
+        >>> items, similarity = nearest_among(torch.tensor([[2.0, 0.0]]), x, torch.tensor([False, True, True]), k=2)
+        >>> items.tolist(), similarity.tolist()
+        ([[1, 2]], [[1.0, 0.0]])
+    """
+    items = present.nonzero().squeeze(1)
+    index, similarity = _nearest(F.normalize(queries.float(), dim=1), F.normalize(x[items].float(), dim=1), k, block)
+    return items[index], similarity
+
+
+def _nearest(queries: Tensor, among: Tensor, k: int, block: Optional[int]) -> Tuple[Tensor, Tensor]:
+    """Return the positions in ``among`` (n, dim) of the k largest products with each query (n_queries, dim), and the products."""
+    block = block or min(BLOCK, max(1, SIMILARITIES // max(len(among), 1)))
+    k = min(k, len(among))
+    blocks = [(queries[start : start + block] @ among.T).topk(k, dim=1) for start in range(0, len(queries), block)]
+    if not blocks:
+        return torch.empty(0, k, dtype=torch.long), torch.empty(0, k)
+    similarity, index = (torch.cat(parts) for parts in zip(*blocks))
+    return index, similarity
 
 
 def cached_neighbours(folder: Optional[Path], x: Tensor, present: Tensor, k: int) -> Neighbours:

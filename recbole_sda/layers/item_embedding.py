@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from recbole_sda.layers.content_rows import Completion
 from recbole_sda.layers.id_rows import IdRows
 from recbole_sda.layers.item_encoder import ItemEncoder
 
@@ -47,6 +48,9 @@ class EncodedItemEmbedding(nn.Module):
             rows are scaled up.
         fixed_negatives: whether :meth:`fixed` is available in training.
         id_rows: how counts and content weight, bound, share or smooth the rows of ``base``; None: not at all.
+
+    Attributes:
+        completions: rows that the table has in evaluation alone, see :class:`~recbole_sda.layers.content_rows.Completion`.
 
     Example:
         >>> import torch
@@ -97,6 +101,7 @@ class EncodedItemEmbedding(nn.Module):
         for m, matrix in enumerate(features):
             self.register_buffer(f"features_{m}", matrix[1:].contiguous(), persistent=False)
         self.register_buffer("present", None if present is None else present[:, 1:].contiguous(), persistent=False)
+        self.completions: List[Completion] = []
         self._cache: Optional[EncodedItems] = None
         self._row_of = torch.empty(0, dtype=torch.int64)  # set by encode_only: row of each id, out of range for others
         self._in_step = False
@@ -118,7 +123,8 @@ class EncodedItemEmbedding(nn.Module):
     def _encode(self, ids: Optional[Tensor] = None) -> EncodedItems:
         """Encode all items, or ``ids``: distinct, ascending, with the padding item first and all extra rows last."""
         if self.encoder is None:
-            return EncodedItems(self._id_rows(ids), None, ids)
+            own = self._id_rows(ids)
+            return EncodedItems(own if ids is not None else self._completed(own, own), None, ids)
         features, present = self.features, self.present
         n_extra = self.num_embeddings - self.n_items
         if ids is not None:
@@ -132,7 +138,14 @@ class EncodedItemEmbedding(nn.Module):
             own = own if self.extra is None else torch.cat([own, self.extra])
         encoded = F.pad(encoded, (0, 0, 1, n_extra))
         fixed = own + encoded.detach() if self.fixed_negatives and self.training else None
-        return EncodedItems(own + encoded, F.pad(modalities, (0, 0, 1, 0)), ids, fixed)
+        table = own + encoded if ids is not None else self._completed(own + encoded, own)
+        return EncodedItems(table, F.pad(modalities, (0, 0, 1, 0)), ids, fixed)
+
+    def _completed(self, table: Tensor, own: Tensor) -> Tensor:
+        """Return the whole table with its completions, in evaluation; ``own`` is the part of it that is not encoded."""
+        for completion in () if self.training else self.completions:
+            table = completion.table(table, own)
+        return table
 
     def _id_rows(self, ids: Optional[Tensor]) -> Tensor:
         assert self.ids is not None  # both callers have an id table
@@ -170,23 +183,6 @@ class EncodedItemEmbedding(nn.Module):
             yield
         finally:
             self._in_step = False
-            self.forget()
-
-    @contextmanager
-    def with_more_rows(self, rows: Tensor) -> Iterator[None]:
-        """Context manager that appends ``rows`` (n, dim), embeddings of further items, to the table in evaluation.
-
-        Raises:
-            RuntimeError: the module is in training mode.
-        """
-        if self.training:
-            raise RuntimeError("with_more_rows() is for evaluation: call eval() first")
-        with torch.no_grad():
-            table = torch.cat([self._encode().table, rows])
-        self._cache = EncodedItems(table, None)
-        try:
-            yield
-        finally:
             self.forget()
 
     def encoder_weights(self) -> List[nn.Parameter]:

@@ -34,6 +34,18 @@ def training_graph(dataset: Any, store: FeatureStore, steps: Sequence[str]) -> O
     return cooccurrence_of_rows(store, item_tokens(dataset), users, items, dataset.user_num)
 
 
+def align_item_features(config: Any, dataset: Any, settings: FeatureSettings) -> Tuple[FeatureStore, AlignedFeatures]:
+    """Return the feature store of a data set, and its features in the order of the items; see :func:`load_item_features`."""
+    store = find_store(config["data_path"], settings.features)
+    names = store.check_modalities(settings.modalities)
+    graph = training_graph(dataset, store, settings.feature_views)
+    matrices = {name: view(store, name, settings.feature_views, graph=graph) for name in names}
+    aligned = store.align(item_tokens(dataset), matrices)
+    if settings.shuffle_features:
+        _shuffle_rows(aligned, int(config["seed"]))
+    return store, aligned
+
+
 def load_item_features(config: Any, dataset: Any, settings: FeatureSettings) -> Tuple[AlignedFeatures, Dict[str, Any]]:
     """Read, transform and align the features of a data set's items; log how many are missing.
 
@@ -48,13 +60,9 @@ def load_item_features(config: Any, dataset: Any, settings: FeatureSettings) -> 
     Raises:
         InputError: there is no such store or modality, or the store has none of the data set's items.
     """
-    store = find_store(config["data_path"], settings.features)
-    names = store.check_modalities(settings.modalities)
-    graph = training_graph(dataset, store, settings.feature_views)
-    matrices = {name: view(store, name, settings.feature_views, graph=graph) for name in names}
-    aligned = store.align(item_tokens(dataset), matrices)
+    store, aligned = align_item_features(config, dataset, settings)
+    names = list(aligned.modalities)
     if settings.shuffle_features:
-        _shuffle_rows(aligned, int(config["seed"]))
         logger.warning("shuffle_features: every item has another item's features; this run is a control")
     n_items = dataset.item_num - 1
     missing = {name: n_items - int(aligned.present[m].sum()) for m, name in enumerate(names)}

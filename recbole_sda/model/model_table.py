@@ -24,6 +24,7 @@ class BaseModelSpec:
             ``own``: by the model itself.
         step_items: attributes that name the fields of all items that a training step looks up; empty where a step uses
             the whole table. Only their rows are encoded.
+        bias_attribute: attribute that holds a bias per item, a table or a vector; empty where there is none.
     """
 
     family: str
@@ -31,11 +32,12 @@ class BaseModelSpec:
     sequences: str = "padded"
     loss: str = "own"
     step_items: Tuple[str, ...] = ()
+    bias_attribute: str = ""
 
 
 BASE_MODELS: Dict[str, BaseModelSpec] = {
     # sequential
-    "BERT4Rec": BaseModelSpec("sequential", sequences="trimmed", loss="masked"),
+    "BERT4Rec": BaseModelSpec("sequential", sequences="trimmed", loss="masked", bias_attribute="output_bias"),
     "Caser": BaseModelSpec("sequential"),
     "CORE": BaseModelSpec("sequential", sequences="trimmed"),
     "FEARec": BaseModelSpec("sequential"),
@@ -51,7 +53,9 @@ BASE_MODELS: Dict[str, BaseModelSpec] = {
     "SINE": BaseModelSpec("sequential", loss="product"),
     "SRGNN": BaseModelSpec("sequential", sequences="trimmed", loss="product"),
     "STAMP": BaseModelSpec("sequential", loss="product"),  # sums over the padding too, whose row is not zero
-    "TransRec": BaseModelSpec("sequential", sequences="trimmed", step_items=("ITEM_SEQ", "POS_ITEM_ID", "NEG_ITEM_ID")),
+    "TransRec": BaseModelSpec(
+        "sequential", sequences="trimmed", step_items=("ITEM_SEQ", "POS_ITEM_ID", "NEG_ITEM_ID"), bias_attribute="bias"
+    ),
     # general
     "BPR": BaseModelSpec("general", step_items=("ITEM_ID", "NEG_ITEM_ID")),
     "ConvNCF": BaseModelSpec("general"),

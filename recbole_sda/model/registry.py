@@ -208,8 +208,11 @@ def _make_class(name: str) -> Type[Any]:
     if spec is None:
         raise InputError(f"no model named {name!r}; --help lists them.{nearest(name, sda_models())}")
     about = f"{class_name(base)} with an encoded item embedding"
-    attributes = {"item_table": spec.item_table, "step_items": spec.step_items}
-    return _sda_class(name, _module("sda").SDA, model_class(base), about, **attributes)
+    attributes: Dict[str, Any] = {"item_table": spec.item_table, "step_items": spec.step_items}
+    if not spec.bias_attribute:
+        return _sda_class(name, _module("sda").SDA, model_class(base), about, **attributes)
+    mixin = _module("biased_sda").BiasedSDA
+    return _sda_class(name, mixin, model_class(base), about, bias_attribute=spec.bias_attribute, **attributes)
 
 
 def attribute_name(model: str) -> str:

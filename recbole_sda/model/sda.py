@@ -5,13 +5,14 @@ from typing import Any, Dict, Optional, Sequence, Tuple
 
 import torch
 from recbole.utils import ModelType
-from torch import nn
+from torch import Tensor, nn
 
 from recbole_sda.errors import InputError
 from recbole_sda.io.checkpoint import LAST
 from recbole_sda.layers.item_embedding import EncodedItemEmbedding
 from recbole_sda.layers.item_encoder import ItemEncoder, LinearItemEncoder, MoDAItemEncoder
 from recbole_sda.losses.alignment import CollaborativeAlignment
+from recbole_sda.model.completed_items import CompletedItems
 from recbole_sda.model.id_content import IdContent
 from recbole_sda.model.id_table import load_item_table
 from recbole_sda.model.item_features import load_item_features
@@ -44,7 +45,7 @@ def build_encoder(settings: SDASettings, dims: Sequence[int], out_dim: int) -> I
     )
 
 
-class SDA(SDALoss):
+class SDA(CompletedItems, SDALoss):
     """Mixin that precedes a RecBole model ``Foo``: ``class Foo_SDA(SDA, Foo)``.
 
     After Foo's own ``__init__`` an :class:`EncodedItemEmbedding` replaces its item table; no code of Foo is copied. The encoder
@@ -55,6 +56,8 @@ class SDA(SDALoss):
         item_table: name of Foo's attribute that holds the item table. Set by the registry.
         step_items: attributes that name the fields of all items of a training step; empty where a step uses the whole table.
             Set by the registry.
+        propagates: whether ``forward`` returns the embeddings of all users and of all items after a graph, whose products are the
+            scores. RecBole's models that do so store both in evaluation.
         feature_record: provenance of the features, for results; None without features.
     """
 
@@ -82,6 +85,10 @@ class SDA(SDALoss):
                 int(config["seed"])
             )  # of the CPU only: GPU seeds differ between processes
             setattr(self, self.item_table, self._encoded_table(config, dataset, base))
+        stored = ("restore_user_e", "restore_item_e")
+        self.propagates = all(hasattr(self, name) for name in stored)
+        self.item_caches = stored if self.propagates else ()
+        self.completions = [] if self.propagates else self.items.completions
         self._add_cmsa()
         self._add_alignment(config, dataset)
 
@@ -143,3 +150,21 @@ class SDA(SDALoss):
     def _begin_step(self, interaction: Any) -> None:
         if self.step_items and not self.items.is_plain:
             self.items.encode_only(torch.cat([interaction[getattr(self, name)].flatten() for name in self.step_items]))
+
+    # items whose rows come from content in evaluation ----------------------------------------------------------------
+    def content_part(self, features: Sequence[Tensor], present: Tensor) -> Optional[Tensor]:
+        """Return the encoder's rows of new items; None without an encoder, and in a model with a graph."""
+        encoder = None if self.propagates else self.items.encoder
+        return None if encoder is None else encoder.eval()(features, present)[1]
+
+    def _forget_items(self) -> None:
+        super()._forget_items()
+        self.items.forget()
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Return what the base model does; in evaluation, with completed items where it returns all of them."""
+        result = super().forward(*args, **kwargs)
+        if not self.propagates:
+            return result
+        users, items = result
+        return users, self.completed_items(items)

@@ -1,18 +1,20 @@
-"""New items, added after training: embedded from their features alone, and scored together with the trained items."""
+"""New items, added after training: rows from their features and their neighbours, scored together with the trained items."""
 
 import logging
-from contextlib import contextmanager
-from typing import Any, Dict, Iterator, List, NamedTuple, Sequence, Set, Tuple
+from typing import Any, List, NamedTuple, Sequence, Set, Tuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from recbole_sda.engine.run import Run
 from recbole_sda.errors import InputError
+from recbole_sda.features.content import content_vectors
 from recbole_sda.features.light_encoders import LIGHT_ENCODER
 from recbole_sda.features.store import FeatureStore
 from recbole_sda.features.transforms import view_of_others
 from recbole_sda.io.ids import id_text
+from recbole_sda.layers.content_rows import Completion
+from recbole_sda.model.completed_items import TrainedContent, reads_content
 from recbole_sda.model.item_features import item_tokens, training_graph
 
 logger = logging.getLogger(__name__)
@@ -23,39 +25,45 @@ class NewItems(NamedTuple):
 
     Attributes:
         ids: external item ids.
-        embeddings: (n_new, dim), from features alone: new items have no trained id embedding.
+        completion: their rows, from features and from the trained items that are most similar to them.
     """
 
     ids: List[str]
-    embeddings: Tensor
+    completion: Completion
 
 
 def embed_new_items(run: Run, store: FeatureStore) -> NewItems:
-    """Embed the items of a store that the run's data set does not have, with the run's item encoder.
+    """Find the rows of the items of a store that the run's data set does not have.
 
     Args:
         run: an open run with its weights, see :func:`recbole_sda.engine.run.load`.
         store: features from the same encoder as those of the run.
 
     Raises:
-        InputError: the model has no item encoder, or the store has no new item with vectors, or vectors of another encoder.
+        InputError: the model reads no features, or the store has no new item with vectors, or vectors of another encoder.
     """
     model: Any = run.model
-    if not hasattr(model, "item_table") or model.items.encoder is None:
+    if not reads_content(model):
         raise InputError(
-            f"new items need a model that embeds items from their features alone; {run.config['model']} does not"
+            f"new items need a model that reads item features, and {run.config['model']} does not with the keys of this run"
         )
+    names, steps = list(model.feature_record["modalities"]), model.feature_record["views"]
     trained_on = FeatureStore(model.feature_record["store"])
-    store.check_modalities(model.modality_names)
-    check_same_space(trained_on, store, model.modality_names)
-    rows, present = _new_rows(store, model.modality_names, set(map(id_text, item_tokens(run.data.dataset))))
-    steps = model.feature_record["views"]
-    device = model.items.present.device
-    graph = training_graph(run.data.train._dataset, trained_on, steps)
-    features = [view_of_others(trained_on, store, name, steps, graph)[rows].to(device) for name in model.modality_names]
+    store.check_modalities(names)
+    check_same_space(trained_on, store, names)
+    rows, present = _new_rows(store, names, set(map(id_text, item_tokens(run.data.dataset))))
+    training, device = run.data.train._dataset, run.config["device"]
+    graph = training_graph(training, trained_on, steps)
+    features = [view_of_others(trained_on, store, name, steps, graph)[rows] for name in names]
+    content = TrainedContent.of(run.config, training)
+    if not content.trained.any():
+        raise InputError(
+            f"{trained_on.path}: no item with training interactions has a vector, and new items have no neighbours"
+        )
+    neighbours = content.rows(content_vectors(features, present))
     with torch.no_grad():
-        _, embeddings = model.items.encoder.eval()(features, present.to(device))
-    return NewItems([store.item_ids[row] for row in rows], embeddings)
+        own = model.content_part([matrix.to(device) for matrix in features], present.to(device))
+    return NewItems([store.item_ids[row] for row in rows], Completion(neighbours.to(device), own=own))
 
 
 def _new_rows(store: FeatureStore, modalities: Sequence[str], trained: Set[str]) -> Tuple[List[int], Tensor]:
@@ -121,31 +129,3 @@ def _compare_shared_items(ours: FeatureStore, others: FeatureStore, modalities: 
             raise InputError(f"{others.path}: its {name} vectors of items that {ours.path} also has are different")
         n_compared += len(x)
     return n_compared
-
-
-@contextmanager
-def extended(model: Any, new: NewItems) -> Iterator[None]:
-    """Context manager in which the new items follow the rows of the model's item table, so that the model scores them too.
-
-    In a model with a bias per item (BERT4Rec, TransRec), a new item has the median bias.
-    """
-    n_rows = model.items.num_embeddings + len(new.ids)
-    longer: Dict[str, Any] = {}
-
-    def with_median(bias: Tensor) -> Tensor:
-        more = bias.new_full((n_rows - len(bias), *bias.shape[1:]), float(bias.median()))
-        return torch.cat([bias.detach(), more])
-
-    if hasattr(model, "output_bias"):
-        longer = {"n_items": n_rows, "output_bias": nn.Parameter(with_median(model.output_bias), requires_grad=False)}
-    elif isinstance(getattr(model, "bias", None), nn.Embedding):
-        longer = {"bias": nn.Embedding.from_pretrained(with_median(model.bias.weight))}
-    trained = {name: getattr(model, name) for name in longer}
-    with model.items.with_more_rows(new.embeddings):
-        try:
-            for name, value in longer.items():
-                setattr(model, name, value)
-            yield
-        finally:
-            for name, value in trained.items():
-                setattr(model, name, value)

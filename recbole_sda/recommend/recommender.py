@@ -14,7 +14,7 @@ from recbole_sda.engine import run as runs
 from recbole_sda.errors import InputError, nearest
 from recbole_sda.features.store import FeatureStore
 from recbole_sda.io.ids import id_text, ids_of
-from recbole_sda.recommend.new_items import NewItems, embed_new_items, extended
+from recbole_sda.recommend.new_items import NewItems, embed_new_items
 from recbole_sda.validation import Range
 
 BLOCK_SCORES = 5_000_000  # scores in memory at a time, 20 MB
@@ -29,7 +29,7 @@ class Recommender:
     Args:
         run_dir: folder of a finished run.
         new_items: directory of a feature store with items that were added after training; they are scored from their features
-            alone.
+            and the trained items that are most similar to them.
         repeat: whether items that a user already has can be recommended; None: as in the run's evaluation, where the data decide
             (see the key ``mask_history``).
 
@@ -149,7 +149,7 @@ class Recommender:
         return self.item_tokens if self.new is None else np.concatenate([self.item_tokens, self.new.ids])
 
     def _with_new_items(self) -> AbstractContextManager[None]:
-        return nullcontext() if self.new is None else extended(self.model, self.new)
+        return nullcontext() if self.new is None else self.model.completed(self.new.completion)
 
     def _top(self, users: np.ndarray, k: int, tokens: np.ndarray) -> pd.DataFrame:
         scores = self._scores(users)
@@ -175,14 +175,14 @@ class Recommender:
         """Return the scores of the padding item, the items and the new items, (n_users, n_columns), float32 on the CPU."""
         interaction = inference_batch(self.run.config, users, self.histories).to(self.device)
         name, n_items = self.run.config["model"], len(self.item_tokens)
-        first_new = n_items if self.new is None else self.model.items.num_embeddings
-        n_columns = first_new + (0 if self.new is None else len(self.new.ids))
+        n_new = 0 if self.new is None else len(self.new.ids)
         try:
             scores = self.model.full_sort_predict(interaction)
         except NotImplementedError:
             raise InputError(f"{name} scores single items only, not all items at once") from None
         scores = scores.view(len(interaction), -1).float().cpu()
-        if scores.shape[1] != n_columns:
+        first_new = scores.shape[1] - n_new
+        if first_new < n_items:
             raise InputError(
                 f"{name} cannot score items that it was not trained on: its graph or its layers do not include them"
             )

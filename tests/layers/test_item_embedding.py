@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from recbole_sda.layers.content_rows import Completion, ContentRows
 from recbole_sda.layers.id_rows import IdRows
 from recbole_sda.layers.item_embedding import EncodedItemEmbedding
 from recbole_sda.layers.item_encoder import MoDAItemEncoder
@@ -233,12 +234,17 @@ def test_id_dropout_drops_complete_rows_in_training_only():
         torch.testing.assert_close(embedding.weight, base.weight)
 
 
-def test_more_rows_are_available_inside_the_context_only():
-    e, rows = embedding(extra=1).eval(), torch.randn(2, DIM)
+def test_completions_hold_in_evaluation_only():
+    e = embedding(extra=1)
+    rows = ContentRows(torch.tensor([[1, 2]]), torch.tensor([[0.5, 0.5]]))
     with torch.no_grad():
-        before = e.weight.clone()
-        with e.with_more_rows(rows):
-            assert torch.equal(e.weight, torch.cat([before, rows])) and torch.equal(e(torch.tensor([N + 2])), rows[1:])
-        assert torch.equal(e.weight, before)
-    with pytest.raises(RuntimeError, match="for evaluation"), e.train().with_more_rows(rows):
-        pass
+        before = e.eval().weight.clone()
+        e.completions.append(Completion(rows, own=torch.ones(1, DIM)))
+        e.forget()
+        expected = torch.cat([before, rows.of(e.ids.weight) + 1])
+        torch.testing.assert_close(e.weight, expected)
+        torch.testing.assert_close(e(torch.tensor([N + 1])), expected[-1:])
+        assert torch.equal(e.train().weight, before)
+    with e.step():
+        e.encode_only(torch.tensor([1, 2]))
+        torch.testing.assert_close(e(torch.tensor([1, 2])), before[[1, 2]])

@@ -8,6 +8,7 @@ import recbole
 
 from recbole_sda.errors import InputError
 from recbole_sda.model import registry
+from recbole_sda.model.completed_items import CompletedItems
 from recbole_sda.model.model_table import BASE_MODELS, WITHOUT_SDA
 from recbole_sda.model.registry import model_class, recbole_model, sda_models
 from recbole_sda.model.sda import SDA
@@ -16,9 +17,9 @@ from recbole_sda.model.sda_loss import SDALoss
 
 def test_a_model_is_the_mixin_in_front_of_recboles_own():
     kind = model_class("CORE_SDA")
-    assert kind.__name__ == "CORE_SDA" and kind.__mro__[1:4] == (SDA, SDALoss, recbole_model("CORE"))
-    names = [k.__name__ for k in model_class("SASRec_SDA").__mro__[:6]]
-    assert names == ["SASRec_SDA", "SDA", "SDALoss", "SASRec", "PackedSoftmaxLoss", "SoftmaxLoss"]
+    assert kind.__name__ == "CORE_SDA" and kind.__mro__[1:5] == (SDA, CompletedItems, SDALoss, recbole_model("CORE"))
+    names = [k.__name__ for k in model_class("SASRec_SDA").__mro__[:7]]
+    assert names == ["SASRec_SDA", "SDA", "CompletedItems", "SDALoss", "SASRec", "PackedSoftmaxLoss", "SoftmaxLoss"]
     assert model_class("SASRec").__mro__[3] is recbole_model("SASRec") and model_class("CORE") is recbole_model("CORE")
 
 

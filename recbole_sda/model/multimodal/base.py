@@ -15,12 +15,13 @@ from recbole_sda.errors import InputError
 from recbole_sda.graphs.knn import cached_neighbours, item_graph
 from recbole_sda.graphs.user_item import Edges
 from recbole_sda.layers.modality_features import ModalityFeatures
+from recbole_sda.model.completed_items import CompletedItems
 from recbole_sda.model.item_features import load_item_features
 from recbole_sda.model.settings import FeatureSettings
 from recbole_sda.validation import AT_LEAST_ONE, Range
 
 
-class MultimodalRecommender(GeneralRecommender):
+class MultimodalRecommender(CompletedItems, GeneralRecommender):
     """A general recommender whose score is the product of a user's and an item's embedding, both from :meth:`embeddings`.
 
     A subclass reads its keys with :meth:`number`, calls ``item_features`` for features (one matrix per modality; with item ids,
@@ -40,10 +41,12 @@ class MultimodalRecommender(GeneralRecommender):
 
     input_type = InputType.PAIRWISE
     user_factors = 1
+    item_caches = ("_cached_embeddings",)
 
     def __init__(self, config: Any, dataset: Any):
         super().__init__(config, dataset)
         self.config = config
+        self.completions = []
         self.embedding_size = self.number("embedding_size", 1, whole=True)
         self.item_features = self.build_features(config, dataset)
         pairs = dataset.inter_feat
@@ -111,7 +114,8 @@ class MultimodalRecommender(GeneralRecommender):
             return self.embeddings()
         if self._cached_embeddings is None:
             with torch.no_grad():
-                self._cached_embeddings = self.embeddings()
+                user, item = self.embeddings()
+                self._cached_embeddings = user, self.completed_items(item)
         return self._cached_embeddings
 
     def forward(self, users: Tensor, items: Tensor) -> Tensor:
