@@ -22,7 +22,7 @@ from recbole_sda.io.yaml import read_yaml
 from recbole_sda.machine import torchrun
 from recbole_sda.machine.memory import reset_peak
 from recbole_sda.model.activation import use_fused_gelu
-from recbole_sda.model.model_table import ENSEMBLE
+from recbole_sda.model.model_table import ENSEMBLES
 from recbole_sda.model.propagation import use_fast_products
 from recbole_sda.model.registry import model_class, reads_store
 
@@ -143,7 +143,7 @@ def build(config: RunConfig, run_dir: Path, with_test: bool = True) -> Run:
 
 def _model(config: RunConfig, data: Data) -> torch.nn.Module:
     """Create the model. Errors of its constructor become InputErrors: they come from values of keys."""
-    if config["model"] == ENSEMBLE:
+    if config["model"] in ENSEMBLES:
         return build_ensemble(config, data)
     try:
         return model_class(config["model"])(config, data.train._dataset)

@@ -27,17 +27,23 @@ class Member:
     longest: int
     record: Dict[str, Any]
 
-    def scores(self, interaction: Interaction, histories: str, length: str) -> Tensor:
-        """Return the scores of all items, (batch, n_items), a new float32 tensor.
+    def input(self, interaction: Interaction, histories: str, length: str) -> Interaction:
+        """Return what the model takes: its part of the histories, or no histories.
 
         Args:
             interaction: users with their histories.
             histories, length: fields of the items of a history, oldest first, then 0, and of their number.
         """
-        cut = last_items(interaction, histories, length, self.longest) if self.longest else interaction
-        n_items: int = self.model.n_items  # type: ignore[assignment]
-        scores: Tensor = self.model.full_sort_predict(cut)  # type: ignore[operator]
-        return scores.view(len(interaction), -1)[:, :n_items].float().contiguous()
+        if self.longest:
+            return last_items(interaction, histories, length, self.longest)
+        fields = interaction.interaction.items()
+        return Interaction({name: column for name, column in fields if name not in (histories, length)})
+
+
+def scores_of(model: Any, interaction: Interaction) -> Tensor:
+    """Return a model's scores of all items, (batch, n_items), a new float32 tensor."""
+    scores: Tensor = model.full_sort_predict(interaction)
+    return scores.view(len(interaction), -1)[:, : model.n_items].float().contiguous()
 
 
 def last_items(interaction: Interaction, histories: str, length: str, longest: int) -> Interaction:
