@@ -177,15 +177,16 @@ def _add_export(commands: Any) -> None:
     export = commands.add_parser(
         "export",
         help="one matrix of items and query vectors of users, for an index of vectors",
-        description="Writes items.npy and item_ids.txt, whose inner products with a query vector are the scores of the run. The members "
-        "of an ensemble become one matrix with their weights. A model whose scores are no inner products is refused. The class "
-        "ItemIndex of recbole_sda.recommend.item_index computes query vectors of users and of new histories.",
+        description="Writes items.npy and item_ids.txt, whose inner products with a query vector are the scores of the run. The "
+        "members of an ensemble become one matrix with their weights. A model whose scores are no inner products is refused. The "
+        "class ItemIndex of recbole_sda.recommend.item_index computes query vectors of users and of new histories.",
     )
     export.add_argument("run", help="run folder, also of an ensemble")
     export.add_argument("--out", required=True, help="folder of the files")
     export.add_argument(
         "--users",
-        help="also write query vectors, as queries.npy and user_ids.txt: all, ids separated by commas, or a file with one id per line",
+        help="also write query vectors, as queries.npy and user_ids.txt: all, ids separated by commas, or a file with one id per "
+        "line",
     )
     export.set_defaults(action=_export)
 

@@ -15,7 +15,7 @@ from recbole_sda.model.ensemble.member import Member
 from recbole_sda.model.ensemble.model import Ensemble
 from recbole_sda.model.ensemble.weights import collect_pool, metric_of_ranks, search_weights
 from recbole_sda.model.model_table import ENSEMBLE, GENERAL_ENSEMBLE
-from recbole_sda.model.registry import is_sequential, model_class, plain_model
+from recbole_sda.model.registry import base_spec, is_sequential, model_class, plain_model
 from recbole_sda.validation import AT_LEAST_ONE
 
 from recbole.utils import ModelType  # isort: skip  (after recbole_sda.config.run_config, which makes RecBole importable)
@@ -55,7 +55,7 @@ def _neighbourhood(name: str, config: Any, data: Data) -> Member:
     if modality is not None:
         own.final_config_dict = {**config.final_config_dict, "modalities": [modality]}
     model = plain_model(NEIGHBOURHOODS[kind])(own, data.train._dataset).to(config["device"]).eval()
-    return Member(name, model, int(config["MAX_ITEM_LIST_LENGTH"]), {"name": name})
+    return Member(name, model, int(config["MAX_ITEM_LIST_LENGTH"]), {"name": name}, trimmed=True)
 
 
 def _run(name: str, config: Any, data: Data) -> Member:
@@ -67,7 +67,7 @@ def _run(name: str, config: Any, data: Data) -> Member:
     kept: Dict[str, Any] = {key: config[key] for key in MACHINE_KEYS if key != "state"}
     run = load(path, {**kept, "data_path": config.resolved["data_path"]})
     _check_data(name, run.data, config, data)
-    longest = 0
+    longest, spec = 0, base_spec(run.config["model"])
     if run.config["MODEL_TYPE"] == ModelType.SEQUENTIAL:
         if not is_sequential(config["model"]):
             raise InputError(
@@ -81,7 +81,7 @@ def _run(name: str, config: Any, data: Data) -> Member:
                 f"{config['MAX_ITEM_LIST_LENGTH']}"
             )
     record = {"name": name, "model": run.config["model"], "metrics_sha256": sha256_of(path / METRICS)}
-    return Member(name, run.model, longest, record)
+    return Member(name, run.model, longest, record, trimmed=spec is not None and spec.sequences != "padded")
 
 
 def _check_data(name: str, theirs: Data, config: Any, ours: Data) -> None:

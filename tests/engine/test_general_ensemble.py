@@ -1,4 +1,4 @@
-"""Ensembles of general models: several right items per user, any split, histories of training items, and the mix with sequential ones."""
+"""Ensembles of general models: several right items per user, any split, histories of training items, the mix with other kinds."""
 
 import json
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from recbole_sda.errors import InputError
 from recbole_sda.metrics.groups import tail_items
-from recbole_sda.model.ensemble.member import Member, scores_of, standardise_
+from recbole_sda.model.ensemble.member import Member, in_cache, scores_of, standardise_
 from recbole_sda.model.untrained import UntrainedRecommender
 from recbole_sda.validation import NOT_NEGATIVE, check_choice
 
@@ -86,12 +86,14 @@ class Ensemble(UntrainedRecommender):
         only = self.only
         if only is not None:
             return self.member_scores(self.members[only], interaction)
-        total: Optional[Tensor] = None
-        for m in self.used:
-            z = standardise_(self.member_scores(self.members[m], interaction))
+        first, *others = self.used
+        total = standardise_(self.member_scores(self.members[first], interaction)).mul_(
+            self.weights[self.groups, first]
+        )
+        for m in others:
             weight = self.weights[self.groups, m]
-            total = z.mul_(weight) if total is None else total.addcmul_(z, weight.expand_as(z))
-        assert total is not None  # one weight is positive
+            for sums, scores in in_cache(total, self.member_scores(self.members[m], interaction)):
+                sums.addcmul_(standardise_(scores), weight.expand_as(scores))
         total[:, 0] = -torch.inf  # of the padding item, where a weight of 0 gives no number
         return total
 

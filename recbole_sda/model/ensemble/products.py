@@ -79,8 +79,8 @@ class ModelProduct:
 
     def _refused(self) -> InputError:
         return InputError(
-            f"{self.name}: the scores of {type(self.model).__name__} are no product of a query vector and one row per item, so that "
-            "no index of vectors has them"
+            f"{self.name}: the scores of {type(self.model).__name__} are no product of a query vector and one row per item, so "
+            "that no index of vectors has them"
         )
 
 
@@ -96,9 +96,9 @@ def _scale_and_bias(scores: Tensor, product: Tensor) -> Tuple[Tensor, Tensor]:
 class EnsembleProduct:
     """The scores of an ensemble as ``queries @ rows.T``.
 
-    A member's score is ``q r_i``. With the mean row ``r`` and the covariance C of the rows over all items, its standardised score is
-    ``q (r_i - r) / sqrt(q C q)``. So the rows of item i are ``w[g(i), m] (r_i - r)`` of all members m, one after the other, and
-    the query vectors are ``q / sqrt(q C q)``: weights by group of items need no further columns, and no catalogue is scored.
+    A member's score is ``q r_i``. With the mean row ``r`` and the covariance C of the rows over all items, its standardised score
+    is ``q (r_i - r) / sqrt(q C q)``. So the row of item i is ``w[g(i), m] (r_i - r)`` of all members m, one after the other, and
+    the query vector is ``q / sqrt(q C q)`` of all members. Weights by group of items need no further columns.
 
     Args:
         model: the ensemble.

@@ -5,12 +5,12 @@ is cheap. The search starts at the best single member, so that an ensemble is ne
 """
 
 import math
-from typing import Any, Callable, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, List, NamedTuple, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor
 
-from recbole_sda.model.ensemble.member import standardise_
+from recbole_sda.model.ensemble.member import in_cache, standardise_
 from recbole_sda.model.ensemble.model import Ensemble
 
 MAX_SCORES = 2**26  # stored at once, 256 MB of float32; with more cases, every n-th case takes part
@@ -78,8 +78,8 @@ def collect_pool(model: Ensemble, loader: Any, depth: int, device: Any) -> Pool:
         if not keep.any():
             continue
         batch = interaction.to(device)
-        z = torch.stack([standardise_(model.member_scores(m, batch)) for m in model.members]).cpu()
-        allowed = torch.ones(z.shape[1:], dtype=torch.bool)
+        z = [standardise_(model.member_scores(m, batch)).cpu() for m in model.members]
+        allowed = torch.ones(z[0].shape, dtype=torch.bool)
         if candidates is not None:
             allowed.zero_()[candidates] = True
         if history is not None:
@@ -92,30 +92,37 @@ def collect_pool(model: Ensemble, loader: Any, depth: int, device: Any) -> Pool:
     return Pool(target, others, groups[item], groups[other], numbers if len(distinct) < len(numbers) else None)
 
 
-def _cases(z: Tensor, allowed: Tensor, rows: Tensor, items: Tensor, depth: int) -> Tuple[Tensor, ...]:
+def _cases(z: Sequence[Tensor], allowed: Tensor, rows: Tensor, items: Tensor, depth: int) -> Tuple[Tensor, ...]:
     """Return target scores, other scores, target items and other items of some cases.
 
     Args:
-        z: (n_members, n_rows, n_items).
+        z: scores of each member, (n_rows, n_items).
         allowed: whether an item is a candidate, (n_rows, n_items).
         rows, items: row and right item of each case.
         depth: items of each member.
     """
-    top = z.masked_fill(~allowed, -torch.inf).topk(depth, dim=2).indices  # (n_members, n_rows, depth)
-    pool = top.permute(1, 0, 2).flatten(1).sort(dim=1).values  # of each row, (n_rows, n_others)
+    pool = (
+        torch.cat([_best(scores, allowed, depth) for scores in z], dim=1).sort(dim=1).values
+    )  # of each row, (n_rows, n_others)
     out = ~allowed.gather(1, pool)
     out[:, 1:] |= pool[:, 1:] == pool[:, :-1]
-    scores = z.gather(2, pool.expand(len(z), -1, -1)).masked_fill(out, -torch.inf)
-    pool, scores = pool[rows], scores[:, rows].permute(1, 2, 0)
-    scores = scores.masked_fill((pool == items.unsqueeze(1)).unsqueeze(2), -torch.inf)
-    return z[:, rows, items].T.contiguous(), scores.contiguous(), items, pool
+    scores = torch.stack([scores.gather(1, pool) for scores in z], dim=2).masked_fill_(out.unsqueeze(2), -torch.inf)
+    pool, scores = pool[rows], scores[rows]
+    scores = scores.masked_fill_((pool == items.unsqueeze(1)).unsqueeze(2), -torch.inf)
+    return torch.stack([scores[rows, items] for scores in z], dim=1), scores, items, pool
+
+
+def _best(scores: Tensor, allowed: Tensor, depth: int) -> Tensor:
+    """Return the best allowed items of each row, (n_rows, depth)."""
+    blocks = in_cache(scores, allowed)
+    return torch.cat([part.masked_fill(~mask, -torch.inf).topk(depth, dim=1).indices for part, mask in blocks])
 
 
 def metric_of_ranks(name: str) -> Tuple[str, int, Metric]:
     """Return name, cut-off and function of the metric that weights are chosen by: ``valid_metric``, or NDCG at its cut-off.
 
-    The function takes ranks, (n_cases,), and the numbers of their lists, (n_cases,), unless each case has a list of its own. It returns
-    the mean over lists, with RecBole's definitions (see :func:`recbole_sda.metrics.ranks.list_metrics`).
+    The function takes ranks, (n_cases,), and the numbers of their lists, (n_cases,), unless each case has a list of its own. It
+    returns the mean over lists, with RecBole's definitions (see :func:`recbole_sda.metrics.ranks.list_metrics`).
 
     Example:
         >>> name, k, metric = metric_of_ranks("Hit@2")
