@@ -71,8 +71,11 @@ class ModelProduct:
         return torch.cat([queries, queries.new_ones(len(queries), 1)], dim=1) if self._has_bias else queries
 
     def _run(self, batch: Any) -> Tuple[Tensor, Tensor, Tensor]:
-        with torch.no_grad(), _LastProduct(len(batch), self.model.n_items) as last:
-            scores = scores_of(self.model, batch)
+        try:
+            with torch.no_grad(), _LastProduct(len(batch), self.model.n_items) as last:
+                scores = scores_of(self.model, batch)
+        except NotImplementedError:  # it scores single items only
+            raise self._refused() from None
         if last.factors is None:
             raise self._refused()
         return scores, last.factors[0].float(), last.factors[1].float()
@@ -80,7 +83,7 @@ class ModelProduct:
     def _refused(self) -> InputError:
         return InputError(
             f"{self.name}: the scores of {type(self.model).__name__} are no product of a query vector and one row per item, so "
-            "that no index of vectors has them"
+            "that no index of vectors has them; an ensemble that gives it no weight can be exported"
         )
 
 

@@ -27,7 +27,7 @@ def test_scores_are_the_product_of_queries_and_rows(build, name):
             torch.testing.assert_close(scores, expected, rtol=1e-4, atol=1e-5 * float(expected.abs().max()))
 
 
-@pytest.mark.parametrize("name", ["TransRec", "SequenceKNN"])
+@pytest.mark.parametrize("name", ["TransRec", "SequenceKNN", "NeuMF"])
 def test_other_scores_are_refused(build, name):
     built = build(name)
     with pytest.raises(
