@@ -94,15 +94,17 @@ class Users:
 
 
 def measure(n_items: int, n_users: int, neighbours: int) -> Dict[str, float]:
-    """Return seconds and peak memory (GiB, of the process so far) of each step at a size."""
+    """Return seconds, seconds of processors, and peak memory (GiB, of the process so far) of each step at a size."""
     results: Dict[str, float] = {}
-    started = time.time()
+    started, used = time.time(), time.process_time()
 
     def record(name: str) -> None:
-        nonlocal started
+        nonlocal started, used
         results[f"{name}, s"] = round(time.time() - started, 1)
+        results[f"{name}, processor s"] = round(time.process_time() - used, 1)
         results[f"{name}, peak GiB"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2)
-        started = time.time()
+        print(name, list(results.values())[-3:], file=sys.stderr, flush=True)
+        started, used = time.time(), time.process_time()
 
     dataset, users, items = invent(n_items)
     content = unit_vectors(n_items, 1)
@@ -146,7 +148,7 @@ def action() -> None:
         return
     for size in keys.get("sizes", [100_000, 1_000_000]):
         command = [sys.executable, str(Path(__file__)), *sys.argv[1:], f"--size={size}"]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
         print(f"{size:,} items")
         for name, value in json.loads(done.stdout.splitlines()[-1]).items():
             print(f"  {name}: {value}")

@@ -104,9 +104,10 @@ def _blocks(matrix: sp.csr_matrix, by_item: sp.csr_matrix) -> List[Tuple[int, in
 def _largest(row: np.ndarray, column: np.ndarray, value: np.ndarray, shape: tuple, k: Optional[int]) -> sp.csr_matrix:
     """Return a sparse matrix with the k largest entries of each row; among equal ones, those of lower columns."""
     if k is not None:
-        order = np.lexsort((column, -value, row))
-        row, column, value = row[order], column[order], value[order]
-        first: List[int] = np.searchsorted(row, np.arange(shape[0])).tolist()
-        kept = np.arange(len(row)) - np.asarray(first)[row] < k
+        crowded = np.flatnonzero((np.bincount(row, minlength=shape[0]) > k)[row])
+        order = crowded[np.lexsort((column[crowded], -value[crowded], row[crowded]))]
+        first = np.searchsorted(row[order], np.arange(shape[0]))
+        kept = np.ones(len(row), dtype=bool)
+        kept[order[np.arange(len(order)) - first[row[order]] >= k]] = False
         row, column, value = row[kept], column[kept], value[kept]
     return sp.csr_matrix((value, (row, column)), shape=shape)
