@@ -56,7 +56,7 @@ class ModelProduct:
         product = (queries @ self._table.T).double()
         scale, bias = _scale_and_bias(scores[:, 1:].double(), product[:, 1:])
         error = (scores[:, 1:] - scale * product[:, 1:] - bias).abs().max()
-        if not error <= TOLERANCE * scores[:, 1:].abs().max():
+        if scale == 0 or not error <= TOLERANCE * scores[:, 1:].abs().max():
             raise self._refused()
         self._has_bias = bool(bias.abs().max() > TOLERANCE * scores[:, 1:].abs().max())
         self.rows = self._table * scale.float()
