@@ -65,7 +65,9 @@ def test_constants_are_found(change):
     torch.testing.assert_close(scores[:, 1:], scores_of(model, batch)[:, 1:], rtol=1e-5, atol=1e-4)
 
 
-@pytest.mark.parametrize("change", [lambda s, x: s.sigmoid(), lambda s, x: s + x[:, :1], lambda s, x: 0 * s, lambda s, x: s * x[:, :1]])
+@pytest.mark.parametrize(
+    "change", [lambda s, x: s.sigmoid(), lambda s, x: s + x[:, :1], lambda s, x: 0 * s, lambda s, x: s * x[:, :1]]
+)
 def test_what_is_more_than_a_product_is_refused(change):
     with pytest.raises(InputError, match="no product"):
         ModelProduct("stub", Stub(change), Batch(x=torch.randn(6, 3, generator=torch.Generator().manual_seed(1))))
