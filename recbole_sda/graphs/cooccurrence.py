@@ -13,9 +13,7 @@ from torch import Tensor
 from recbole_sda.io.cache import load_or_compute
 
 SHRINKAGE = 3.0  # where no key sets it; the default of SequenceKNN's knn_shrinkage
-BLOCK_ENTRIES = (
-    2**24
-)  # of the item-item matrix that are in memory at once, before they are cut to k of each row: about 1 GB
+BLOCK_ENTRIES = 2**24  # of the item-item matrix, in memory at once before k of each row are kept: about 1 GB
 
 
 def cooccurrence_similarity(
