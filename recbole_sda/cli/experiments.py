@@ -1,4 +1,4 @@
-"""Commands on many runs, or on finished ones: compare, ensemble, report, recommend."""
+"""Commands on many runs, or on finished ones: compare, ensemble, export, report, recommend."""
 
 import argparse
 import logging
@@ -44,6 +44,16 @@ def _ensemble(args: argparse.Namespace, keys: Dict[str, Any]) -> None:
     from recbole_sda.engine.ensemble import ensemble
 
     ensemble(args.members, args.out, keys)
+
+
+def _export(args: argparse.Namespace, keys: Dict[str, Any]) -> None:
+    from recbole_sda.recommend.item_index import ItemIndex
+
+    _refuse_keys("export", keys)
+    index = ItemIndex(args.run)
+    users = index.user_ids if args.users == "all" else _users(args.users)
+    index.write(args.out, users)
+    logger.info("%s: %d items, %d columns, %d query vectors", args.out, *index.items.shape, len(users or ()))
 
 
 def _recommend(args: argparse.Namespace, keys: Dict[str, Any]) -> None:
@@ -115,6 +125,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_compare(commands)
     _add_ensemble(commands)
+    _add_export(commands)
     _add_report(commands)
     _add_recommend(commands)
     return parser
@@ -163,6 +174,24 @@ def _add_ensemble(commands: Any) -> None:
     )
     ensemble.add_argument("--out", required=True, help="folder of the new run")
     ensemble.set_defaults(action=_ensemble)
+
+
+def _add_export(commands: Any) -> None:
+    export = commands.add_parser(
+        "export",
+        help="one matrix of items and query vectors of users, for an index of vectors",
+        description="Writes items.npy and item_ids.txt, whose inner products with a query vector are the scores of the run. The "
+        "members of an ensemble become one matrix with their weights. A model whose scores are no inner products is refused. The "
+        "class ItemIndex of recbole_sda.recommend.item_index computes query vectors of users and of new histories.",
+    )
+    export.add_argument("run", help="run folder, also of an ensemble")
+    export.add_argument("--out", required=True, help="folder of the files")
+    export.add_argument(
+        "--users",
+        help="also write query vectors, as queries.npy and user_ids.txt: all, ids separated by commas, or a file with one id per "
+        "line",
+    )
+    export.set_defaults(action=_export)
 
 
 def _add_report(commands: Any) -> None:

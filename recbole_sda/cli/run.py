@@ -87,7 +87,7 @@ def help_text(model: Optional[str] = None) -> str:
     from recbole_sda.config.defaults import OWN_FILES
     from recbole_sda.config.known_keys import model_defaults_text
     from recbole_sda.io.yaml import properties_dir
-    from recbole_sda.model.model_table import BASE_MODELS, ENSEMBLE, MULTIMODAL, NEIGHBOURS, WITHOUT_SDA
+    from recbole_sda.model.model_table import BASE_MODELS, ENSEMBLES, MULTIMODAL, NEIGHBOURS, WITHOUT_SDA
     from recbole_sda.model.registry import base_name, model_class, sda_models
 
     def listing(names: Iterable[str]) -> str:
@@ -108,7 +108,7 @@ def help_text(model: Optional[str] = None) -> str:
     )
     parts.append("\nMultimodal models, which run with the suffix and without:\n" + listing(MULTIMODAL))
     parts.append("\nNeighbourhood models, which are not trained:\n" + listing(NEIGHBOURS))
-    parts.append("\nEnsemble of finished runs (python -m recbole_sda ensemble --help):\n" + listing([ENSEMBLE]))
+    parts.append("\nEnsembles of finished runs (python -m recbole_sda ensemble --help):\n" + listing(ENSEMBLES))
     parts.append("\nRecBole's own models of the first list run without the suffix:\n" + listing(BASE_MODELS) + "\n")
     parts.append(
         "data sets with a file in properties/dataset and a built-in miniature:\n" + listing(supported_datasets())

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 from recbole_sda.comparison.plan import Plan
+from recbole_sda.comparison.planned_ensemble import with_kind_of_ensemble
 from recbole_sda.comparison.planned_evaluation import PROTOCOL_KEYS
 from recbole_sda.comparison.planned_run import FOLDER_KEYS, ModelEntry, row_references, slug
 from recbole_sda.comparison.user_metrics import GROUPS, SCOPES, cutoffs
@@ -167,7 +168,7 @@ def _model_entries(source: str, models: Any) -> Tuple[ModelEntry, ...]:
             if other not in entries:
                 raise InputError(f"{source}: models: {entry.name}: there is no row {other!r}.{nearest(other, entries)}")
     _refuse_shared_folders(source, "models", list(entries))
-    return tuple(entries.values())
+    return tuple(with_kind_of_ensemble(entries).values())
 
 
 def _model_entry(source: str, name: str, given: Any) -> ModelEntry:

@@ -7,7 +7,7 @@ from typing import Any, Dict, List, Mapping, Set
 from recbole_sda.config.dataset_files import dataset_defaults
 from recbole_sda.config.presets import read_preset
 from recbole_sda.io.yaml import properties_dir, read_yaml
-from recbole_sda.model.model_table import SUFFIX
+from recbole_sda.model.model_table import ENSEMBLE, GENERAL_ENSEMBLE, SUFFIX
 from recbole_sda.model.registry import (
     base_name,
     base_spec,
@@ -30,7 +30,7 @@ def model_files(base: str) -> List[Path]:
     that it inherits from, then ``<Class>.yaml`` in the folder of its module.
     """
     if not is_user_model(base):
-        paths = [properties_dir() / f"model/{base}.yaml"]
+        paths = [properties_dir() / f"model/{ENSEMBLE if base == GENERAL_ENSEMBLE else base}.yaml"]
     else:
         kinds = user_model(base).__mro__
         folders = (recbole_properties() / "model", properties_dir() / "model")

@@ -1,11 +1,12 @@
 """Histories of users from all interactions, before any split, and model inputs made of them: not for evaluation."""
 
-from typing import Dict, NamedTuple
+from typing import Dict, NamedTuple, Sequence
 
 import numpy as np
 import torch
 
 from recbole_sda.config.run_config import RunConfig
+from recbole_sda.model.model_table import ENSEMBLES
 from recbole_sda.model.registry import base_name, class_name
 from recbole_sda.recbole_patches.scoped import base_model_name, ids_as_written
 
@@ -43,14 +44,21 @@ def histories(config: RunConfig) -> Histories:
 
 
 def inference_batch(config: RunConfig, users: np.ndarray, user_histories: Histories) -> Interaction:
-    """Return the input of a model's ``full_sort_predict`` for users (n,): their ids and, for sequential models, histories."""
+    """Return the input of a model's ``full_sort_predict`` for users (n,): their ids and, for sequential models and ensembles,
+    histories."""
     columns: Dict[str, torch.Tensor] = {config["USER_ID_FIELD"]: torch.from_numpy(users)}
-    if config["MODEL_TYPE"] == ModelType.SEQUENTIAL:
-        longest = config["MAX_ITEM_LIST_LENGTH"]
-        lists = [user_histories.of(user)[-longest:] for user in users]
-        padded = torch.zeros(len(users), longest, dtype=torch.long)
-        for row, items in enumerate(lists):
-            padded[row, : len(items)] = torch.from_numpy(items)
-        columns[config["ITEM_ID_FIELD"] + config["LIST_SUFFIX"]] = padded
-        columns[config["ITEM_LIST_LENGTH_FIELD"]] = torch.tensor([len(items) for items in lists])
+    if config["MODEL_TYPE"] == ModelType.SEQUENTIAL or config["model"] in ENSEMBLES:
+        columns.update(history_batch(config, [user_histories.of(user) for user in users]).interaction)
     return Interaction(columns)
+
+
+def history_batch(config: RunConfig, lists: Sequence[np.ndarray]) -> Interaction:
+    """Return the input of a sequential model's ``full_sort_predict`` for histories: internal item ids, oldest first, int64."""
+    longest = config["MAX_ITEM_LIST_LENGTH"]
+    padded = torch.zeros(len(lists), longest, dtype=torch.long)
+    for row, items in enumerate(lists):
+        padded[row, : len(items)] = torch.from_numpy(items[-longest:])
+    length = torch.tensor([min(len(items), longest) for items in lists])
+    return Interaction(
+        {config["ITEM_ID_FIELD"] + config["LIST_SUFFIX"]: padded, config["ITEM_LIST_LENGTH_FIELD"]: length}
+    )

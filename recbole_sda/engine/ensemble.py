@@ -1,17 +1,15 @@
-"""The command ``ensemble``: a run of the model ``Ensemble`` on the data of its first member."""
+"""The command ``ensemble``: a run of one of the ensemble models on the data of its first member."""
 
 from pathlib import Path
 from typing import Any, Dict, Optional, Sequence, Union
 
-from recbole.utils import ModelType
 from recbole.utils.argument_list import dataset_arguments
 
 from recbole_sda.engine.ensemble_members import NEIGHBOURHOODS
 from recbole_sda.engine.experiment import EVALUATION, run
 from recbole_sda.engine.run import settings_of
 from recbole_sda.errors import InputError
-from recbole_sda.model.model_table import ENSEMBLE
-from recbole_sda.model.registry import model_class
+from recbole_sda.model.registry import ensemble_of, is_sequential
 
 # Keys of the data and of the evaluation, which an ensemble takes from its first run.
 SHARED = {*EVALUATION, *dataset_arguments, "cold_items", "cold_items_seed", "seed", "features"} - {"repeatable"}
@@ -21,6 +19,9 @@ def ensemble(
     members: Sequence[Union[str, Path]], out: Union[str, Path], overrides: Optional[Dict[str, Any]] = None
 ) -> Dict[str, Any]:
     """Evaluate a weighted sum of the scores of finished runs and neighbourhoods, and write a run folder.
+
+    An ensemble of general models is evaluated as they are, with a list per user, under any split. With a sequential model among the
+    members, it is evaluated as sequential models are; general models can be members where the split is leave-one-out.
 
     Args:
         members: folders of finished runs on the same data and split, at least one, and ``knn:cooccurrence``, ``knn:features`` or
@@ -55,10 +56,11 @@ def ensemble(
         raise InputError(f"ensemble: give at least one run folder beside {', '.join(NEIGHBOURHOODS)}")
     settings = [settings_of(Path(name)) for name in runs]
     first = settings[0]
+    model = ensemble_of(values["model"] for values in settings)
     keys = {key: first[key] for key in SHARED if first.get(key) is not None}
-    if first.get("repeatable") and model_class(first["model"]).type != ModelType.SEQUENTIAL:
-        keys["mask_history"] = False  # what RecBole's key means in a general model; its sequential models all have it
+    if first.get("repeatable") and not is_sequential(first["model"]):  # RecBole's key for general models
+        keys.update({"mask_history": False} if is_sequential(model) else {"repeatable": True})
     longest = [values["MAX_ITEM_LIST_LENGTH"] for values in settings if values.get("MAX_ITEM_LIST_LENGTH")]
     keys["MAX_ITEM_LIST_LENGTH"] = max(longest, default=50)
     resolved = [str(Path(name).resolve()) if name in runs else name for name in names]
-    return run(ENSEMBLE, first["dataset"], (), {**keys, **(overrides or {}), "members": resolved, "run_dir": str(out)})
+    return run(model, first["dataset"], (), {**keys, **(overrides or {}), "members": resolved, "run_dir": str(out)})

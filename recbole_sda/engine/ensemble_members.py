@@ -14,7 +14,8 @@ from recbole_sda.io.hashes import sha256_of
 from recbole_sda.model.ensemble.member import Member
 from recbole_sda.model.ensemble.model import Ensemble
 from recbole_sda.model.ensemble.weights import collect_pool, metric_of_ranks, search_weights
-from recbole_sda.model.registry import plain_model
+from recbole_sda.model.model_table import ENSEMBLE, GENERAL_ENSEMBLE
+from recbole_sda.model.registry import base_spec, is_sequential, model_class, plain_model
 from recbole_sda.validation import AT_LEAST_ONE
 
 from recbole.utils import ModelType  # isort: skip  (after recbole_sda.config.run_config, which makes RecBole importable)
@@ -29,7 +30,8 @@ def build_ensemble(config: Any, data: Data) -> Ensemble:
     """Return the ensemble of a configuration with all its members.
 
     Raises:
-        InputError: a member is no finished run, or was trained on other data or another split, or takes longer histories.
+        InputError: a member is no finished run, or was trained on other data or another split, or takes longer histories, or is a
+            sequential model in an ensemble of general models.
     """
     names = config["members"]
     if not isinstance(names, (list, tuple)) or not names or not all(isinstance(name, str) for name in names):
@@ -37,7 +39,8 @@ def build_ensemble(config: Any, data: Data) -> Ensemble:
     members = [
         _neighbourhood(name, config, data) if name.startswith("knn:") else _run(name, config, data) for name in names
     ]
-    return Ensemble(config, data.train._dataset, members)
+    ensemble: Ensemble = model_class(config["model"])(config, data.train._dataset, members)
+    return ensemble
 
 
 def _neighbourhood(name: str, config: Any, data: Data) -> Member:
@@ -52,7 +55,7 @@ def _neighbourhood(name: str, config: Any, data: Data) -> Member:
     if modality is not None:
         own.final_config_dict = {**config.final_config_dict, "modalities": [modality]}
     model = plain_model(NEIGHBOURHOODS[kind])(own, data.train._dataset).to(config["device"]).eval()
-    return Member(name, model, int(config["MAX_ITEM_LIST_LENGTH"]), {"name": name})
+    return Member(name, model, int(config["MAX_ITEM_LIST_LENGTH"]), {"name": name}, trimmed=True)
 
 
 def _run(name: str, config: Any, data: Data) -> Member:
@@ -64,8 +67,13 @@ def _run(name: str, config: Any, data: Data) -> Member:
     kept: Dict[str, Any] = {key: config[key] for key in MACHINE_KEYS if key != "state"}
     run = load(path, {**kept, "data_path": config.resolved["data_path"]})
     _check_data(name, run.data, config, data)
-    longest = 0
+    longest, spec = 0, base_spec(run.config["model"])
     if run.config["MODEL_TYPE"] == ModelType.SEQUENTIAL:
+        if not is_sequential(config["model"]):
+            raise InputError(
+                f"members: {name} is a run of {run.config['model']}, which is sequential; {GENERAL_ENSEMBLE} takes general models, "
+                f"{ENSEMBLE} takes both"
+            )
         longest = int(run.config["MAX_ITEM_LIST_LENGTH"])
         if longest > config["MAX_ITEM_LIST_LENGTH"]:
             raise InputError(
@@ -73,7 +81,7 @@ def _run(name: str, config: Any, data: Data) -> Member:
                 f"{config['MAX_ITEM_LIST_LENGTH']}"
             )
     record = {"name": name, "model": run.config["model"], "metrics_sha256": sha256_of(path / METRICS)}
-    return Member(name, run.model, longest, record)
+    return Member(name, run.model, longest, record, trimmed=spec is not None and spec.sequences != "padded")
 
 
 def _check_data(name: str, theirs: Data, config: Any, ours: Data) -> None:
@@ -88,7 +96,7 @@ def _check_data(name: str, theirs: Data, config: Any, ours: Data) -> None:
     if not same or ours.inputs.get("interactions") != theirs.inputs.get("interactions"):
         raise InputError(
             f"members: {name} was trained on another part of {config['dataset']}; all members need the same interactions and "
-            "the same split"
+            "the same split, and general and sequential models have one in common under leave-one-out alone"
         )
 
 

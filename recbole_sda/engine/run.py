@@ -25,7 +25,7 @@ from recbole_sda.machine.memory import reset_peak
 from recbole_sda.model.absent_items import leave_out_absent_items
 from recbole_sda.model.activation import use_fused_gelu
 from recbole_sda.model.completed_items import complete_cold_items
-from recbole_sda.model.model_table import ENSEMBLE
+from recbole_sda.model.model_table import ENSEMBLES
 from recbole_sda.model.propagation import use_fast_products
 from recbole_sda.model.registry import base_name, model_class, reads_store
 
@@ -162,7 +162,7 @@ def build(config: RunConfig, run_dir: Path, with_test: bool = True) -> Run:
 
 def _model(config: RunConfig, data: Data) -> torch.nn.Module:
     """Create the model. Errors of its constructor become InputErrors: they come from values of keys."""
-    if config["model"] == ENSEMBLE:
+    if config["model"] in ENSEMBLES:
         return build_ensemble(config, data)
     try:
         return model_class(config["model"])(config, data.train._dataset)

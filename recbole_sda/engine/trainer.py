@@ -20,6 +20,7 @@ from recbole_sda.io.checkpoint import BEST
 from recbole_sda.machine import torchrun
 from recbole_sda.model.ensemble.model import Ensemble
 from recbole_sda.model.registry import base_name, base_spec, class_name
+from recbole_sda.model.untrained import UntrainedRecommender
 from recbole_sda.recbole_patches.scoped import data_parallel_on, tensorboard_folder
 
 from recbole_sda.engine.collector import Ranking, TopKCollector  # isort: skip
@@ -108,6 +109,9 @@ class RunTrainer(CheckpointMixin):
         show_progress: bool = False,
     ) -> Losses:
         self._epoch = epoch_idx
+        if isinstance(self.model, UntrainedRecommender):  # a pass over the data would change nothing
+            self._n_batches = 0
+            return 0.0
         if hasattr(self.model, "before_epoch"):
             self.model.before_epoch(epoch_idx)
         losses = super()._train_epoch(train_data, epoch_idx, loss_func, show_progress)

@@ -1,12 +1,19 @@
-"""Similarity of items by the users that they share."""
+"""Similarity of items by the users that they share: built in blocks, cached by a hash of its inputs."""
 
-from typing import List, Optional
+import hashlib
+import json
+from pathlib import Path
+from typing import Dict, List, Optional, Tuple
 
 import numpy as np
 import scipy.sparse as sp
+import torch
+from torch import Tensor
+
+from recbole_sda.io.cache import load_or_compute
 
 SHRINKAGE = 3.0  # where no key sets it; the default of SequenceKNN's knn_shrinkage
-BLOCK_ITEMS = 4096  # rows of the item-item matrix that are in memory at once, before they are cut to k entries
+BLOCK_ENTRIES = 2**24  # of the item-item matrix, in memory at once before k of each row are kept: about 1 GB
 
 
 def cooccurrence_similarity(
@@ -16,6 +23,8 @@ def cooccurrence_similarity(
 
     ``c_ij`` is the number of users with both items and ``n_i`` the number of users with item i. Shrinkage lowers the similarity of
     items that few users share.
+
+    Memory in addition to the result: a block of rows of the item-item matrix (see :data:`BLOCK_ENTRIES`).
 
     Args:
         users, items: ids of each interaction, (n_interactions,); a repeated pair counts once.
@@ -31,13 +40,50 @@ def cooccurrence_similarity(
         >>> similarity.toarray().astype(float).round(2)[1:, 1:].tolist()
         [[0.0, 0.71, 0.71], [0.71, 0.0, 0.0], [0.71, 0.0, 0.0]]
     """
-    pairs = np.unique(users.astype(np.int64) * n_items + items)
+    return _similarity(_distinct_pairs(users, items, n_items), n_users, n_items, shrinkage, k)
+
+
+def cached_similarity(
+    folder: Optional[Path],
+    users: np.ndarray,
+    items: np.ndarray,
+    n_users: int,
+    n_items: int,
+    shrinkage: float,
+    k: Optional[int] = None,
+) -> sp.csr_matrix:
+    """Return :func:`cooccurrence_similarity`, cached in a file of ``folder``; None does not cache.
+
+    The name of the file holds a hash of the distinct interactions and of the other arguments.
+    """
+    pairs = _distinct_pairs(users, items, n_items)
+    if folder is None:
+        return _similarity(pairs, n_users, n_items, shrinkage, k)
+    settings = {"n_users": n_users, "n_items": n_items, "shrinkage": float(shrinkage), "k": k, "format": 1}
+    digest = hashlib.sha256(json.dumps(settings).encode())
+    digest.update(pairs.data)
+    path = Path(folder) / f"cooccurrence-{digest.hexdigest()[:16]}.safetensors"
+    parts = load_or_compute(path, lambda: _tensors(_similarity(pairs, n_users, n_items, shrinkage, k)))
+    values, columns, starts = (parts[name].numpy() for name in ("data", "indices", "indptr"))
+    return sp.csr_matrix((values, columns, starts), shape=(n_items, n_items))
+
+
+def _tensors(matrix: sp.csr_matrix) -> Dict[str, Tensor]:
+    return {name: torch.from_numpy(getattr(matrix, name)) for name in ("data", "indices", "indptr")}
+
+
+def _distinct_pairs(users: np.ndarray, items: np.ndarray, n_items: int) -> np.ndarray:
+    """Return ``user * n_items + item`` of the interactions, ascending and distinct, int64."""
+    return np.unique(users.astype(np.int64) * n_items + items)
+
+
+def _similarity(pairs: np.ndarray, n_users: int, n_items: int, shrinkage: float, k: Optional[int]) -> sp.csr_matrix:
     ones = np.ones(len(pairs), dtype=np.float32)
     matrix = sp.csr_matrix((ones, (pairs // n_items, pairs % n_items)), shape=(n_users, n_items))
     root = np.sqrt(np.asarray(matrix.sum(axis=0)).ravel())
     by_item, blocks = matrix.T.tocsr(), []
-    for start in range(0, n_items, BLOCK_ITEMS):
-        block = (by_item[start : start + BLOCK_ITEMS] @ matrix).tocoo()
+    for start, end in _blocks(matrix, by_item):
+        block = (by_item[start:end] @ matrix).tocoo()
         different = block.row + start != block.col
         row, column, count = block.row[different], block.col[different], block.data[different]
         value = count / (root[row + start] * root[column] + shrinkage)
@@ -45,12 +91,21 @@ def cooccurrence_similarity(
     return sp.vstack(blocks).tocsr()
 
 
+def _blocks(matrix: sp.csr_matrix, by_item: sp.csr_matrix) -> List[Tuple[int, int]]:
+    """Return the first and the next item of blocks whose rows of the product have about :data:`BLOCK_ENTRIES` entries or fewer."""
+    per_item = by_item.astype(np.float64) @ np.diff(matrix.indptr)  # the item's pairs with all items of its users
+    block = (np.cumsum(per_item) // BLOCK_ENTRIES).astype(np.int64)
+    starts = np.flatnonzero(np.diff(block, prepend=-1))
+    return list(zip(starts.tolist(), [*starts[1:].tolist(), len(per_item)]))
+
+
 def _largest(row: np.ndarray, column: np.ndarray, value: np.ndarray, shape: tuple, k: Optional[int]) -> sp.csr_matrix:
     """Return a sparse matrix with the k largest entries of each row; among equal ones, those of lower columns."""
     if k is not None:
-        order = np.lexsort((column, -value, row))
-        row, column, value = row[order], column[order], value[order]
-        first: List[int] = np.searchsorted(row, np.arange(shape[0])).tolist()
-        kept = np.arange(len(row)) - np.asarray(first)[row] < k
+        crowded = np.flatnonzero((np.bincount(row, minlength=shape[0]) > k)[row])
+        order = crowded[np.lexsort((column[crowded], -value[crowded], row[crowded]))]
+        first = np.searchsorted(row[order], np.arange(shape[0]))
+        kept = np.ones(len(row), dtype=bool)
+        kept[order[np.arange(len(order)) - first[row[order]] >= k]] = False
         row, column, value = row[kept], column[kept], value[kept]
     return sp.csr_matrix((value, (row, column)), shape=shape)

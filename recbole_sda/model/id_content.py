@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from recbole_sda.errors import InputError
 from recbole_sda.features.codes import cached_residual_codes
 from recbole_sda.features.content import content_vectors, principal_components
-from recbole_sda.graphs.cooccurrence import SHRINKAGE, cooccurrence_similarity
+from recbole_sda.graphs.cooccurrence import SHRINKAGE, cached_similarity
 from recbole_sda.graphs.item_graphs import as_lists, mean_graph, rows_to_one, scaled_rows, similarity_graph
 from recbole_sda.graphs.knn import cached_neighbours
 from recbole_sda.graphs.sparse import SparseMatrix
@@ -165,7 +165,7 @@ class IdContent:
 
     def _cooccurrence_graph(self, k: int) -> sp.csr_matrix:
         users, items = training_pairs(self.dataset)
-        return cooccurrence_similarity(users, items, self.dataset.user_num, self.n_items, SHRINKAGE, k)
+        return cached_similarity(self.cache, users, items, self.dataset.user_num, self.n_items, SHRINKAGE, k)
 
     def _graph(self) -> sp.csr_matrix:
         k, kind = self.settings.id_neighbours, self.settings.id_graph

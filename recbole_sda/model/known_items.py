@@ -38,6 +38,22 @@ class Ragged(NamedTuple):
         inside = np.arange(len(row)) - np.repeat(np.cumsum(length) - length, length)
         return torch.from_numpy(row), torch.from_numpy(self.values[self.start[lists][row] + inside])
 
+    def last(self, lists: np.ndarray, longest: int) -> Tuple[Tensor, Tensor]:
+        """Return the last ``longest`` values of the chosen lists, (n, longest), then 0, and how many there are, (n,).
+
+        Example:
+            >>> ragged = Ragged.of(np.array([0, 0, 0, 2]), np.array([4, 5, 6, 7]), 3)
+            >>> values, length = ragged.last(np.array([0, 1, 2]), 2)
+            >>> values.tolist(), length.tolist()
+            ([[5, 6], [0, 0], [7, 0]], [2, 0, 1])
+        """
+        length = np.minimum(self.length[lists], longest)
+        first = self.start[lists] + self.length[lists] - length
+        inside = np.arange(longest) < length[:, None]
+        values = np.zeros(inside.shape, dtype=np.int64)
+        values[inside] = self.values[(first[:, None] + np.arange(longest))[inside]]
+        return torch.from_numpy(values), torch.from_numpy(length)
+
     def reorder(self, order: np.ndarray) -> "Ragged":
         """Return the lists in another order."""
         return Ragged(self.values, self.start[order], self.length[order])
@@ -59,6 +75,19 @@ def known_items(dataset: Any, feat: Any) -> Ragged:
         return known
     histories, length = feat[dataset.item_id_list_field].numpy(), feat[dataset.item_list_length_field].numpy()
     return Ragged(histories.ravel(), np.arange(len(histories)) * histories.shape[1], length)
+
+
+def training_histories(dataset: Any) -> Ragged:
+    """Return the training items of each user in time order, of a general data set; without times, in the order of the data.
+
+    Args:
+        dataset: RecBole's training part. Its times are float32; items of equal times keep the order of the data.
+    """
+    table = dataset.inter_feat
+    users, items = table[dataset.uid_field].numpy(), table[dataset.iid_field].numpy()
+    times = table[dataset.time_field].numpy() if dataset.time_field in table else np.zeros(len(users))
+    order = np.lexsort((times, users))  # stable
+    return Ragged.of(users[order], items[order], dataset.user_num)
 
 
 def training_pairs(dataset: Any) -> Tuple[np.ndarray, np.ndarray]:

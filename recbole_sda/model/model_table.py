@@ -84,8 +84,10 @@ MULTIMODAL: Dict[str, str] = {
 NEIGHBOURS: Dict[str, str] = {"SequenceKNN": "sequence_knn", "ContentKNN": "content_knn"}
 NEIGHBOURS_BY_FEATURES = ("ContentKNN",)  # those that read item features
 
-# A weighted sum of the scores of finished runs and neighbourhoods. It has no SDA version.
-ENSEMBLE = "Ensemble"
+# A weighted sum of the scores of finished runs and neighbourhoods: with a sequential model among them, and of general models alone.
+# They have no SDA version.
+ENSEMBLE, GENERAL_ENSEMBLE = "Ensemble", "GeneralEnsemble"
+ENSEMBLES: Dict[str, str] = {ENSEMBLE: "model", GENERAL_ENSEMBLE: "general"}  # by their file in model/ensemble/
 
 _SECOND_TABLE = "holds a second item table that the swap does not reach"
 _NO_TABLE = "has no item embedding table"

@@ -5,12 +5,14 @@ import os
 import sys
 from functools import lru_cache
 from types import ModuleType
-from typing import Any, Dict, List, Optional, Type
+from typing import Any, Dict, Iterable, List, Optional, Type
 
 from recbole_sda.errors import InputError, nearest
 from recbole_sda.model.model_table import (
     BASE_MODELS,
     ENSEMBLE,
+    ENSEMBLES,
+    GENERAL_ENSEMBLE,
     MULTIMODAL,
     NEIGHBOURS,
     NEIGHBOURS_BY_FEATURES,
@@ -28,14 +30,14 @@ def sda_models() -> List[str]:
 
 
 def list_models() -> List[str]:
-    """Return the names of all models of the package: *_SDA, multimodal and neighbourhood models, and the ensemble.
+    """Return the names of all models of the package: *_SDA, multimodal and neighbourhood models, and ensembles.
 
     Example:
         >>> from recbole_sda import list_models
         >>> "SASRec_SDA" in list_models(), "FREEDOM" in list_models()
         (True, True)
     """
-    return [*sda_models(), *MULTIMODAL, *NEIGHBOURS, ENSEMBLE]
+    return [*sda_models(), *MULTIMODAL, *NEIGHBOURS, *ENSEMBLES]
 
 
 def is_package_model(model: str) -> bool:
@@ -74,14 +76,30 @@ def base_spec(model: str) -> Optional[BaseModelSpec]:
 
 def reads_features(model: str) -> bool:
     """Return whether a model of this name reads item features from a feature store."""
-    return model.endswith(SUFFIX) or model in (*NEIGHBOURS_BY_FEATURES, ENSEMBLE) or is_multimodal(model)
+    return model.endswith(SUFFIX) or model in (*NEIGHBOURS_BY_FEATURES, *ENSEMBLES) or is_multimodal(model)
 
 
 def reads_store(config: Any) -> bool:
     """Return whether a run of a configuration reads a feature store. An ensemble does where ``knn:features`` is a member."""
-    if config["model"] != ENSEMBLE:
+    if config["model"] not in ENSEMBLES:
         return reads_features(config["model"])
     return any(str(member).startswith("knn:features") for member in config["members"] or ())
+
+
+def is_sequential(model: str) -> bool:
+    """Return whether a model of this name takes a user's sequence of items."""
+    sequential: bool = model_class(model).type.name == "SEQUENTIAL"
+    return sequential
+
+
+def ensemble_of(models: Iterable[str]) -> str:
+    """Return the name of the ensemble of runs of these models: with a sequential model, its cases are those of sequential models.
+
+    Example:
+        >>> ensemble_of(["SASRec", "BPR"]), ensemble_of(["BPR", "LightGCN"])
+        ('Ensemble', 'GeneralEnsemble')
+    """
+    return ENSEMBLE if any(is_sequential(model) for model in models) else GENERAL_ENSEMBLE
 
 
 def is_multimodal(model: str) -> bool:
@@ -113,8 +131,8 @@ def plain_model(name: str) -> Type[Any]:
     if name in NEIGHBOURS:
         kind: Type[Any] = getattr(_module(f"neighbours.{NEIGHBOURS[name]}"), name)
         return kind
-    if name == ENSEMBLE:
-        ensemble: Type[Any] = _module("ensemble.model").Ensemble
+    if name in ENSEMBLES:
+        ensemble: Type[Any] = getattr(_module(f"ensemble.{ENSEMBLES[name]}"), name)
         return ensemble
     return multimodal_model(name) if name in MULTIMODAL else recbole_model(name)
 
@@ -198,7 +216,7 @@ def _make_class(name: str) -> Type[Any]:
         return kind if spec is None or spec.loss == "own" else _with_loss(name, kind, spec)
     if base in NEIGHBOURS:
         raise InputError(f"{name}: there is no SDA version of {base}, which has no item embedding table")
-    if base == ENSEMBLE:
+    if base in ENSEMBLES:
         raise InputError(f"{name}: there is no SDA version of {base}; its members can be SDA versions")
     if base in WITHOUT_SDA:
         raise InputError(f"{name}: there is no SDA version of {base}, which {WITHOUT_SDA[base]}")

@@ -18,7 +18,7 @@ def trained(data_path, tmp_path_factory):
     }
 
     def train(model, **more):
-        name = (model, *sorted(more.items()))
+        name = (model, str(sorted(more.items())))
         if name not in made:
             folder = tmp_path_factory.mktemp("runs") / "run"
             experiment.run(model, "tiny", (), {**keys, **more, "topk": [5, 10], "threads": 1, "run_dir": str(folder)})

@@ -2,13 +2,14 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any, Dict
+from typing import Any, Dict, Iterator
 
 import torch
 from recbole.data.interaction import Interaction
 from torch import Tensor, nn
 
 STD_MIN = 1e-6  # relative to the mean: below it, scores differ by rounding alone
+CACHED = 2**18  # scores, 1 MB of float32
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,24 +21,33 @@ class Member:
         model: the model, with trained weights, on the device of the run.
         longest: number of items of a history that the model takes; 0: it takes none.
         record: what identifies it, for ``metrics.json``.
+        trimmed: whether padding does not change its scores, so that a batch's histories are cut to the longest of them.
     """
 
     name: str
     model: nn.Module
     longest: int
     record: Dict[str, Any]
+    trimmed: bool = False
 
-    def scores(self, interaction: Interaction, histories: str, length: str) -> Tensor:
-        """Return the scores of all items, (batch, n_items), a new float32 tensor.
+    def input(self, interaction: Interaction, histories: str, length: str) -> Interaction:
+        """Return what the model takes: its part of the histories, or no histories.
 
         Args:
             interaction: users with their histories.
             histories, length: fields of the items of a history, oldest first, then 0, and of their number.
         """
-        cut = last_items(interaction, histories, length, self.longest) if self.longest else interaction
-        n_items: int = self.model.n_items  # type: ignore[assignment]
-        scores: Tensor = self.model.full_sort_predict(cut)  # type: ignore[operator]
-        return scores.view(len(interaction), -1)[:, :n_items].float().contiguous()
+        if self.longest:
+            width = int(interaction[length].max().clamp(1, self.longest)) if self.trimmed else self.longest
+            return last_items(interaction, histories, length, width)
+        fields = interaction.interaction.items()
+        return Interaction({name: column for name, column in fields if name not in (histories, length)})
+
+
+def scores_of(model: Any, interaction: Interaction) -> Tensor:
+    """Return a model's scores of all items, (batch, n_items), a new float32 tensor."""
+    scores: Tensor = model.full_sort_predict(interaction)
+    return scores.view(len(interaction), -1)[:, : model.n_items].float().contiguous()
 
 
 def last_items(interaction: Interaction, histories: str, length: str, longest: int) -> Interaction:
@@ -66,10 +76,25 @@ def standardise_(scores: Tensor) -> Tensor:
     Args:
         scores: (batch, n_items), float32.
     """
+    for rows in in_cache(scores):
+        _standardise_rows_(rows)
+    return scores
+
+
+def in_cache(*matrices: Tensor) -> Iterator[Any]:
+    """Yield blocks of rows of matrices of one shape that are small enough for a processor's cache between several steps on them.
+
+    A single matrix gives its blocks, several give tuples of blocks.
+    """
+    step = max(1, CACHED // matrices[0].shape[1])
+    blocks = zip(*(matrix.split(step) for matrix in matrices))
+    return (block[0] for block in blocks) if len(matrices) == 1 else blocks
+
+
+def _standardise_rows_(scores: Tensor) -> None:
     n_items = scores.shape[1] - 1
     scores[:, 0] = 0
     mean = scores.sum(dim=1, keepdim=True) / n_items
     scores.sub_(mean)[:, 0] = 0
     std = torch.linalg.vector_norm(scores, dim=1, keepdim=True) / math.sqrt(n_items)  # a tenth of the time of torch.std
     scores.mul_(torch.where(std > mean.abs() * STD_MIN, 1 / std, 0.0))[:, 0] = -torch.inf
-    return scores

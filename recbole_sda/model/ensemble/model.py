@@ -1,13 +1,13 @@
 """An ensemble as a recommender: nothing is trained but the weights of its members, which validation data choose."""
 
-from typing import Any, Dict, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor
 
 from recbole_sda.errors import InputError
 from recbole_sda.metrics.groups import tail_items
-from recbole_sda.model.ensemble.member import Member, standardise_
+from recbole_sda.model.ensemble.member import Member, in_cache, scores_of, standardise_
 from recbole_sda.model.untrained import UntrainedRecommender
 from recbole_sda.validation import NOT_NEGATIVE, check_choice
 
@@ -60,21 +60,40 @@ class Ensemble(UntrainedRecommender):
             "weights": {name: [round(w, 6) for w in row.tolist()] for name, row in zip(names, self.weights)},
         }
 
+    @property
+    def used(self) -> List[int]:
+        """Numbers of the members with a positive weight."""
+        numbers: List[int] = self.weights.any(dim=0).nonzero().flatten().tolist()
+        return numbers
+
+    @property
+    def only(self) -> Optional[int]:
+        """Number of the member whose scores are those of the ensemble, unchanged; None where there is none."""
+        used = self.used
+        alone = len(used) == 1 and bool((self.weights[:, used[0]] == self.weights[0, used[0]]).all())
+        return used[0] if alone else None
+
+    def member_input(self, member: Member, interaction: Any) -> Any:
+        """Return what a member's model takes of a batch."""
+        return member.input(interaction, self.ITEM_SEQ, self.ITEM_SEQ_LEN)
+
     def member_scores(self, member: Member, interaction: Any) -> Tensor:
         """Return a member's own scores of all items, (batch, n_items)."""
-        return member.scores(interaction, self.ITEM_SEQ, self.ITEM_SEQ_LEN)
+        return scores_of(member.model, self.member_input(member, interaction))
 
     def full_sort_predict(self, interaction: Any) -> Tensor:
         """Return the scores of all items, (batch, n_items)."""
-        used = self.weights.any(dim=0).nonzero().flatten().tolist()
-        if len(used) == 1 and bool((self.weights[:, used[0]] == self.weights[0, used[0]]).all()):
-            return self.member_scores(self.members[used[0]], interaction)
-        total: Optional[Tensor] = None
-        for m in used:
-            z = standardise_(self.member_scores(self.members[m], interaction))
+        only = self.only
+        if only is not None:
+            return self.member_scores(self.members[only], interaction)
+        first, *others = self.used
+        total = standardise_(self.member_scores(self.members[first], interaction)).mul_(
+            self.weights[self.groups, first]
+        )
+        for m in others:
             weight = self.weights[self.groups, m]
-            total = z.mul_(weight) if total is None else total.addcmul_(z, weight.expand_as(z))
-        assert total is not None  # one weight is positive
+            for sums, scores in in_cache(total, self.member_scores(self.members[m], interaction)):
+                sums.addcmul_(standardise_(scores), weight.expand_as(scores))
         total[:, 0] = -torch.inf  # of the padding item, where a weight of 0 gives no number
         return total
 

@@ -1,12 +1,13 @@
 """A neighbourhood recommender for sequences: items bought together with a user's recent items."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from recbole_sda.graphs.cooccurrence import cooccurrence_similarity
+from recbole_sda.graphs.cooccurrence import cached_similarity
 from recbole_sda.model.known_items import training_pairs
 from recbole_sda.model.neighbours.base import NeighbourhoodRecommender
 from recbole_sda.validation import AT_LEAST_ONE, NOT_NEGATIVE
@@ -16,8 +17,8 @@ class SequenceKNN(NeighbourhoodRecommender):
     """Score of item i for a history: ``sum_j decay^age(j) * S_ij``, with age 0 for the last item.
 
     S is the co-occurrence of items in the users' training sequences (see
-    :func:`~recbole_sda.graphs.cooccurrence.cooccurrence_similarity`). Nothing is trained. Ludewig and Jannach 2018 show how strong
-    such models are beside neural ones.
+    :func:`~recbole_sda.graphs.cooccurrence.cooccurrence_similarity`), cached in ``<data_path>/<dataset>/graphs``. Nothing is
+    trained. Ludewig and Jannach 2018 show how strong such models are beside neural ones.
 
     Keys: ``knn_neighbours`` kept per item, ``knn_shrinkage``, ``knn_decay``.
     """
@@ -32,11 +33,12 @@ class SequenceKNN(NeighbourhoodRecommender):
         k = AT_LEAST_ONE.check("knn_neighbours", config["knn_neighbours"], whole=True)
         shrinkage = NOT_NEGATIVE.check("knn_shrinkage", config["knn_shrinkage"])
         users, items = training_pairs(dataset)
-        similarity = cooccurrence_similarity(users, items, dataset.user_num, dataset.item_num, shrinkage, k)
+        folder = Path(config["data_path"]) / "graphs"
+        similarity = cached_similarity(folder, users, items, dataset.user_num, dataset.item_num, shrinkage, k)
         spoken_for = similarity.T.tocsr()  # row j: the items that j speaks for
         for name, values in (("start", spoken_for.indptr[:-1]), ("count", np.diff(spoken_for.indptr))):
             self.register_buffer(name, torch.from_numpy(values.astype(np.int64)), persistent=False)
-        self.register_buffer("neighbour", torch.from_numpy(spoken_for.indices.astype(np.int64)), persistent=False)
+        self.register_buffer("neighbour", torch.from_numpy(spoken_for.indices.astype(np.int32)), persistent=False)
         self.register_buffer("similarity", torch.from_numpy(spoken_for.data.astype(np.float32)), persistent=False)
 
     def scores(self, items: Tensor, weights: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from recbole_sda.engine import experiment
+from recbole_sda.engine.train_log import read_history
 from recbole_sda.errors import InputError
 
 DECAY, SHRINKAGE = 0.6, 2.0
@@ -53,6 +54,8 @@ def test_it_runs_and_loads(tiny_keys, tmp_path):
     result = experiment.run("SequenceKNN", "tiny", (), {**tiny_keys, "epochs": 1, "run_dir": str(tmp_path / "run")})
     assert result["warnings"] == [] and result["protocol"]["history"]["test"] == "masked"
     assert experiment.evaluate(tmp_path / "run")["test"] == result["test"]
+    epoch, _ = read_history(tmp_path / "run")  # an epoch without a step
+    assert epoch["loss"] == {"recommendation": 0.0}
 
 
 @pytest.mark.parametrize("keys", [{"knn_decay": 0}, {"knn_decay": 1.1}, {"knn_neighbours": 0}, {"knn_shrinkage": -1}])

@@ -1,0 +1,146 @@
+"""A run as one matrix of items and a query vector per user or history, for an index of vectors."""
+
+import json
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Optional, Sequence, Union
+
+import numpy as np
+
+from recbole_sda.data.user_histories import history_batch, inference_batch
+from recbole_sda.errors import InputError, nearest
+from recbole_sda.io.atomic_write import atomic_write
+from recbole_sda.model.ensemble.products import product_of
+from recbole_sda.recommend.recommender import Recommender
+
+ITEMS, ITEM_IDS, QUERIES, USER_IDS, ABOUT = "items.npy", "item_ids.txt", "queries.npy", "user_ids.txt", "index.json"
+BLOCK_SCORES = 2**24  # of users and items in memory at a time
+PROBE = 64  # users on which the products are checked
+
+
+class ItemIndex:
+    r"""The scores of a finished run as inner products: ``query_vectors(users) @ items.T``.
+
+    The run is of one model, or an ensemble: its members become one matrix with their weights and their standardisation, exactly.
+    Scores are those of :class:`~recbole_sda.recommend.recommender.Recommender`: from all known interactions of a user, those of
+    validation and test included. Items that a user already has are among them.
+
+    Args:
+        run_dir: folder of a finished run.
+
+    Attributes:
+        items: one row per item, (n_items, dim), float32.
+        item_ids: external id of each row.
+        user_ids: external ids of all users.
+
+    Raises:
+        InputError: the folder is not a finished run, or the scores of the model, or of a member with a positive weight, are no
+            product of a query vector and one row per item, as those of ``knn:cooccurrence``.
+
+    Example:
+        >>> import tempfile
+        >>> from recbole_sda.engine import experiment
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> (folder / "shop").mkdir()
+        >>> rows = [f"u{user}\ti{(user + 3 * time) % 30}\t{time}" for user in range(40) for time in range(8)]
+        >>> text = "\n".join(["user_id:token\titem_id:token\ttimestamp:float", *rows])
+        >>> _ = (folder / "shop/shop.inter").write_text(text)
+        >>> keys = {"data_path": str(folder), "epochs": 1, "run_dir": str(folder / "run")}
+        >>> _ = experiment.run("BPR", "shop", (), keys)
+        >>> index = ItemIndex(folder / "run")
+        >>> index.items.shape, index.query_vectors(["u0", "u1"]).shape
+        ((30, 64), (2, 64))
+        >>> scores = index.query_vectors(["u0"]) @ index.items.T
+        >>> bool(np.allclose(scores, Recommender(folder / "run").scores(["u0"]), atol=1e-5))
+        True
+    """
+
+    def __init__(self, run_dir: Union[str, Path]):
+        self._recommender = Recommender(run_dir)
+        self._config, self._model = self._recommender.run.config, self._recommender.model
+        self.user_ids: List[str] = list(self._recommender.user_ids)
+        self.item_ids: List[str] = self._recommender.item_tokens[1:].tolist()
+        probe = np.asarray(list(self._recommender.user_ids.values())[:PROBE])
+        self._product = product_of(str(run_dir), self._model, self._of_users(probe).to(self._recommender.device))
+        self.items: np.ndarray = self._product.rows[1:].cpu().numpy()
+
+    def query_vectors(self, users: Sequence[str]) -> np.ndarray:
+        """Return the query vectors of users, from all their known interactions, (n_users, dim), float32.
+
+        Args:
+            users: external ids; an unknown one is an InputError.
+        """
+        known = self._recommender.user_ids
+        for user in users:
+            if user not in known:
+                raise InputError(
+                    f"user {user!r} is not in {self._config['dataset']}.{nearest(user, self.user_ids[:10000])}"
+                )
+        ids = np.asarray([known[user] for user in users], dtype=np.int64)
+        return self._in_blocks(lambda part: self._of_users(ids[part]), len(ids))
+
+    def query_vectors_of_histories(self, histories: Sequence[Sequence[str]]) -> np.ndarray:
+        """Return the query vectors of sequences of items, also of users that the run does not know, (n_histories, dim), float32.
+
+        Args:
+            histories: external item ids, oldest first, at least one each.
+
+        Raises:
+            InputError: an item is unknown, a history is empty, or the model has a vector per user.
+        """
+        row_of = {token: row for row, token in enumerate(self.item_ids, start=1)}
+        for number, history in enumerate(histories):
+            if not len(history):
+                raise InputError(f"history {number} is empty: expected one item or more")
+            for token in history:
+                if token not in row_of:
+                    close = nearest(token, self.item_ids[:10000])
+                    raise InputError(f"item {token!r} is not in {self._config['dataset']}.{close}")
+        lists = [np.array([row_of[token] for token in history]) for history in histories]
+        try:
+            return self._in_blocks(lambda part: history_batch(self._config, lists[part]), len(lists))
+        except KeyError:
+            raise InputError(
+                f"{self._config['model']}: a model of this run has a vector per user; give users instead of histories"
+            ) from None
+
+    def write(self, folder: Union[str, Path], users: Optional[Sequence[str]] = None) -> None:
+        """Write the matrix of items, their ids and a description, and with ``users`` their query vectors, each file atomically.
+
+        Args:
+            folder: created if it does not exist. ``items.npy`` and ``item_ids.txt`` (one id per line) have the rows in the same
+                order, as have ``queries.npy`` and ``user_ids.txt``.
+            users: external ids, or None.
+        """
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        parts = [(ITEMS, ITEM_IDS, self.items, self.item_ids)]
+        if users is not None:
+            parts.append((QUERIES, USER_IDS, self.query_vectors(users), list(users)))
+        for matrix_name, ids_name, matrix, ids in parts:
+            with atomic_write(folder / matrix_name) as draft, open(draft, "wb") as file:
+                np.save(file, matrix)
+            with atomic_write(folder / ids_name) as draft:
+                draft.write_text("\n".join(ids) + "\n", encoding="utf-8")
+        with atomic_write(folder / ABOUT) as draft:
+            draft.write_text(json.dumps(self._about(), indent=2, default=str) + "\n", encoding="utf-8")
+
+    def _about(self) -> Dict[str, Any]:
+        record: Any = getattr(self._model, "record", None)
+        about = {"run": str(self._recommender.run.run_dir), "model": self._config["model"], "score": "inner product"}
+        return {
+            **about,
+            "items": self.items.shape[0],
+            "dim": self.items.shape[1],
+            **({"ensemble": record} if record else {}),
+        }
+
+    def _of_users(self, ids: np.ndarray) -> Any:
+        return inference_batch(self._config, ids, self._recommender.histories)
+
+    def _in_blocks(self, batch_of: Callable[[slice], Any], n: int) -> np.ndarray:
+        """Return the query vectors of n rows, of which ``batch_of`` gives a part as a batch."""
+        self._model.eval()
+        step, device = max(1, BLOCK_SCORES // (len(self.item_ids) + 1)), self._recommender.device
+        batches = (batch_of(slice(start, start + step)) for start in range(0, n, step))
+        blocks = [self._product.queries(batch.to(device)).cpu().numpy() for batch in batches]
+        return np.concatenate([np.empty((0, self.items.shape[1]), np.float32), *blocks])
