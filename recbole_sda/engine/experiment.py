@@ -26,7 +26,7 @@ RESUMABLE = {"epochs", "stopping_step", "data_path", *MACHINE_KEYS}
 # Keys that may change when a run is evaluated again: those that training does not depend on.
 EVALUATION: Set[str] = {
     "eval_args", "eval_batch_size", "eval_negatives_seed", "metrics", "topk", "valid_metric", "metric_decimal_place",
-    "tail_items", "short_users", "repeatable", "mask_history", "mask_validation", "data_path", *MACHINE_KEYS,
+    "tail_items", "short_users", "repeatable", "mask_history", "mask_validation", "cold_item_scale", "data_path", *MACHINE_KEYS,
 }  # fmt: skip
 
 

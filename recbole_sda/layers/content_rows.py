@@ -1,6 +1,6 @@
 """Rows of items without training interactions: from the rows of the items that are most similar to them by content."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Optional
 
 import torch
@@ -10,13 +10,14 @@ from torch.nn import functional as F
 
 @dataclass(frozen=True, eq=False)
 class ContentRows:
-    """The weighted mean of an item's neighbours, at the weighted mean of their lengths.
+    """The weighted mean of an item's neighbours, at ``scale`` times the weighted mean of their lengths.
 
     The mean of vectors is shorter than they are: as a row of an item table it would get small scores.
 
     Attributes:
         index: neighbours of each item, (n, k), int64.
         weight: their weights, (n, k), float32, positive; each row sums to 1.
+        scale: > 0.
 
     Example:
         >>> rows = ContentRows(torch.tensor([[1, 2]]), torch.tensor([[0.5, 0.5]]))
@@ -29,18 +30,19 @@ class ContentRows:
 
     index: Tensor
     weight: Tensor
+    scale: float = 1.0
 
     def to(self, device: torch.device) -> "ContentRows":
         """Return the rows on a device."""
-        return ContentRows(self.index.to(device), self.weight.to(device))
+        return replace(self, index=self.index.to(device), weight=self.weight.to(device))
 
     def mean(self, table: Tensor) -> Tensor:
         """Return the weighted means of rows of ``table`` (n_rows, dim), (n, dim)."""
         return F.embedding_bag(self.index, table, per_sample_weights=self.weight.to(table), mode="sum")
 
     def of(self, table: Tensor) -> Tensor:
-        """Return the weighted means at the weighted mean length, (n, dim)."""
-        length = self.mean(table.norm(dim=1, keepdim=True))
+        """Return the weighted means at ``scale`` times the weighted mean length, (n, dim)."""
+        length = self.scale * self.mean(table.norm(dim=1, keepdim=True))
         return F.normalize(self.mean(table), dim=1) * length
 
 

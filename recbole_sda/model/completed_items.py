@@ -71,6 +71,7 @@ class TrainedContent:
     Args:
         vectors: content vectors of all items, (n_items, dim).
         counts: training interactions of each item, (n_items,); items with 0 are no neighbours.
+        scale: length of the rows, relative to the mean length of their neighbours'.
 
     Attributes:
         trained: the items that can be neighbours, (n_items,), bool.
@@ -82,8 +83,8 @@ class TrainedContent:
         ([[1, 2]], [[1.0, 0.0]])
     """
 
-    def __init__(self, vectors: Tensor, counts: Tensor):
-        self.vectors, self.counts = vectors, counts
+    def __init__(self, vectors: Tensor, counts: Tensor, scale: float = 1.0):
+        self.vectors, self.counts, self.scale = vectors, counts, scale
         self.trained = (counts > 0) & vectors.any(dim=1)
 
     @classmethod
@@ -94,10 +95,11 @@ class TrainedContent:
             config: configuration of the run.
             dataset: RecBole's training part, with ``training_counts``.
         """
-        _, aligned = align_item_features(config, dataset, FeatureSettings.from_config(config))
+        settings = FeatureSettings.from_config(config)
+        _, aligned = align_item_features(config, dataset, settings)
         vectors = content_vectors([aligned.matrices[name] for name in aligned.modalities], aligned.present)
         vectors[0] = 0
-        return cls(vectors, torch.from_numpy(dataset.training_counts.items))
+        return cls(vectors, torch.from_numpy(dataset.training_counts.items), settings.cold_item_scale)
 
     def rows(self, vectors: Tensor) -> ContentRows:
         """Return the rows of items with these content vectors (n, dim).
@@ -107,7 +109,8 @@ class TrainedContent:
         """
         index, similarity = nearest_among(vectors, self.vectors, self.trained, NEIGHBOURS)
         n = self.counts[index]
-        return ContentRows(index, F.softmax(SCALE * similarity + (n / (n + KAPPA)).log(), dim=1))
+        weight = F.softmax(SCALE * similarity + (n / (n + KAPPA)).log(), dim=1)
+        return ContentRows(index, weight, self.scale)
 
 
 def reads_content(model: Any) -> bool:

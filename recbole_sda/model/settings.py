@@ -19,6 +19,7 @@ CHOICES = {
     "id_graph": ("content", "cooccurrence", "both"),
 }
 RANGES = {
+    "cold_item_scale": POSITIVE,
     "id_shrinkage": NOT_NEGATIVE,
     "id_dropout": SHARE,
     "id_start_scale": POSITIVE,
@@ -61,6 +62,7 @@ class FeatureSettings:
     modalities: Optional[Tuple[str, ...]]
     feature_views: Tuple[str, ...]
     shuffle_features: bool
+    cold_item_scale: float
 
     @classmethod
     def from_config(cls, config: Any) -> Self:

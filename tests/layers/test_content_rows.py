@@ -30,6 +30,10 @@ def test_rows_equal_a_loop_over_neighbours(table):
     torch.testing.assert_close(ContentRows(INDEX, WEIGHT).of(table), slow(table))
 
 
+def test_the_length_is_a_multiple_of_the_neighbours(table):
+    torch.testing.assert_close(ContentRows(INDEX, WEIGHT, scale=1.5).of(table), 1.5 * slow(table))
+
+
 def test_one_neighbour_gives_its_row_and_zero_rows_give_zero(table):
     rows = ContentRows(torch.tensor([[3, 1]]), torch.tensor([[1.0, 0.0]]))
     torch.testing.assert_close(rows.of(table), table[3:4])

@@ -27,10 +27,13 @@ COLD = 9
 
 @pytest.fixture
 def model_of(build):
-    """A function that returns a model in evaluation mode, with id rows of different directions and biases."""
+    """A function that returns a model in evaluation mode, with id rows of different directions and biases.
+
+    New rows are as long as those of their neighbours, so that a copy has the scores of its original.
+    """
 
     def make(name, **keys):
-        built = build(name, **keys)
+        built = build(name, cold_item_scale=1.0, **keys)
         model, generator = built.model, torch.Generator().manual_seed(1)
         bias = getattr(model, getattr(model, "bias_attribute", ""), None)
         if bias is not None:
