@@ -99,11 +99,6 @@ def _read_and_split(config: RunConfig) -> Tuple[Any, HistoryRule, Counts, Any, A
         except InputError:
             raise
         except (ValueError, KeyError, AttributeError, NotImplementedError) as error:
-            if config["benchmark_filename"] and config["MODEL_TYPE"] == ModelType.SEQUENTIAL:
-                raise InputError(
-                    f"benchmark_filename={config['benchmark_filename']}: {config['model']} is sequential, and RecBole reads "
-                    "its parts only from files with a column of histories; give it the undivided .inter file instead"
-                ) from error
             raise InputError(f"data set {config['dataset']} in {config['data_path']}: {error}") from error
 
 
