@@ -35,6 +35,13 @@ from recbole_sda.model.registry import base_name, base_spec, class_name, model_c
 
 logger = logging.getLogger(__name__)
 
+DEFAULT_FIELDS = {
+    "USER_ID_FIELD": "user_id",
+    "ITEM_ID_FIELD": "item_id",
+    "TIME_FIELD": "timestamp",
+    "RATING_FIELD": "rating",
+    "LABEL_FIELD": "label",
+}  # RecBole's
 # What a machine needs and a result does not depend on.
 MACHINE_KEYS = {"gpu_id", "use_gpu", "threads", "show_progress", "state"}
 
@@ -155,19 +162,21 @@ class RunConfig(Config):
         return evaluation
 
     def _columns(self, values: Dict[str, Any]) -> Any:
-        """Return load_col, with the time field added where a sequential model needs it and the file has it."""
+        """Return load_col. Its defaults follow the names of the fields, and have the times where the file has them."""
         columns: Any = copy.deepcopy(values.get("load_col"))
         if "load_col" in self.external_config_dict or not columns or "inter" not in columns:
             return columns
+        names = {default: values[field] for field, default in DEFAULT_FIELDS.items()}
+        columns["inter"] = [names.get(column, column) for column in columns["inter"]]
         path = Path(values["data_path"]) / self.dataset / f"{self.dataset}.inter"
         if path.is_file() and values["TIME_FIELD"] not in columns["inter"]:
-            if values["TIME_FIELD"] in columns_of(path, values["field_separator"]):
+            if values["TIME_FIELD"] in columns_of(path, values["field_separator"], values["encoding"]):
                 columns["inter"] = [*columns["inter"], values["TIME_FIELD"]]
         return columns
 
 
-def columns_of(path: Path, separator: str) -> Dict[str, str]:
+def columns_of(path: Path, separator: str, encoding: str) -> Dict[str, str]:
     """Return name -> type of the columns of an atomic file, from its first line."""
-    with open(path, encoding="utf-8", errors="replace") as file:
-        header = file.readline().rstrip("\n")
+    with open(path, encoding=encoding, errors="replace") as file:
+        header = file.readline().rstrip("\r\n")
     return dict(column.partition(":")[::2] for column in header.split(separator))

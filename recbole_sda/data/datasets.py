@@ -7,7 +7,7 @@ import numpy as np
 from recbole_sda.config.run_config import RunConfig
 from recbole_sda.data.eval_loaders import eval_loader
 from recbole_sda.data.history_rule import HistoryRule, history_rule
-from recbole_sda.data.interaction_files import check_columns, input_hashes
+from recbole_sda.data.interaction_files import check_files, input_hashes
 from recbole_sda.data.prefix_samples import fast_augmentation
 from recbole_sda.data.train_loaders import fast_loader
 from recbole_sda.data.train_negatives import train_sampler
@@ -63,7 +63,7 @@ def load_data(config: RunConfig, with_test: bool = True) -> Data:
     for key in STORING_KEYS:
         if config[key]:
             raise InputError(f"{key}={config[key]}: data are read anew for each run, in seconds, and not stored")
-    check_columns(config)
+    check_files(config)
     dataset, rule, total, train, valid, test = _read_and_split(config)
     _check_labels(config, train)
     valid, test = (part if part is not None and len(part.dataset.inter_feat) else None for part in (valid, test))
