@@ -32,6 +32,7 @@ NUMBERS = {
 EVALUATION_KEYS = {"split", "group_by", "order", "mode"}
 LEAVE_OUT = ("valid_and_test", "valid_only", "test_only")
 LOSSES = ("CE", "BPR")
+OWN_LOSSES = {"SINE": ("NLL",)}  # cross entropy with SINE's regulariser of its concepts
 LEARNERS = ("adam", "adamw", "sgd", "adagrad", "rmsprop", "sparse_adam")
 WITHOUT_CUTOFF = {"auc", "gauc", "logloss", "mae", "rmse"}
 
@@ -87,10 +88,11 @@ def check_evaluation(evaluation: Dict[str, Any]) -> None:
             raise InputError(f"eval_args: mode={one!r}: allowed are full, labeled, uniN and popN, as uni100")
 
 
-def check_loss(model_type: ModelType, values: Dict[str, Any]) -> None:
+def check_loss(base: str, model_type: ModelType, values: Dict[str, Any]) -> None:
     """Refuse a loss_type that RecBole's sequential models do not have; it would ask for other negatives first."""
-    if model_type == ModelType.SEQUENTIAL and values.get("loss_type") not in (None, *LOSSES):
-        raise InputError(f"loss_type={values['loss_type']!r}: allowed are {', '.join(LOSSES)}")
+    losses = (*LOSSES, *OWN_LOSSES.get(base, ()))
+    if model_type == ModelType.SEQUENTIAL and values.get("loss_type") not in (None, *losses):
+        raise InputError(f"loss_type={values['loss_type']!r}: allowed are {', '.join(losses)}")
 
 
 def check_auto(key: str, values: Dict[str, Any]) -> None:

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from recbole.config import Config
+from recbole.utils import ModelType
 
 from recbole_sda.config.defaults import RUN, package_defaults
 from recbole_sda.config.known_keys import check_keys, check_preset
+from recbole_sda.config.recbole_keys import check_recbole_keys
 from recbole_sda.config.run_checks import (
     check_auto,
     check_evaluation,
@@ -26,7 +28,8 @@ from recbole_sda.config.run_checks import (
     check_train_mask,
     check_types,
 )
-from recbole_sda.errors import InputError
+from recbole_sda.config.unread_keys import KeyContext, changed_defaults, check_effect, unread_keys
+from recbole_sda.errors import InputError, plain_message
 from recbole_sda.io.yaml import YamlLoader, properties_dir, read_yaml
 from recbole_sda.machine import torchrun
 from recbole_sda.machine.devices import choose_device
@@ -57,6 +60,7 @@ class RunConfig(Config):
         source: where the further keys were given, for messages.
 
     Attributes:
+        key_context: what decides which keys have an effect.
         resolved: all values before RecBole derives others from them: plain data, fit to be given as a config file.
 
     Raises:
@@ -72,6 +76,7 @@ class RunConfig(Config):
         source: str = "command line",
     ):
         self.resolved: Dict[str, Any] = {}
+        self.key_context: KeyContext
         self.ignored_keys: List[str] = []
         self._name, self._class = model, model_class(model)
         self._files = list(config_files)
@@ -83,7 +88,7 @@ class RunConfig(Config):
         except InputError:
             raise
         except (ValueError, TypeError, KeyError, NotImplementedError, RuntimeError) as error:
-            raise InputError(f"configuration of {model} on {dataset}: {error}") from error
+            raise InputError(f"configuration of {model} on {dataset}: {plain_message(error)}") from error
 
     # RecBole evaluates strings as Python, reads sys.argv and adds a resolver to yaml.FullLoader; here, values are YAML.
     def _build_yaml_loader(self) -> Any:
@@ -121,17 +126,23 @@ class RunConfig(Config):
         given = "train_neg_sample_args" in self.external_config_dict
         if values.get("loss_type") == "CE" and not given and not hasattr(self._class, "input_type"):
             values["train_neg_sample_args"] = None  # RecBole's default asks for negatives, which its CE models refuse
+        check_recbole_keys(values)
         values["load_col"] = self._columns(values)
-        if isinstance(values["eval_args"], dict):
-            values["eval_args"] = self._evaluation()
+        changed_defaults(values, self.external_config_dict, self._class.type == ModelType.SEQUENTIAL)
+        if not isinstance(values["eval_args"], dict):
+            raise InputError(f"eval_args={values['eval_args']!r}: expected a dict, as {{mode: uni100}}")
+        values["eval_args"] = self._evaluation()
         check_numbers(values)
         check_types(values, self._run_defaults)
         check_learner(values)
-        check_loss(self._class.type, values)
+        check_loss(base_name(self.model), self._class.type, values)
         check_auto("sparse_updates", values)
         check_mask(values)
         check_metrics(values)
         spec = base_spec(self.model)
+        self.key_context = context = KeyContext(self.model, self._class, spec, values)
+        check_effect(context, self.external_config_dict, self.internal_config_dict)
+        self.ignored_keys += unread_keys(context, self.external_config_dict, self.internal_config_dict)
         for key in ("softmax_negatives", "popularity_adjustment", "logit_temperature"):
             if values[key] != self._run_defaults[key] and (spec is None or spec.loss == "own"):
                 able = ", ".join(name for name, other in BASE_MODELS.items() if other.loss != "own")

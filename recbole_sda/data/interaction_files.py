@@ -8,6 +8,7 @@ from typing import Collection, Dict, List, Union
 
 from recbole_sda.config.run_config import RunConfig, columns_of
 from recbole_sda.data.atomic_rows import Needs, check_rows
+from recbole_sda.data.field_keys import check_field_keys
 from recbole_sda.errors import InputError, nearest
 from recbole_sda.features.store import store_path, stored_sha256
 from recbole_sda.io.hashes import sha256_of
@@ -94,6 +95,7 @@ def check_files(config: RunConfig) -> None:
     timed = config["eval_args"]["order"] == "TO" or config["MODEL_TYPE"] == ModelType.SEQUENTIAL
     if timed and not config["benchmark_filename"]:
         needed.append(config["TIME_FIELD"])
+    columns_read: Dict[str, Dict[str, str]] = {}
     for suffix, paths in read_files(config).items():
         for path in paths:
             columns = columns_of(path, config["field_separator"], config["encoding"])
@@ -104,8 +106,10 @@ def check_files(config: RunConfig) -> None:
             for name in needed if suffix == "inter" else ():
                 if name not in loaded:
                     raise InputError(f"load_col={config['load_col']}: the run reads the column {name!r} too; add it")
+            columns_read.setdefault(suffix, {}).update({name: columns[name] for name in loaded})
             needs = _needs(config, suffix, loaded)
             check_rows(path, needs, config["field_separator"], config["seq_separator"], config["encoding"])
+    check_field_keys(config, columns_read)
 
 
 def _needs(config: RunConfig, suffix: str, loaded: List[str]) -> Needs:
