@@ -3,6 +3,7 @@
 import re
 from typing import Any, Dict, Optional
 
+from recbole.evaluator import metric_types
 from recbole.utils import ModelType
 
 from recbole_sda.errors import InputError, nearest
@@ -83,6 +84,11 @@ def check_evaluation(evaluation: Dict[str, Any]) -> None:
             f"eval_args: split={split!r}: expected {{RS: [train, valid, test]}} with three shares that are not all 0, or "
             f"{{LS: ...}} with one of {', '.join(LEAVE_OUT)}"
         )
+    for key, allowed in (("order", ("RO", "TO")), ("group_by", ("user", "none"))):
+        if str(evaluation[key] or "none") not in allowed:
+            raise InputError(f"eval_args: {key}={evaluation[key]!r}: allowed are {', '.join(allowed)}")
+    if isinstance(mode, dict) and not {"valid", "test"} >= set(mode):
+        raise InputError(f"eval_args: mode={mode!r}: expected one mode, or {{valid: ..., test: ...}}")
     for one in mode.values() if isinstance(mode, dict) else [mode]:
         if not re.fullmatch(r"full|labeled|(uni|pop)[1-9]\d*", str(one)):
             raise InputError(f"eval_args: mode={one!r}: allowed are full, labeled, uniN and popN, as uni100")
@@ -114,6 +120,9 @@ def check_metrics(values: Dict[str, Any]) -> None:
     """Refuse cut-offs that are no numbers, and a valid_metric that is not measured: RecBole says so after an epoch."""
     metrics, topk = values["metrics"], values["topk"]
     metrics = [metrics] if isinstance(metrics, str) else list(metrics)
+    for metric in metrics:
+        if metric.lower() not in metric_types:
+            raise InputError(f"metrics={metrics}: there is no metric {metric!r}.{nearest(metric, metric_types)}")
     topk = topk if isinstance(topk, list) else [topk]
     for k in topk:
         AT_LEAST_ONE.check("topk", k, whole=True)

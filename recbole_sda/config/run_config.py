@@ -34,7 +34,7 @@ from recbole_sda.io.yaml import YamlLoader, properties_dir, read_yaml
 from recbole_sda.machine import torchrun
 from recbole_sda.machine.devices import choose_device
 from recbole_sda.model.model_table import BASE_MODELS
-from recbole_sda.model.registry import base_name, base_spec, class_name, model_class
+from recbole_sda.model.registry import base_name, base_spec, check_packages, class_name, model_class
 
 logger = logging.getLogger(__name__)
 
@@ -79,6 +79,7 @@ class RunConfig(Config):
         self.key_context: KeyContext
         self.ignored_keys: List[str] = []
         self._name, self._class = model, model_class(model)
+        check_packages(model)
         self._files = list(config_files)
         for path in config_files:
             self.ignored_keys += check_keys(list(read_yaml(path)), model, str(path), strict=False)

@@ -1,6 +1,7 @@
 """Keys whose effect depends on the model or on other keys: what is refused, and what nothing reads and a warning names."""
 
 import importlib.util
+from math import ceil
 from typing import Any, Dict, List, Mapping, Optional, Set
 
 from recbole.utils import InputType, ModelType
@@ -10,6 +11,7 @@ from recbole_sda.config.recbole_keys import RECBOLE_KEYS, WARNED
 from recbole_sda.errors import InputError
 from recbole_sda.model.model_table import BaseModelSpec
 from recbole_sda.model.registry import base_name, class_name, is_user_model
+from recbole_sda.validation import SHARE
 
 KNOWLEDGE_KEYS = {
     "HEAD_ENTITY_ID_FIELD", "TAIL_ENTITY_ID_FIELD", "RELATION_ID_FIELD", "ENTITY_ID_FIELD", "alias_of_entity_id",
@@ -99,15 +101,17 @@ def check_effect(context: KeyContext, given: Mapping[str, Any], defaults: Mappin
         )
     if values.get("threshold") and not context.reads_labels:
         raise InputError(
-            f"threshold={values['threshold']}: nothing would read these labels, since {context.model} does not learn from them with "
-            "these keys and the mode of evaluation is not labeled; val_interval, as {rating: '[3,inf)'}, leaves out interactions"
+            f"threshold={values['threshold']}: nothing would read these labels, since {context.model} does not learn from "
+            "them with these keys and the mode of evaluation is not labeled; val_interval, as {rating: '[3,inf)'}, leaves out interactions"
         )
     _check_transform(context)
     _check_value_metrics(context)
+    _check_masks(context)
     metric = str(values["valid_metric"]).partition("@")[0].lower()
     if "valid_metric_bigger" in given and values["valid_metric_bigger"] != (metric not in SMALLER_IS_BETTER):
         raise InputError(
-            f"valid_metric_bigger={values['valid_metric_bigger']}: RecBole sets it by valid_metric={values['valid_metric']}; leave it out"
+            f"valid_metric_bigger={values['valid_metric_bigger']}: RecBole sets it by valid_metric={values['valid_metric']}; leave "
+            "it out"
         )
     if values.get("log_wandb") and importlib.util.find_spec("wandb") is None:
         raise InputError("log_wandb=True needs the package wandb, which is not installed: pip install wandb")
@@ -127,6 +131,18 @@ def _check_transform(context: KeyContext) -> None:
         )
 
 
+def _check_masks(context: KeyContext) -> None:
+    values = context.values
+    if context.spec is None or context.spec.loss != "masked":
+        return
+    ratio, longest = SHARE.check("mask_ratio", values["mask_ratio"]), values["MAX_ITEM_LIST_LENGTH"]
+    if int(ratio * longest) < 1:
+        raise InputError(
+            f"MAX_ITEM_LIST_LENGTH={longest}: with mask_ratio={ratio} no item of a sequence is masked; expected at least "
+            f"1 / mask_ratio, {ceil(1 / ratio) if ratio else 'infinite'}"
+        )
+
+
 def _check_value_metrics(context: KeyContext) -> None:
     metrics = context.values["metrics"]
     of_values = [metric for metric in metrics if metric.lower() in VALUE_METRICS]
@@ -137,7 +153,8 @@ def _check_value_metrics(context: KeyContext) -> None:
     if "labeled" in context.modes and len(of_values) < len(metrics):
         others = [metric for metric in metrics if metric not in of_values]
         raise InputError(
-            f"eval_args: mode=labeled compares scores with labels; allowed are the metrics AUC, LogLoss, MAE and RMSE, not {others[0]}"
+            "eval_args: mode=labeled compares scores with labels; allowed are the metrics AUC, LogLoss, MAE and RMSE, not "
+            f"{others[0]}"
         )
 
 

@@ -92,8 +92,8 @@ def check_rows(path: Path, needs: Needs, separator: str, inner: str, encoding: s
         )
     if all(milliseconds):
         raise InputError(
-            f"{path}: {milliseconds[1]} values of {needs.time} look like milliseconds and {milliseconds[0]} like seconds; their order "
-            "would be wrong. Give all of them in one unit"
+            f"{path}: {milliseconds[1]} values of {needs.time} look like milliseconds and {milliseconds[0]} like seconds, so that "
+            "their order would be wrong; give all of them in one unit"
         )
 
 

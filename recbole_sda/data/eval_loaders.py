@@ -176,7 +176,7 @@ def among_candidates(scores: Tensor, candidates: Pairs) -> Tensor:
 
 
 def eval_loader(config: Any, parts: Sequence[Any], phase: str, sampler: Any, rule: HistoryRule) -> Any:
-    """Return the dataloader of an evaluation phase: RecBole's own for other modes than ``full`` and ``uniN``, and for value metrics.
+    """Return the dataloader of an evaluation phase: RecBole's own for value metrics and modes other than ``full`` and ``uniN``.
 
     Args:
         config: the run's configuration.

@@ -114,7 +114,7 @@ def test_an_empty_file_has_no_keys(tmp_path):
 def test_wrong_values_of_recbole_keys_are_input_errors(build):
     with pytest.raises(InputError, match="eval_args=3: expected a dict"):
         build.config("SASRec", eval_args=3)
-    with pytest.raises(InputError, match="configuration of SASRec on tiny: There is no metric named 'Hits'"):
+    with pytest.raises(InputError, match="there is no metric 'Hits'. Did you mean 'hit'"):
         build.config("SASRec", metrics=["Hits"], valid_metric="Hits@10")
 
 
