@@ -20,6 +20,10 @@ class InputError(ValueError):
     """
 
 
+class MissingFeatures(InputError):
+    """A data set has no feature store yet."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return ``" Did you mean 'x'?"`` for the known name closest to ``name``, or an empty string.
 

@@ -1,4 +1,4 @@
-"""Commands on many runs, or on finished ones: compare, ensemble, report, recommend."""
+"""Commands on many runs, or on finished ones: compare, ensemble, export, report, recommend."""
 
 import argparse
 import logging
@@ -25,7 +25,7 @@ def _compare(args: argparse.Namespace, keys: Dict[str, Any]) -> None:
     from recbole_sda.comparison.tables import to_markdown
 
     if args.list:
-        for job in checked_plan(args.plan, args.out, keys).jobs():
+        for job in checked_plan(args.plan, args.out, keys, features_needed=False).jobs():
             print(f"{'done' if job.is_done else 'to do':6} {job}  ({job.folder})")
         return
     try:
@@ -43,6 +43,13 @@ def _ensemble(args: argparse.Namespace, keys: Dict[str, Any]) -> None:
     from recbole_sda.engine.ensemble import ensemble
 
     ensemble(args.members, args.out, keys)
+
+
+def _export(args: argparse.Namespace, keys: Dict[str, Any]) -> None:
+    from recbole_sda.engine.recbole_checkpoint import export_checkpoint
+
+    _refuse_keys("export", keys)
+    print(export_checkpoint(args.run, args.out))
 
 
 def _recommend(args: argparse.Namespace, keys: Dict[str, Any]) -> None:
@@ -112,6 +119,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_compare(commands)
     _add_ensemble(commands)
+    _add_export(commands)
     _add_report(commands)
     _add_recommend(commands)
     return parser
@@ -160,6 +168,17 @@ def _add_ensemble(commands: Any) -> None:
     )
     ensemble.add_argument("--out", required=True, help="folder of the new run")
     ensemble.set_defaults(action=_ensemble)
+
+
+def _add_export(commands: Any) -> None:
+    export = commands.add_parser(
+        "export",
+        help="the best epoch of a run as a checkpoint in RecBole's form",
+        description="Writes a checkpoint that RecBole's load_data_and_model reads after `import recbole_sda`.",
+    )
+    export.add_argument("run", help="run folder")
+    export.add_argument("--out", required=True, help="the file, as model.pth")
+    export.set_defaults(action=_export)
 
 
 def _add_report(commands: Any) -> None:

@@ -15,6 +15,7 @@ COMMANDS = {
     "lvlm": ("lvlm", "adapt a vision-language model to a catalogue, extract features, export adapters"),
     "compare": ("experiments", "models x data sets x seeds from one YAML file: a table with gains and paired tests"),
     "ensemble": ("experiments", "a weighted sum of finished runs and neighbourhoods, as a run of its own"),
+    "export": ("experiments", "the best epoch of a run as a checkpoint in RecBole's form"),
     "report": ("experiments", "one page, tables and figures from folders of comparisons, runs and adaptations"),
     "recommend": ("experiments", "the best items of each user, from a run; also items that are new since training"),
 }

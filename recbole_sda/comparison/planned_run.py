@@ -15,8 +15,8 @@ from recbole_sda.engine.run_folder import CONFIG, LOG, METRICS, config_text, rea
 from recbole_sda.errors import InputError
 
 FOLDER_KEYS = {"runs_path", "run_dir", "checkpoint_dir"}
-# Keys that may differ between a finished run and its plan.
-FREE_KEYS = {*MACHINE_KEYS, *FOLDER_KEYS}
+# Keys that may differ between a finished run and its plan. Hashes of the files show whether the data are the same.
+FREE_KEYS = {*MACHINE_KEYS, *FOLDER_KEYS, "data_path"}
 
 
 def slug(name: str) -> str:
@@ -125,7 +125,7 @@ class PlannedRun:
         try:
             return configure(self.entry.model, self.dataset, (), self.keys, source="keys")
         except InputError as error:
-            raise InputError(f"models: {self.entry.name}: {error}") from error
+            raise type(error)(f"models: {self.entry.name}: {error}") from error
 
     def check(self) -> None:
         """Check the configuration, and that an existing run in the folder is the planned one.
@@ -158,7 +158,6 @@ class PlannedRun:
         for key in planned.keys() - existing.keys():  # newer than the run, which is the same as with the key's default
             existing[key] = config.internal_config_dict.get(key)
         for values in (planned, existing):
-            values["data_path"] = str(Path(values["data_path"]).resolve())
             for key, value in self.entry.keys.items():
                 if row_references(value) and values.get(key):  # the folder of the comparison may have been moved
                     values[key] = ["/".join(Path(folder).parts[-3:]) for folder in _listed(values[key])]

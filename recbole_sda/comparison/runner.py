@@ -37,7 +37,9 @@ def run_one(run: PlannedRun) -> None:
         if run.is_done:  # by a process that had the lock before
             return
         if (run.folder / LAST).is_file():
-            experiment.resume(run.folder, {key: value for key, value in run.keys.items() if key in MACHINE_KEYS})
+            machine = {key: value for key, value in run.keys.items() if key in MACHINE_KEYS}
+            data_path = run.configuration().resolved["data_path"]  # which may have been moved
+            experiment.resume(run.folder, {**machine, "data_path": data_path})
             return
         _remove_run_without_epochs(run.folder)
         experiment.run(run.entry.model, run.dataset, (), {**run.keys, "run_dir": str(run.folder)})

@@ -19,7 +19,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from recbole_sda.errors import InputError, nearest
+from recbole_sda.errors import InputError, MissingFeatures, nearest
 from recbole_sda.features.checks import check_ids, check_matrix
 from recbole_sda.features.manifest import (
     FEATURES,
@@ -234,7 +234,7 @@ def store_path(dataset_path: Union[str, Path], name: Optional[str] = None) -> Pa
     folder = Path(dataset_path) / "features"
     names = sorted(p.name for p in folder.iterdir() if (p / MANIFEST).is_file()) if folder.is_dir() else []
     if not names:
-        raise InputError(
+        raise MissingFeatures(
             f"no feature store in {folder}. Import vectors of your own with `python -m recbole_sda features import`, "
             "or compute light ones from texts and images with `python -m recbole_sda features extract`"
         )

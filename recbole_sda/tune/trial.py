@@ -50,7 +50,7 @@ class Outcome(NamedTuple):
 def trial_folder(
     out: Path, model: str, dataset: str, config_files: Tuple[str, ...], keys: Dict[str, Any], inputs: Dict[str, str]
 ) -> Path:
-    """Return the folder of a trial, named by a hash of all inputs of its result.
+    """Return the folder of a trial, named by a hash of all inputs of its result; the place of the data is none of them.
 
     Args:
         out: folder of the search.
@@ -61,7 +61,8 @@ def trial_folder(
         inputs: hashes of the interaction files and feature vectors.
     """
     texts = [Path(path).read_text(encoding="utf-8") for path in config_files]
-    content = json.dumps([model, dataset, texts, sorted(keys.items()), sorted(inputs.items())], default=str)
+    own = sorted((key, value) for key, value in keys.items() if key != "data_path")
+    content = json.dumps([model, dataset, texts, own, sorted(inputs.items())], default=str)
     return out / "trials" / hashlib.sha256(content.encode()).hexdigest()[:12]
 
 
