@@ -101,8 +101,8 @@ def check_effect(context: KeyContext, given: Mapping[str, Any], defaults: Mappin
         )
     if values.get("threshold") and not context.reads_labels:
         raise InputError(
-            f"threshold={values['threshold']}: nothing would read these labels: {context.model} does not learn from them with these "
-            "keys, and the mode of evaluation is not labeled; val_interval, as {rating: '[3,inf)'}, leaves out interactions"
+            f"threshold={values['threshold']}: nothing would read these labels: {context.model} does not learn from them with "
+            "these keys, and the mode of evaluation is not labeled; val_interval, as {rating: '[3,inf)'}, leaves out interactions"
         )
     _check_transform(context)
     _check_value_metrics(context)

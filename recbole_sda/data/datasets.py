@@ -124,24 +124,25 @@ def _check_labels(config: RunConfig, dataset: Any) -> None:
         raise InputError(f"eval_args: mode=labeled: {config['dataset']} has no loaded column {label!r}: {ways}")
     if context.reads_labels:
         raise InputError(
-            f"{config['model']} learns from labels, and {config['dataset']} has no column {label!r}: {ways}, or give "
+            f"{config.resolved['model']} learns from labels, and {config['dataset']} has no column {label!r}: {ways}, or give "
             "train_neg_sample_args, as {distribution: uniform, sample_num: 1}"
         )
 
 
 def _check_amount(config: RunConfig, total: Counts) -> None:
     """Refuse data of which leave-one-out leaves nothing for training."""
-    most = int(total.users.max(initial=0))
     if config["benchmark_filename"]:
         return
-    if config["MODEL_TYPE"] == ModelType.SEQUENTIAL or "LS" in config["eval_args"]["split"]:
-        held_out = {"valid_and_test": 2}.get(config["eval_args"]["split"].get("LS"), 1)
-        needed = held_out + (2 if config["MODEL_TYPE"] == ModelType.SEQUENTIAL else 1)
-        if most < needed:
-            raise InputError(
-                f"{config['dataset']}: no user has more than {most} interactions; {config['model']} with "
-                f"split={config['eval_args']['split']} needs users with at least {needed}, else nothing is left for training"
-            )
+    held_out = {"valid_and_test": 2}.get(config["eval_args"]["split"].get("LS"), 1)
+    needed = 1 if config["MODEL_TYPE"] != ModelType.SEQUENTIAL else 2  # one item to learn, and one before it
+    if "LS" in config["eval_args"]["split"]:
+        needed += held_out
+    most = int(total.users.max(initial=0))
+    if most < needed:
+        raise InputError(
+            f"{config['dataset']}: no user has more than {most} interactions; {config.resolved['model']} with "
+            f"split={config['eval_args']['split']} needs a user with at least {needed}, else nothing is left for training"
+        )
 
 
 def _warn_of_ids_apart(dataset: Any) -> None:

@@ -91,17 +91,14 @@ def check_files(config: RunConfig) -> None:
         InputError: RecBole could not read a line, or would fill it in; or a column that the run reads is missing.
     """
     check_parts(config)
-    needed = [config["USER_ID_FIELD"], config["ITEM_ID_FIELD"]]
-    timed = config["eval_args"]["order"] == "TO" or config["MODEL_TYPE"] == ModelType.SEQUENTIAL
-    if timed and not config["benchmark_filename"]:
-        needed.append(config["TIME_FIELD"])
+    needed = _needed_columns(config)
     columns_read: Dict[str, Dict[str, str]] = {}
     for suffix, paths in read_files(config).items():
         for path in paths:
             columns = columns_of(path, config["field_separator"], config["encoding"])
             _check_header(path, columns, config["field_separator"])
             if suffix == "inter":
-                _check_needed(path, columns, needed, config["TIME_FIELD"])
+                _check_needed(path, columns, needed)
             loaded = loaded_columns(config, suffix, columns)
             for name in needed if suffix == "inter" else ():
                 if name not in loaded:
@@ -144,17 +141,27 @@ def _check_header(path: Path, columns: Dict[str, str], separator: str) -> None:
         )
 
 
-def _check_needed(path: Path, columns: Dict[str, str], needed: List[str], time: str) -> None:
-    for name in needed:
-        if name in columns:
-            continue
-        ways = (
-            ". TIME_FIELD names the column of times; without one, general models run with eval_args={order: RO, "
+def _needed_columns(config: RunConfig) -> Dict[str, str]:
+    """Return the columns of interactions that a run cannot do without, with what else can be done."""
+    needed = {config["USER_ID_FIELD"]: "", config["ITEM_ID_FIELD"]: ""}
+    sequential = config["MODEL_TYPE"] == ModelType.SEQUENTIAL
+    if config["benchmark_filename"]:
+        ways = "A sequential model reads given parts only with a column of histories; give it the undivided .inter file instead"
+        return {**needed, f"{config['ITEM_ID_FIELD']}{config['LIST_SUFFIX']}": ways} if sequential else needed
+    if sequential or config["eval_args"]["order"] == "TO":
+        needed[config["TIME_FIELD"]] = (
+            "TIME_FIELD names the column of times; without one, general models run with eval_args={order: RO, "
             "split: {RS: [0.8, 0.1, 0.1]}}, and benchmark_filename=[train, valid, test] reads given parts"
         )
-        raise InputError(
-            f"{path}: no column {name!r}, which the run reads; its columns are {', '.join(columns)}{ways if name == time else ''}"
-        )
+    return needed
+
+
+def _check_needed(path: Path, columns: Dict[str, str], needed: Dict[str, str]) -> None:
+    for name, ways in needed.items():
+        if name not in columns:
+            raise InputError(
+                f"{path}: no column {name!r}, which the run reads; its columns are {', '.join(columns)}.{ways and ' ' + ways}"
+            )
 
 
 def check_parts(config: RunConfig) -> None:

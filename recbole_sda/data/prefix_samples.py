@@ -10,7 +10,6 @@ from recbole.data.interaction import Interaction
 from recbole.utils import FeatureSource, FeatureType
 from torch import Tensor
 
-from recbole_sda.errors import InputError
 from recbole_sda.model.known_items import Ragged, history_field
 from recbole_sda.recbole_patches.replace import replaced
 
@@ -150,17 +149,9 @@ def prepare_given_samples(dataset: Any) -> None:
 
     Args:
         dataset: RecBole's sequential data set, with its interactions as a table of pandas.
-
-    Raises:
-        InputError: the files have no column of histories.
     """
     table, suffix, longest = dataset.inter_feat, dataset.config["LIST_SUFFIX"], dataset.config["MAX_ITEM_LIST_LENGTH"]
     histories = history_field(dataset)
-    if histories not in table:
-        raise InputError(
-            f"benchmark_filename={dataset.config['benchmark_filename']}: a sequential model reads its parts only from files with a "
-            f"column of histories, {histories}:token_seq, which load_col names; give the undivided .inter file instead"
-        )
     for field in [name for name in table if f"{name}{suffix}" in table]:
         column = f"{field}{suffix}"
         setattr(dataset, f"{field}_list_field", column)

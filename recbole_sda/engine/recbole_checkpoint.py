@@ -40,13 +40,14 @@ def export_checkpoint(run_dir: Union[str, Path], path: Union[str, Path]) -> Path
     run = load(run_dir, {"use_gpu": False})
     if run.config["model"] == ENSEMBLE:
         raise InputError(f"{run_dir} is an ensemble, which RecBole has no form for")
+    model: Any = run.model
     state = {
         "config": recbole_config(run.config),
         "epoch": run.trainer.best_epoch,
         "cur_step": 0,
         "best_valid_score": run.trainer.best_valid_score,
-        "state_dict": run.model.state_dict(),
-        "other_parameter": run.model.other_parameter(),
+        "state_dict": model.state_dict(),
+        "other_parameter": model.other_parameter(),
         "optimizer": {},
     }
     path.parent.mkdir(parents=True, exist_ok=True)

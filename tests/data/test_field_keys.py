@@ -152,7 +152,7 @@ def test_given_parts_that_are_wrong(parts):
         ({"user_inter_num_interval": "[5,inf)"}, "user_inter_num_interval=.*RecBole filters no given parts"),
         (
             {"load_col": {"inter": ["user_id", "item_id"]}},
-            "only from files with a column of histories, item_id_list:token_seq",
+            "the run reads the column 'item_id_list' too; add it",
         ),
     ]
     for more, message in cases:
@@ -178,6 +178,8 @@ def test_users_with_one_interaction_each(tiny_keys, path):
     config = RunConfig("SASRec", "tiny", (), {**tiny_keys, "data_path": str(path.parent.parent)})
     with pytest.raises(InputError, match="no user has more than 1 interactions; SASRec with split=.* at least 4"):
         load_data(config)
+    with pytest.raises(InputError, match="BPR_SDA with split=.* at least 3"):
+        load_data(RunConfig("BPR_SDA", "tiny", (), {**tiny_keys, "data_path": str(path.parent.parent)}))
 
 
 @pytest.mark.parametrize("model", ["BPR_SDA", "SASRec", "NeuMF"])
@@ -225,6 +227,6 @@ def test_sine_has_a_loss_of_its_own(tiny_keys, tmp_path):
     keys = {**tiny_keys, "runs_path": str(tmp_path / "runs"), "epochs": 1, "prototype_size": 8, "interest_size": 2}
     run("SINE", "tiny", (), {**keys, "loss_type": "NLL"})
     with pytest.raises(InputError, match="loss_type='NLL': allowed are CE, BPR"):
-        RunConfig("SASRec", "tiny", (), {**keys, "loss_type": "NLL"})
+        RunConfig("SASRec", "tiny", (), {**tiny_keys, "loss_type": "NLL"})
     with pytest.raises(InputError, match="MAX_ITEM_LIST_LENGTH=4: with mask_ratio=0.2 no item of a sequence is masked"):
         RunConfig("BERT4Rec", "tiny", (), {**tiny_keys, "MAX_ITEM_LIST_LENGTH": 4})
