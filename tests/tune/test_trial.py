@@ -98,3 +98,12 @@ def test_folders_are_named_by_all_that_makes_the_result(tmp_path):
     names.add(named(files=(str(file),)))
     assert len(names) == 6
     assert named(keys={"x": 1, "y": 2}) == named(keys={"y": 2, "x": 1})
+
+
+def test_the_place_of_the_data_does_not_change_a_trial(tmp_path):
+    """Hashes of the files do."""
+    folders = [
+        trial_folder(tmp_path, "BPR", "tiny", (), {"data_path": place, "epochs": 2}, {"interactions": sha})
+        for place, sha in (("a", "1"), ("b", "1"), ("a", "2"))
+    ]
+    assert folders[0] == folders[1] != folders[2]
