@@ -37,7 +37,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def plain_message(error: BaseException, limit: int = 300) -> str:
-    """Return an error of a library as one line: its kind where the text alone says little, without colours, cut to ``limit``.
+    r"""Return an error of a library as one line: its kind where the text alone says little, without colours, cut to ``limit``.
 
     Example:
         >>> plain_message(ValueError("\x1b[1;31mwrong\x1b[0m\n  value"))
@@ -47,8 +47,4 @@ def plain_message(error: BaseException, limit: int = 300) -> str:
     """
     text = " ".join(re.sub(r"\x1b\[[0-9;]*m", "", str(error)).split())
     text = text if len(text) <= limit else f"{text[:limit]} ..."
-    return (
-        text
-        if isinstance(error, (ValueError, NotImplementedError, RuntimeError))
-        else f"{type(error).__name__}: {text}"
-    )
+    return text if isinstance(error, (ValueError, NotImplementedError, RuntimeError)) else f"{type(error).__name__}: {text}"

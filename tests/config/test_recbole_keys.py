@@ -90,7 +90,7 @@ TRIALS = {
     "unload_col": (BPR, [{"inter": ["rating"]}, {"inter": "rating"}], [["rating"], {"inter": 5}]),
     "unused_col": (BPR, [{"inter": ["timestamp"]}], [["timestamp"], "timestamp"]),
     "additional_feat_suffix": (BPR, [["ent"], "ent"], [5, {"a": 1}]),
-    "rm_dup_inter": (BPR, ["first", "last"], ["frist", True]),
+    "rm_dup_inter": (BPR, ["first", "last"], ["fist", True]),
     "val_interval": (
         BPR, [{"rating": "[3,inf)"}, {"rating": "(-inf,0);(3,5]"}, {"brand": ["a", "b"]}, {"rating": [3, 5]}],
         [{"rating": "3-5"}, {"rating": 3}, "[3,5]", ["rating"], {"rating": "[a,b]"}, {"rating": "[5,3]"}],
