@@ -1,5 +1,6 @@
 """The one error that a user's input can cause, and the wording for names that do not exist."""
 
+import re
 from difflib import get_close_matches
 from typing import Iterable
 
@@ -19,6 +20,10 @@ class InputError(ValueError):
     """
 
 
+class MissingFeatures(InputError):
+    """A data set has no feature store yet."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return ``" Did you mean 'x'?"`` for the known name closest to ``name``, or an empty string.
 
@@ -29,3 +34,21 @@ def nearest(name: str, known: Iterable[str]) -> str:
     by_lower = {candidate.lower(): candidate for candidate in known}
     match = get_close_matches(str(name).lower(), by_lower, n=1, cutoff=0.6)
     return f" Did you mean '{by_lower[match[0]]}'?" if match else ""
+
+
+def plain_message(error: BaseException, limit: int = 300) -> str:
+    r"""Return an error of a library as one line: its kind where the text alone says little, without colours, cut to ``limit``.
+
+    Example:
+        >>> plain_message(ValueError("\x1b[1;31mwrong\x1b[0m\n  value"))
+        'wrong value'
+        >>> plain_message(KeyError("label"))
+        "KeyError: 'label'"
+    """
+    text = " ".join(re.sub(r"\x1b\[[0-9;]*m", "", str(error)).split())
+    text = text if len(text) <= limit else f"{text[:limit]} ..."
+    return (
+        text
+        if isinstance(error, (ValueError, NotImplementedError, RuntimeError))
+        else f"{type(error).__name__}: {text}"
+    )

@@ -26,7 +26,7 @@ def _compare(args: argparse.Namespace, keys: Dict[str, Any]) -> None:
     from recbole_sda.comparison.tables import to_markdown
 
     if args.list:
-        for job in checked_plan(args.plan, args.out, keys).jobs():
+        for job in checked_plan(args.plan, args.out, keys, features_needed=False).jobs():
             print(f"{'done' if job.is_done else 'to do':6} {job}  ({job.folder})")
         return
     try:
@@ -47,9 +47,16 @@ def _ensemble(args: argparse.Namespace, keys: Dict[str, Any]) -> None:
 
 
 def _export(args: argparse.Namespace, keys: Dict[str, Any]) -> None:
+    _refuse_keys("export", keys)
+    if args.form == "recbole":
+        from recbole_sda.engine.recbole_checkpoint import export_checkpoint
+
+        if args.users:
+            raise InputError("export --users: a checkpoint of RecBole holds no query vectors; leave out --form=recbole")
+        print(export_checkpoint(args.run, args.out))
+        return
     from recbole_sda.recommend.item_index import ItemIndex
 
-    _refuse_keys("export", keys)
     index = ItemIndex(args.run)
     users = index.user_ids if args.users == "all" else _users(args.users)
     index.write(args.out, users)
@@ -179,13 +186,17 @@ def _add_ensemble(commands: Any) -> None:
 def _add_export(commands: Any) -> None:
     export = commands.add_parser(
         "export",
-        help="one matrix of items and query vectors of users, for an index of vectors",
-        description="Writes items.npy and item_ids.txt, whose inner products with a query vector are the scores of the run. The "
-        "members of an ensemble become one matrix with their weights. A model whose scores are no inner products is refused. The "
-        "class ItemIndex of recbole_sda.recommend.item_index computes query vectors of users and of new histories.",
+        help="a run for other software: a matrix of items with query vectors, or a checkpoint of RecBole",
+        description="--form=index writes items.npy and item_ids.txt; inner products with a query vector are the scores of the "
+        "run. The members of an ensemble become one matrix with their weights. A model whose scores are no inner products is "
+        "refused. The class ItemIndex of recbole_sda.recommend.item_index computes query vectors of users and of new histories. "
+        "--form=recbole writes a checkpoint that RecBole's load_data_and_model reads after `import recbole_sda`.",
     )
-    export.add_argument("run", help="run folder, also of an ensemble")
-    export.add_argument("--out", required=True, help="folder of the files")
+    export.add_argument("run", help="run folder, of an ensemble too with --form=index")
+    export.add_argument(
+        "--form", choices=("index", "recbole"), default="index", help="what is written (default: index)"
+    )
+    export.add_argument("--out", required=True, help="folder of the index, or file of the checkpoint, as model.pth")
     export.add_argument(
         "--users",
         help="also write query vectors, as queries.npy and user_ids.txt: all, ids separated by commas, or a file with one id per "

@@ -15,7 +15,10 @@ COMMANDS = {
     "lvlm": ("lvlm", "adapt a vision-language model to a catalogue, extract features, export adapters"),
     "compare": ("experiments", "models x data sets x seeds from one YAML file: a table with gains and paired tests"),
     "ensemble": ("experiments", "a weighted sum of finished runs and neighbourhoods, as a run of its own"),
-    "export": ("experiments", "a run or an ensemble as one matrix of items and query vectors, for an index of vectors"),
+    "export": (
+        "experiments",
+        "a run for other software: a matrix of items with query vectors, or a checkpoint of RecBole",
+    ),
     "report": ("experiments", "one page, tables and figures from folders of comparisons, runs and adaptations"),
     "recommend": ("experiments", "the best items of each user, from a run; also items that are new since training"),
 }

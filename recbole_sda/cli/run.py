@@ -87,7 +87,16 @@ def help_text(model: Optional[str] = None) -> str:
     from recbole_sda.config.defaults import OWN_FILES
     from recbole_sda.config.known_keys import model_defaults_text
     from recbole_sda.io.yaml import properties_dir
-    from recbole_sda.model.model_table import BASE_MODELS, ENSEMBLES, MULTIMODAL, NEIGHBOURS, WITHOUT_SDA
+    from recbole_sda.model.model_table import (
+        BASE_MODELS,
+        CONTEXT_AWARE,
+        ENSEMBLES,
+        KNOWLEDGE_AWARE,
+        MULTIMODAL,
+        NEEDED_PACKAGES,
+        NEIGHBOURS,
+        WITHOUT_SDA,
+    )
     from recbole_sda.model.registry import base_name, model_class, sda_models
 
     def listing(names: Iterable[str]) -> str:
@@ -105,6 +114,12 @@ def help_text(model: Optional[str] = None) -> str:
     reasons = "\n".join(f"  {name}: {reason}" for name, reason in WITHOUT_SDA.items())
     parts.append(
         "RecBole models without an SDA version (they run as they are, where their own needs are met):\n" + reasons
+    )
+    parts.append("\nRecBole's context-aware models:\n" + listing(CONTEXT_AWARE))
+    parts.append("\nRecBole's knowledge-aware models:\n" + listing(KNOWLEDGE_AWARE))
+    parts.append(
+        "\nModels that need a further package:\n"
+        + listing(f"{name}: {package}" for name, package in NEEDED_PACKAGES.items())
     )
     parts.append("\nMultimodal models, which run with the suffix and without:\n" + listing(MULTIMODAL))
     parts.append("\nNeighbourhood models, which are not trained:\n" + listing(NEIGHBOURS))

@@ -9,7 +9,7 @@ from recbole_sda.comparison.read_plan import PlanSource, read_plan
 from recbole_sda.comparison.runner import kinds_of, run_planned
 from recbole_sda.comparison.statistics import compare_runs
 from recbole_sda.comparison.tables import write_tables
-from recbole_sda.errors import InputError
+from recbole_sda.errors import InputError, MissingFeatures
 from recbole_sda.validation import AT_LEAST_ONE, NOT_NEGATIVE
 
 logger = logging.getLogger(__name__)
@@ -32,13 +32,23 @@ class FailedRuns(InputError):
 
 
 def checked_plan(
-    plan: PlanSource, out: Union[str, Path, None] = None, overrides: Optional[Mapping[str, Any]] = None
+    plan: PlanSource,
+    out: Union[str, Path, None] = None,
+    overrides: Optional[Mapping[str, Any]] = None,
+    features_needed: bool = True,
 ) -> Plan:
-    """Read a plan and check its runs and evaluations before the first one starts; see :func:`compare` for arguments and errors."""
+    """Read a plan and check its runs and evaluations before the first one starts; see :func:`compare` for arguments and errors.
+
+    ``features_needed``: False accepts that there is no feature store yet.
+    """
     checked = read_plan(plan, out, overrides)
     for run in [*checked.runs(), *checked.other_finished_runs()]:
         for job in checked.with_evaluations(run):
-            job.check()
+            try:
+                job.check()
+            except MissingFeatures:
+                if features_needed:
+                    raise
     return checked
 
 

@@ -15,7 +15,7 @@ from recbole_sda.engine.run_folder import CONFIG, LOG, METRICS, config_text, rea
 from recbole_sda.errors import InputError
 
 FOLDER_KEYS = {"runs_path", "run_dir", "checkpoint_dir"}
-# Keys that may differ between a run and its plan. The data may lie elsewhere: their hashes are compared.
+# Keys that may differ between a finished run and its plan. Hashes of the files show whether the data are the same.
 FREE_KEYS = {*MACHINE_KEYS, *FOLDER_KEYS, "data_path"}
 
 
@@ -129,7 +129,7 @@ class PlannedRun:
         try:
             return configure(self.entry.model, self.dataset, (), self.keys, source="keys")
         except InputError as error:
-            raise InputError(f"models: {self.entry.name}: {error}") from error
+            raise type(error)(f"models: {self.entry.name}: {error}") from error
 
     def check(self) -> None:
         """Check the configuration, and that an existing run in the folder is the planned one.

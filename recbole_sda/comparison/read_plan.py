@@ -196,6 +196,9 @@ def _chosen(entries: Sequence[ModelEntry], names: Sequence[str]) -> Tuple[str, .
         if name not in by_name:
             several = all(part in by_name for part in name.split(","))
             hint = f" Several are written --models=[{name}]." if several else nearest(name, by_name)
+            with_comma = next((row for row in by_name if "," in row), None)
+            if with_comma:
+                hint += f""" Names with commas are quoted: --models='["{with_comma}"]'."""
             raise InputError(f"--models: there is no row {name!r}; there are {', '.join(map(repr, by_name))}.{hint}")
         entry = by_name[name]
         wanted += [other for other in (entry.base, *entry.needs) if other and other not in wanted]

@@ -41,11 +41,20 @@ def recbole_keys(base: str) -> FrozenSet[str]:
 def _sources(base: str) -> List[str]:
     folders = ("config", "data", "evaluator", "sampler", "trainer", "utils")
     paths = [path for name in folders for path in (RECBOLE / name).rglob("*.py")]
-    modules = {
-        sys.modules[kind.__module__] for kind in plain_model(base).__mro__ if kind.__module__ not in ("builtins", "abc")
+    paths.append(RECBOLE / "model/abstract_recommender.py")
+    return [path.read_text(encoding="utf-8") for path in paths] + model_sources(base)
+
+
+@lru_cache(maxsize=None)
+def model_sources(base: str) -> List[str]:
+    """Return the texts of the modules that define a base model, without RecBole's base classes of all models."""
+    names = {kind.__module__ for kind in plain_model(base).__mro__} - {
+        "builtins",
+        "abc",
+        "recbole.model.abstract_recommender",
     }
-    paths += [Path(inspect.getfile(module)) for module in modules if not module.__name__.startswith("torch.")]
-    return [path.read_text(encoding="utf-8") for path in paths]
+    modules = [sys.modules[name] for name in sorted(names) if not name.startswith("torch.")]
+    return [Path(inspect.getfile(module)).read_text(encoding="utf-8") for module in modules]
 
 
 @lru_cache(maxsize=None)

@@ -3,6 +3,7 @@
 import re
 from typing import Any, Dict, Optional
 
+from recbole.evaluator import metric_types
 from recbole.utils import ModelType
 
 from recbole_sda.config.split_checks import check_split
@@ -33,6 +34,7 @@ NUMBERS = {
 }
 EVALUATION_KEYS = {"split", "group_by", "order", "mode"}
 LOSSES = ("CE", "BPR")
+OWN_LOSSES = {"SINE": ("NLL",)}  # cross entropy with SINE's regulariser of its concepts
 LEARNERS = ("adam", "adamw", "sgd", "adagrad", "rmsprop", "sparse_adam")
 WITHOUT_CUTOFF = {"auc", "gauc", "logloss", "mae", "rmse"}
 
@@ -72,17 +74,22 @@ def check_evaluation(evaluation: Dict[str, Any]) -> None:
         if key not in EVALUATION_KEYS:
             known = ", ".join(sorted(EVALUATION_KEYS))
             raise InputError(f"eval_args: unknown key {key!r}; allowed are {known}.{nearest(key, EVALUATION_KEYS)}")
-    evaluation["split"] = check_split(evaluation["split"])
-    mode = evaluation["mode"]
+    evaluation["split"], mode = check_split(evaluation["split"]), evaluation["mode"]
+    for key, allowed in (("order", ("RO", "TO")), ("group_by", ("user", "none"))):
+        if str(evaluation[key] or "none") not in allowed:
+            raise InputError(f"eval_args: {key}={evaluation[key]!r}: allowed are {', '.join(allowed)}")
+    if isinstance(mode, dict) and not {"valid", "test"} >= set(mode):
+        raise InputError(f"eval_args: mode={mode!r}: expected one mode, or {{valid: ..., test: ...}}")
     for one in mode.values() if isinstance(mode, dict) else [mode]:
         if not re.fullmatch(r"full|labeled|(uni|pop)[1-9]\d*", str(one)):
             raise InputError(f"eval_args: mode={one!r}: allowed are full, labeled, uniN and popN, as uni100")
 
 
-def check_loss(model_type: ModelType, values: Dict[str, Any]) -> None:
+def check_loss(base: str, model_type: ModelType, values: Dict[str, Any]) -> None:
     """Refuse a loss_type that RecBole's sequential models do not have; it would ask for other negatives first."""
-    if model_type == ModelType.SEQUENTIAL and values.get("loss_type") not in (None, *LOSSES):
-        raise InputError(f"loss_type={values['loss_type']!r}: allowed are {', '.join(LOSSES)}")
+    losses = (*LOSSES, *OWN_LOSSES.get(base, ()))
+    if model_type == ModelType.SEQUENTIAL and values.get("loss_type") not in (None, *losses):
+        raise InputError(f"loss_type={values['loss_type']!r}: allowed are {', '.join(losses)}")
 
 
 def check_auto(key: str, values: Dict[str, Any]) -> None:
@@ -104,6 +111,9 @@ def check_metrics(values: Dict[str, Any]) -> None:
     """Refuse cut-offs that are no numbers, and a valid_metric that is not measured: RecBole says so after an epoch."""
     metrics, topk = values["metrics"], values["topk"]
     metrics = [metrics] if isinstance(metrics, str) else list(metrics)
+    for metric in metrics:
+        if metric.lower() not in metric_types:
+            raise InputError(f"metrics={metrics}: there is no metric {metric!r}.{nearest(metric, metric_types)}")
     topk = topk if isinstance(topk, list) else [topk]
     for k in topk:
         AT_LEAST_ONE.check("topk", k, whole=True)

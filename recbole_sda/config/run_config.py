@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from recbole.config import Config
+from recbole.utils import ModelType
 
 from recbole_sda.config.defaults import RUN, package_defaults
 from recbole_sda.config.known_keys import check_keys, check_preset
+from recbole_sda.config.recbole_keys import check_recbole_keys
 from recbole_sda.config.run_checks import (
     check_auto,
     check_evaluation,
@@ -27,15 +29,23 @@ from recbole_sda.config.run_checks import (
     check_types,
 )
 from recbole_sda.config.split_checks import GIVEN, PART_COLUMN, check_cold_items, needs_times
-from recbole_sda.errors import InputError
+from recbole_sda.config.unread_keys import KeyContext, changed_defaults, check_effect, unread_keys
+from recbole_sda.errors import InputError, plain_message
 from recbole_sda.io.yaml import YamlLoader, properties_dir, read_yaml
 from recbole_sda.machine import torchrun
 from recbole_sda.machine.devices import choose_device
 from recbole_sda.model.model_table import BASE_MODELS
-from recbole_sda.model.registry import base_name, base_spec, class_name, model_class
+from recbole_sda.model.registry import base_name, base_spec, check_packages, class_name, model_class
 
 logger = logging.getLogger(__name__)
 
+DEFAULT_FIELDS = {
+    "USER_ID_FIELD": "user_id",
+    "ITEM_ID_FIELD": "item_id",
+    "TIME_FIELD": "timestamp",
+    "RATING_FIELD": "rating",
+    "LABEL_FIELD": "label",
+}  # RecBole's
 # What a machine needs and a result does not depend on.
 MACHINE_KEYS = {"gpu_id", "use_gpu", "threads", "show_progress", "state"}
 
@@ -51,6 +61,7 @@ class RunConfig(Config):
         source: where the further keys were given, for messages.
 
     Attributes:
+        key_context: what decides which keys have an effect.
         resolved: all values before RecBole derives others from them: plain data, fit to be given as a config file.
 
     Raises:
@@ -66,8 +77,10 @@ class RunConfig(Config):
         source: str = "command line",
     ):
         self.resolved: Dict[str, Any] = {}
+        self.key_context: KeyContext
         self.ignored_keys: List[str] = []
         self._name, self._class = model, model_class(model)
+        check_packages(model)
         self._files = list(config_files)
         for path in config_files:
             self.ignored_keys += check_keys(list(read_yaml(path)), model, str(path), strict=False)
@@ -77,7 +90,7 @@ class RunConfig(Config):
         except InputError:
             raise
         except (ValueError, TypeError, KeyError, NotImplementedError, RuntimeError) as error:
-            raise InputError(f"configuration of {model} on {dataset}: {error}") from error
+            raise InputError(f"configuration of {model} on {dataset}: {plain_message(error)}") from error
 
     # RecBole evaluates strings as Python, reads sys.argv and adds a resolver to yaml.FullLoader; here, values are YAML.
     def _build_yaml_loader(self) -> Any:
@@ -115,18 +128,24 @@ class RunConfig(Config):
         given = "train_neg_sample_args" in self.external_config_dict
         if values.get("loss_type") == "CE" and not given and not hasattr(self._class, "input_type"):
             values["train_neg_sample_args"] = None  # RecBole's default asks for negatives, which its CE models refuse
-        if isinstance(values["eval_args"], dict):
-            values["eval_args"] = self._evaluation(values)
+        check_recbole_keys(values)
+        changed_defaults(values, self.external_config_dict, self._class.type == ModelType.SEQUENTIAL)
+        if not isinstance(values["eval_args"], dict):
+            raise InputError(f"eval_args={values['eval_args']!r}: expected a dict, as {{mode: uni100}}")
+        values["eval_args"] = self._evaluation(values)
         check_cold_items(self._class.type, values)
         values["load_col"] = self._columns(values)
         check_numbers(values)
         check_types(values, self._run_defaults)
         check_learner(values)
-        check_loss(self._class.type, values)
+        check_loss(base_name(self.model), self._class.type, values)
         check_auto("sparse_updates", values)
         check_mask(values)
         check_metrics(values)
         spec = base_spec(self.model)
+        self.key_context = context = KeyContext(self.model, self._class, spec, values)
+        check_effect(context, self.external_config_dict, self.internal_config_dict)
+        self.ignored_keys += unread_keys(context, self.external_config_dict, self.internal_config_dict)
         for key in ("softmax_negatives", "popularity_adjustment", "logit_temperature"):
             if values[key] != self._run_defaults[key] and (spec is None or spec.loss == "own"):
                 able = ", ".join(name for name, other in BASE_MODELS.items() if other.loss != "own")
@@ -164,14 +183,17 @@ class RunConfig(Config):
     def _file_columns(self, values: Dict[str, Any]) -> Dict[str, str]:
         """Return name -> type of the columns of the data set's undivided interaction file; empty where there is none."""
         path = Path(values["data_path"]) / self.dataset / f"{self.dataset}.inter"
-        return columns_of(path, values["field_separator"]) if path.is_file() else {}
+        return columns_of(path, values["field_separator"], values["encoding"]) if path.is_file() else {}
 
     def _columns(self, values: Dict[str, Any]) -> Any:
-        """Return load_col, with the columns added that a sequential model or the split reads, if the file has them."""
+        """Return load_col: its defaults follow the names of the fields, and columns that the run reads are added if they exist."""
         columns: Any = copy.deepcopy(values.get("load_col"))
         if not columns or "inter" not in columns:
             return columns
         given = "load_col" in self.external_config_dict
+        if not given:
+            names = {default: values[field] for field, default in DEFAULT_FIELDS.items()}
+            columns["inter"] = [names.get(column, column) for column in columns["inter"]]
         needed = [values["TIME_FIELD"]] if not given or needs_times(values) else []
         needed += [values["eval_args"]["split"][GIVEN]] if GIVEN in values["eval_args"]["split"] else []
         there = self._file_columns(values)
@@ -179,8 +201,8 @@ class RunConfig(Config):
         return columns
 
 
-def columns_of(path: Path, separator: str) -> Dict[str, str]:
+def columns_of(path: Path, separator: str, encoding: str) -> Dict[str, str]:
     """Return name -> type of the columns of an atomic file, from its first line."""
-    with open(path, encoding="utf-8", errors="replace") as file:
-        header = file.readline().rstrip("\n")
+    with open(path, encoding=encoding, errors="replace") as file:
+        header = file.readline().rstrip("\r\n")
     return dict(column.partition(":")[::2] for column in header.split(separator))

@@ -1,26 +1,31 @@
 """RecBole's data set and dataloaders of a run."""
 
+import logging
 from typing import Any, Dict, NamedTuple, Optional, Tuple
 
 import numpy as np
+import pandas as pd
 
 from recbole_sda.config.run_config import RunConfig
 from recbole_sda.config.split_checks import is_divided
 from recbole_sda.data.eval_loaders import eval_loader
+from recbole_sda.data.field_keys import ids_numbered_apart
 from recbole_sda.data.history_rule import HistoryRule, history_rule
-from recbole_sda.data.interaction_files import check_columns, input_hashes
+from recbole_sda.data.interaction_files import check_files, input_hashes
 from recbole_sda.data.leakage import interaction_times, later_than_tests
 from recbole_sda.data.parts import Division, divide, divided
 from recbole_sda.data.prefix_samples import fast_augmentation
 from recbole_sda.data.train_loaders import fast_loader
 from recbole_sda.data.train_negatives import leave_out_of_masks, train_sampler
-from recbole_sda.errors import InputError
+from recbole_sda.errors import InputError, plain_message
 from recbole_sda.model.registry import base_name, base_spec, class_name
 from recbole_sda.recbole_patches.scoped import base_model_name, ids_as_written
 
 from recbole.utils import ModelType  # isort: skip  (after recbole_sda.config.run_config, which makes RecBole importable)
 
-STORING_KEYS = ("save_dataset", "dataset_save_path", "save_dataloaders", "dataloaders_save_path")  # RecBole's
+logger = logging.getLogger(__name__)
+
+MANY_TIES = 0.1  # share of interactions from which a warning names it
 
 
 class Counts(NamedTuple):
@@ -66,12 +71,8 @@ def load_data(config: RunConfig, with_test: bool = True) -> Data:
         InputError: the files cannot be read or split as the keys ask, or a part that the run needs has no interactions.
     """
     inputs = input_hashes(config)
-    for key in STORING_KEYS:
-        if config[key]:
-            raise InputError(f"{key}={config[key]}: data are read anew for each run, in seconds, and not stored")
-    check_columns(config)
+    check_files(config)
     dataset, rule, total, split, train, valid, test = _read_and_split(config)
-    _check_labels(config, train)
     valid, test = (part if part is not None and len(part.dataset.inter_feat) else None for part in (valid, test))
     name, needed = ("test", test) if with_test else ("validation", valid)
     if needed is None:
@@ -99,9 +100,13 @@ def _read_and_split(config: RunConfig) -> Tuple[Any, HistoryRule, Counts, Dict[s
         try:
             with ids_as_written():
                 dataset = create_dataset(config)
+            _check_labels(config, dataset)
+            _warn_of_ids_apart(dataset)
+            _warn_of_ties(config, dataset)
             _order_by_time(config, dataset)
             division = divide(config, dataset) if is_divided(config) else None
             total = interaction_counts(dataset)  # before a sequential data set leaves out the first item of each user
+            _check_amount(config, total)
             times = None if division else interaction_times(config, dataset)
             rule = history_rule(config, dataset)
             loaders = _split(config, dataset, rule, division)
@@ -110,23 +115,80 @@ def _read_and_split(config: RunConfig) -> Tuple[Any, HistoryRule, Counts, Dict[s
         except InputError:
             raise
         except (ValueError, KeyError, AttributeError, NotImplementedError) as error:
-            if config["benchmark_filename"] and config["MODEL_TYPE"] == ModelType.SEQUENTIAL:
-                raise InputError(
-                    f"benchmark_filename={config['benchmark_filename']}: {config['model']} is sequential, and RecBole reads "
-                    "its parts only from files with a column of histories; give it the undivided .inter file instead"
-                ) from error
-            raise InputError(f"data set {config['dataset']} in {config['data_path']}: {error}") from error
+            raise InputError(
+                f"data set {config['dataset']} in {config['data_path']}: {plain_message(error)}"
+            ) from error
 
 
-def _check_labels(config: RunConfig, train: Any) -> None:
-    """Refuse a context-aware model without labels or sampled negatives."""
-    sampled = config["train_neg_sample_args"]["distribution"] != "none"
-    if config["MODEL_TYPE"] != ModelType.CONTEXT or sampled or config["LABEL_FIELD"] in train._dataset.inter_feat:
+def _check_labels(config: RunConfig, dataset: Any) -> None:
+    """Refuse a run that reads labels and has none; name labels that nothing reads in a warning."""
+    label = config["LABEL_FIELD"]
+    context = config.key_context
+    if label in dataset.inter_feat:
+        if not context.reads_labels and not config["threshold"]:
+            logger.warning(
+                "the column %s is not read: %s is not trained on labels with these keys", label, config["model"]
+            )
         return
-    raise InputError(
-        f"{config['model']} learns from labels, and {config['dataset']} has no column {config['LABEL_FIELD']!r}: give "
-        "threshold, as {rating: 3}, or train_neg_sample_args, as {distribution: uniform, sample_num: 1}"
-    )
+    ways = "give threshold, as {rating: 3}, or load_col with that column"
+    if "labeled" in context.modes:
+        raise InputError(f"eval_args: mode=labeled: {config['dataset']} has no loaded column {label!r}: {ways}")
+    if context.reads_labels:
+        raise InputError(
+            f"{config.resolved['model']} learns from labels, and {config['dataset']} has no column {label!r}: {ways}, or give "
+            "train_neg_sample_args, as {distribution: uniform, sample_num: 1}"
+        )
+
+
+def _check_amount(config: RunConfig, total: Counts) -> None:
+    """Refuse data of which leave-one-out leaves nothing for training."""
+    if config["benchmark_filename"]:
+        return
+    held_out = {"valid_and_test": 2}.get(config["eval_args"]["split"].get("LS"), 1)
+    needed = 1 if config["MODEL_TYPE"] != ModelType.SEQUENTIAL else 2  # one item to learn, and one before it
+    if "LS" in config["eval_args"]["split"]:
+        needed += held_out
+    most = int(total.users.max(initial=0))
+    if most < needed:
+        raise InputError(
+            f"{config['dataset']}: no user has more than {most} interactions; {config.resolved['model']} with "
+            f"split={config['eval_args']['split']} needs a user with at least {needed}, else nothing is left for training"
+        )
+
+
+def _warn_of_ids_apart(dataset: Any) -> None:
+    for name, field in ids_numbered_apart(dataset).items():
+        key = "alias_of_item_id" if field == dataset.iid_field else "alias_of_user_id"
+        logger.warning(
+            "the column %s holds ids of %s but is numbered apart; %s=[%s] numbers both alike", name, field, key, name
+        )
+
+
+def _warn_of_ties(config: RunConfig, dataset: Any) -> None:
+    """Name the share of interactions whose time does not order them among those of their user, where the split goes by time."""
+    if (
+        config["eval_args"]["order"] != "TO"
+        or config["benchmark_filename"]
+        or dataset.time_field not in dataset.inter_feat
+    ):
+        return
+    share = tied_share(dataset.inter_feat[dataset.uid_field], dataset.inter_feat[dataset.time_field])
+    if share > MANY_TIES:
+        logger.warning(
+            "%.0f %% of the interactions have the same time as another one of their user; the order of the file decides among them",
+            100 * share,
+        )
+
+
+def tied_share(users: Any, times: Any) -> float:
+    """Return the share of interactions that have the same user and time as another one.
+
+    Example:
+        >>> tied_share([1, 1, 1, 2], [5, 5, 6, 5])
+        0.5
+    """
+    pairs = pd.DataFrame({"user": np.asarray(users), "time": np.asarray(times)})
+    return float(pairs.duplicated(keep=False).mean()) if len(pairs) else 0.0
 
 
 def _order_by_time(config: RunConfig, dataset: Any) -> None:

@@ -11,7 +11,7 @@ from recbole.data.dataloader.abstract_dataloader import AbstractDataLoader
 from recbole.data.interaction import Interaction
 from recbole.data.utils import get_dataloader
 from recbole.model.abstract_recommender import AbstractRecommender
-from recbole.utils import ModelType
+from recbole.utils import EvaluatorType, ModelType
 from torch import Tensor
 
 from recbole_sda.data.eval_negatives import fixed_negatives
@@ -176,7 +176,7 @@ def among_candidates(scores: Tensor, candidates: Pairs) -> Tensor:
 
 
 def eval_loader(config: Any, parts: Sequence[Any], phase: str, sampler: Any, rule: HistoryRule) -> Any:
-    """Return the dataloader of an evaluation phase: RecBole's own for modes other than ``full`` and ``uniN``.
+    """Return the dataloader of an evaluation phase: RecBole's own for value metrics and modes other than ``full`` and ``uniN``.
 
     Args:
         config: the run's configuration.
@@ -188,7 +188,7 @@ def eval_loader(config: Any, parts: Sequence[Any], phase: str, sampler: Any, rul
     place = PHASES.index(phase)
     dataset, mode = parts[place], config["eval_args"]["mode"][phase]
     sampled = mode[:3] == "uni" and mode[3:].isdecimal()
-    if not sampled and mode != "full":
+    if (not sampled and mode != "full") or config["eval_type"] == EvaluatorType.VALUE:
         return get_dataloader(config, phase)(config, dataset, sampler, shuffle=False)
     negatives = (int(mode[3:]), phase) if sampled else None
     none = np.empty(0, dtype=np.int64)

@@ -3,7 +3,7 @@
 from typing import Any, Dict, NamedTuple, Optional
 
 import numpy as np
-from recbole.utils import ModelType
+from recbole.utils import EvaluatorType, ModelType
 
 from recbole_sda.errors import InputError
 
@@ -69,6 +69,8 @@ def _foreign_mode(config: Any) -> Optional[str]:
     """Return why RecBole's own loaders decide, or None where they do not."""
     if config["MODEL_TYPE"] not in OWN_LOADERS:
         return "RecBole's loaders for this kind of model decide"
+    if config["eval_type"] == EvaluatorType.VALUE:
+        return "RecBole's loaders decide for metrics of values"
     for mode in config["eval_args"]["mode"].values():
         if mode != "full" and not (mode[:3] == "uni" and mode[3:].isdecimal()):
             return f"RecBole's loaders decide in the mode {mode}"

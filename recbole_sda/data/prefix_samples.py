@@ -7,9 +7,10 @@ import numpy as np
 import torch
 from recbole.data.dataset import SequentialDataset
 from recbole.data.interaction import Interaction
+from recbole.utils import FeatureSource, FeatureType
 from torch import Tensor
 
-from recbole_sda.model.known_items import Ragged
+from recbole_sda.model.known_items import Ragged, history_field
 from recbole_sda.recbole_patches.replace import replaced
 
 
@@ -159,8 +160,32 @@ def prefix_samples(dataset: Any, feat: Interaction) -> PrefixSamples:
     )
 
 
+def prepare_given_samples(dataset: Any) -> None:
+    """Add the length of each history to samples that come from files (``benchmark_filename``), and cut the histories.
+
+    RecBole's own method only works where ``ITEM_ID_FIELD`` is ``item_id``, and keeps histories that are longer than the models'
+    positions. Here, each list beside a column of the same name keeps its last ``MAX_ITEM_LIST_LENGTH`` values.
+
+    Args:
+        dataset: RecBole's sequential data set, with its interactions as a table of pandas.
+    """
+    table, suffix, longest = dataset.inter_feat, dataset.config["LIST_SUFFIX"], dataset.config["MAX_ITEM_LIST_LENGTH"]
+    histories = history_field(dataset)
+    for field in [name for name in table if f"{name}{suffix}" in table]:
+        column = f"{field}{suffix}"
+        setattr(dataset, f"{field}_list_field", column)
+        table[column] = [values[-longest:] for values in table[column]]
+        dataset.field2seqlen[column] = min(longest, dataset.field2seqlen[column])
+    length = dataset.item_list_length_field
+    dataset.set_field_property(length, FeatureType.TOKEN, FeatureSource.INTERACTION, 1)
+    table[length] = [len(values) for values in table[histories]]
+
+
 @contextmanager
 def fast_augmentation() -> Iterator[None]:
-    """Context manager in which RecBole builds sequential data sets by :func:`augment`."""
-    with replaced(SequentialDataset, "data_augmentation", augment):
+    """Context manager in which RecBole builds sequential data sets by :func:`augment` and :func:`prepare_given_samples`."""
+    with (
+        replaced(SequentialDataset, "data_augmentation", augment),
+        replaced(SequentialDataset, "_benchmark_presets", prepare_given_samples),
+    ):
         yield

@@ -11,6 +11,7 @@ from torch import distributed
 
 from recbole_sda.data.packing import Windows, assemble, batch_plan, cut
 from recbole_sda.errors import InputError
+from recbole_sda.model.known_items import history_field
 from recbole_sda.model.model_table import BaseModelSpec
 
 logger = logging.getLogger(__name__)
@@ -33,7 +34,7 @@ def train_windows(dataset: Any, max_length: int, stride: int) -> Optional[Window
     number = np.arange(len(user)) - np.repeat(first, counts)  # of the sample among those of its user, from 0
     if not np.array_equal(length, np.minimum(number + 1, max_length)):
         return None
-    opening = samples[order[first]][dataset.item_id_list_field][:, 0].numpy()  # the first item, which is no target
+    opening = samples[order[first]][history_field(dataset)][:, 0].numpy()  # the first item, which is no target
     items = np.insert(target, first, opening)
     return cut(items, counts + 1, users, max_length, stride)
 
@@ -109,7 +110,7 @@ class PackedLoader(LengthLoader):
         return Interaction(
             {
                 self.dataset.uid_field: self.windows.user[rows],
-                self.dataset.item_id_list_field: inputs,
+                history_field(self.dataset): inputs,
                 self.dataset.item_list_length_field: self.windows.length[rows],
                 self.dataset.iid_field: targets,
             }

@@ -16,7 +16,7 @@ from recbole_sda.engine.ensemble_members import build_ensemble
 from recbole_sda.engine.run_folder import CONFIG
 from recbole_sda.engine.trainer import RunTrainer, make_trainer
 from recbole_sda.engine.trainer_checkpoints import identity_of
-from recbole_sda.errors import InputError
+from recbole_sda.errors import InputError, plain_message
 from recbole_sda.features.store_choice import store_names, store_path
 from recbole_sda.io.checkpoint import BEST
 from recbole_sda.io.yaml import read_yaml
@@ -169,7 +169,7 @@ def _model(config: RunConfig, data: Data) -> torch.nn.Module:
     except InputError:
         raise
     except (AssertionError, KeyError, TypeError, ValueError) as error:
-        reason = f"{type(error).__name__}: {error}"
+        reason = plain_message(error)
         raise InputError(f"{config['model']} cannot be made with the values of its keys ({reason})") from error
 
 

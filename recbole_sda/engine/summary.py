@@ -1,5 +1,6 @@
 """A run's result in words: the protocol behind its figures, and the table that the command prints."""
 
+import re
 from typing import Any, Dict, List
 
 from texttable import Texttable
@@ -135,7 +136,10 @@ def _metrics_table(result: Dict[str, Any]) -> str:
 
 
 def _group_lines(result: Dict[str, Any]) -> List[str]:
-    """Return a line per group with its test metrics at the middle cut-off, below a line with the groups' limits."""
+    """Return a line per group with its test metrics at the cut-off that selected the epoch, below a line with the groups' limits.
+
+    Where that is none of the cut-offs, it is the middle one.
+    """
     groups = (result.get("groups") or {}).get("test") or {}
     shown = [
         (kind, name, groups[kind][name])
@@ -147,7 +151,10 @@ def _group_lines(result: Dict[str, Any]) -> List[str]:
     if not shown:
         return []
     cutoffs = sorted(int(name.partition("@")[2]) for name in shown[0][2] if name.startswith("hit@"))
+    selected = re.search(r"@(\d+)", result["protocol"]["selection"])
     k, limits = cutoffs[len(cutoffs) // 2], groups["limits"]
+    if selected and int(selected[1]) in cutoffs:
+        k = int(selected[1])
     lines = [
         f"  {name + ' ' + kind:12} {row['cases']:>7,} cases   hit@{k} {row[f'hit@{k}']:.4f}   ndcg@{k} {row[f'ndcg@{k}']:.4f}"
         for kind, name, row in shown

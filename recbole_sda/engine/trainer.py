@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from recbole_sda.data.eval_loaders import among_candidates
 from recbole_sda.data.train_loaders import trim
+from recbole_sda.engine.changed_attributes import ChangedAttributes
 from recbole_sda.engine.ensemble_members import choose_weights
 from recbole_sda.engine.optimizers import DenseAndSparse, check_sparse, fuse, parameter_groups, sparse_tables
 from recbole_sda.engine.rare_item_decay import RareItemDecay, item_id_table
@@ -196,4 +197,5 @@ def make_trainer(
     with tensorboard_folder(folder), data_parallel_on(config["device"]):
         trainer = kind(config, model)
     trainer.eval_collector = TopKCollector(config)
+    trainer.changed = ChangedAttributes(model, trainer)
     return trainer

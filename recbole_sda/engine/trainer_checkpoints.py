@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Dict, Optional, Union
 import torch
 from torch import nn
 
+from recbole_sda.engine.changed_attributes import ChangedAttributes
 from recbole_sda.engine.optimizers import DenseAndSparse
 from recbole_sda.engine.random_state import generators, restore_rng, rng_state
 from recbole_sda.engine.train_log import truncate_history
@@ -39,9 +40,17 @@ class CheckpointMixin(RecBoleTrainer):
             :func:`identity_of`.
         best_epoch: epoch of the best validation result, from 0; -1 before the first validation.
         warmup: of the learning rate; None before the training starts.
+        changed: what training changes in model and trainer beside the weights.
+        not_in_checkpoints: attributes that :class:`~recbole_sda.engine.changed_attributes.ChangedAttributes` leaves out.
     """
 
     run_dir: Path
+    changed: ChangedAttributes
+    # Set anew in each epoch, or restored from an entry of their own.
+    not_in_checkpoints = frozenset(
+        {"best_ranking", "train_loss_dict", "start_epoch", "best_epoch", "cur_step", "best_valid_score", "best_valid_result",
+         "_epoch", "_n_batches", "_line"}
+    )  # fmt: skip
     identity: Dict[str, str] = {}
     best_epoch = -1
     warmup: Optional[LinearWarmup] = None
@@ -64,6 +73,7 @@ class CheckpointMixin(RecBoleTrainer):
             "epoch": epoch,
             "state_dict": self.model.state_dict(),
             "other_parameter": self.model.other_parameter(),
+            "attributes": self.changed.state(),
         }
         save_checkpoint(self.run_dir / BEST, state)
         if not self._validates:
@@ -81,7 +91,7 @@ class CheckpointMixin(RecBoleTrainer):
             "best_valid_result": None if self.best_valid_result is None else dict(self.best_valid_result),
             "state_dict": self.model.state_dict(),
             "other_parameter": self.model.other_parameter(),
-            "numbers": {name: value for name, value in vars(self.model).items() if type(value) in (int, float)},
+            "attributes": self.changed.state(),
             "optimizers": {name: optimizer.state_dict() for name, optimizer in self._optimizers().items()},
             "warmup": None if self.warmup is None else self.warmup.state_dict(),
             "rng": rng_state(),
@@ -117,6 +127,8 @@ class CheckpointMixin(RecBoleTrainer):
             reason = " ".join(str(error).split())
             raise InputError(f"{path} does not fit this configuration: {reason[:300]}") from None
         self.model.load_other_parameter(from_plain(state["other_parameter"], self.device))
+        counts = {f"model.{name}": number for name, number in state.get("numbers", {}).items()}  # of an earlier version
+        self.changed.restore(from_plain(state.get("attributes", counts), self.device))
         return state
 
     def resume(self, train_data: Any) -> None:
@@ -126,8 +138,6 @@ class CheckpointMixin(RecBoleTrainer):
             train_data: the training dataloader that :meth:`fit` will get.
         """
         state = self.load_weights(self.run_dir / LAST)
-        for name, value in state["numbers"].items():  # some models count their steps
-            setattr(self.model, name, value)
         warmup = self._start_warmup(train_data)
         for name, optimizer in self._optimizers().items():
             optimizer.load_state_dict(state["optimizers"][name])

@@ -8,7 +8,7 @@ import logging
 from pathlib import Path
 from typing import List, Optional, Union
 
-from recbole_sda.errors import InputError, nearest
+from recbole_sda.errors import InputError, MissingFeatures, nearest
 from recbole_sda.features.manifest import MANIFEST
 from recbole_sda.io.atomic_write import write_lines
 
@@ -31,11 +31,12 @@ def store_path(dataset_path: Union[str, Path], name: Optional[str] = None) -> Pa
         name: the store's name below ``features/``; None takes the only one, or else the default.
 
     Raises:
+        MissingFeatures: the data set has no store.
         InputError: there is no such store, or no name was given and there are several without a default.
     """
     folder, names = Path(dataset_path) / FEATURES_FOLDER, store_names(dataset_path)
     if not names:
-        raise InputError(
+        raise MissingFeatures(
             f"no feature store in {folder}. Import vectors of your own with `python -m recbole_sda features import`, "
             "or compute light ones from texts and images with `python -m recbole_sda features extract`"
         )

@@ -49,11 +49,24 @@ def read_yaml(path: Union[str, Path]) -> Dict[str, Any]:
     return values
 
 
+# An interval with an open end, such as [5,inf), which is no YAML, and is a text in RecBole's documentation.
+_INTERVAL = re.compile(r"""(?<!['"\w])([\[(]\s*[-+.\w]+\s*,\s*[-+.\w]+\s*[\])])(?!['"\w])""")
+
+
 def parse_value(key: str, text: str) -> Any:
-    """Read a command-line value as YAML. ``None`` is null, as RecBole's users write it."""
+    """Read a command-line value as YAML. ``None`` is null and an interval such as ``[5,inf)`` a text, as RecBole's users write it.
+
+    Example:
+        >>> parse_value("user_inter_num_interval", "[5,inf)"), parse_value("val_interval", "{rating: (0,3]}")
+        ('[5,inf)', {'rating': '(0,3]'})
+    """
     if text == "None":
         return None
     try:
         return yaml.load(text, YamlLoader)
+    except yaml.YAMLError:
+        pass
+    try:
+        return yaml.load(_INTERVAL.sub(r"'\1'", text), YamlLoader)
     except yaml.YAMLError:
         raise InputError(f"--{key}={text}: not a YAML value; quote it, as in --{key}=\"'...'\"") from None

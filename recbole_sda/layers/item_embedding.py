@@ -72,6 +72,7 @@ class EncodedItemEmbedding(nn.Module):
     """
 
     present: Tensor  # None without an encoder
+    not_in_checkpoints = frozenset({"_cache", "_row_of"})  # computed anew for each step
 
     def __init__(
         self,

@@ -59,6 +59,11 @@ class Ragged(NamedTuple):
         return Ragged(self.values, self.start[order], self.length[order])
 
 
+def history_field(dataset: Any) -> str:
+    """Return the column of a sequential data set that holds histories of items; its name follows ``ITEM_ID_FIELD``."""
+    return f"{dataset.iid_field}{dataset.config['LIST_SUFFIX']}"
+
+
 def known_items(dataset: Any, feat: Any) -> Ragged:
     """Return the items that the user of each sample had before it.
 
@@ -73,7 +78,7 @@ def known_items(dataset: Any, feat: Any) -> Ragged:
     if hasattr(feat, "known_items"):
         known: Ragged = feat.known_items(dataset.iid_field)
         return known
-    histories, length = feat[dataset.item_id_list_field].numpy(), feat[dataset.item_list_length_field].numpy()
+    histories, length = feat[history_field(dataset)].numpy(), feat[dataset.item_list_length_field].numpy()
     return Ragged(histories.ravel(), np.arange(len(histories)) * histories.shape[1], length)
 
 
@@ -97,7 +102,7 @@ def training_pairs(dataset: Any) -> Tuple[np.ndarray, np.ndarray]:
     """
     samples = dataset.inter_feat
     users, targets = samples[dataset.uid_field].numpy(), samples[dataset.iid_field].numpy()
-    if not hasattr(dataset, "item_id_list_field"):
+    if not hasattr(dataset, "item_list_length_field"):  # not sequential
         return users, targets
     rows, known = known_items(dataset, samples).take(np.arange(len(users)))
     return np.concatenate([users, users[rows.numpy()]]), np.concatenate([targets, known.numpy()])

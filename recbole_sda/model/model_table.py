@@ -84,6 +84,8 @@ MULTIMODAL: Dict[str, str] = {
 NEIGHBOURS: Dict[str, str] = {"SequenceKNN": "sequence_knn", "ContentKNN": "content_knn"}
 NEIGHBOURS_BY_FEATURES = ("ContentKNN",)  # those that read item features
 
+POPULARITY = "Pop"  # RecBole's popularity baseline, whose counts are mended
+
 # A weighted sum of the scores of finished runs and neighbourhoods: with a sequential model among them, and of general models alone.
 # They have no SDA version.
 ENSEMBLE, GENERAL_ENSEMBLE = "Ensemble", "GeneralEnsemble"
@@ -92,6 +94,27 @@ ENSEMBLES: Dict[str, str] = {ENSEMBLE: "model", GENERAL_ENSEMBLE: "general"}  # 
 _SECOND_TABLE = "holds a second item table that the swap does not reach"
 _NO_TABLE = "has no item embedding table"
 _SIDE = "needs further item fields or a knowledge graph"
+
+# RecBole's models of other kinds, which run as they are where their own needs are met.
+CONTEXT_AWARE = (
+    "AFM", "AutoInt", "DCN", "DCNV2", "DeepFM", "DSSM", "EulerNet", "FFM", "FiGNN", "FM", "FNN", "FwFM", "KD_DAGFM", "LR", "NFM",
+    "PNN", "WideDeep", "xDeepFM",
+)  # fmt: skip
+KNOWLEDGE_AWARE = ("CFKG", "CKE", "KGAT", "KGCN", "KGIN", "KGNNLS", "KTUP", "MCCLK", "MKR", "RippleNet")
+EXTERNAL = ("XGBoost", "LightGBM")  # of other libraries
+
+# Models -> the package that RecBole imports for them and that neither RecBole nor this package installs.
+NEEDED_PACKAGES: Dict[str, str] = {
+    "KGAT": "dgl",
+    "KGIN": "torch_scatter",
+    "MCCLK": "torch_scatter",
+    "NCL": "faiss",
+    "XGBoost": "xgboost",
+    "LightGBM": "lightgbm",
+}
+
+# Models that only RecBole 1.2.1 has, whose own requirements do not resolve with current versions of numpy and Ray.
+ONLY_IN_1_2_1 = ("SASRecCPR", "GRU4RecCPR", "AsymKNN")
 
 WITHOUT_SDA: Dict[str, str] = {
     "DIEN": _SIDE,

@@ -1,6 +1,7 @@
 """Model classes by name: *_SDA models, multimodal models, RecBole's own, and classes of a user's own module."""
 
 import importlib
+import importlib.util
 import os
 import sys
 from functools import lru_cache
@@ -10,12 +11,18 @@ from typing import Any, Dict, Iterable, List, Optional, Type
 from recbole_sda.errors import InputError, nearest
 from recbole_sda.model.model_table import (
     BASE_MODELS,
+    CONTEXT_AWARE,
     ENSEMBLE,
     ENSEMBLES,
+    EXTERNAL,
     GENERAL_ENSEMBLE,
+    KNOWLEDGE_AWARE,
     MULTIMODAL,
+    NEEDED_PACKAGES,
     NEIGHBOURS,
     NEIGHBOURS_BY_FEATURES,
+    ONLY_IN_1_2_1,
+    POPULARITY,
     SUFFIX,
     WITHOUT_SDA,
     BaseModelSpec,
@@ -131,6 +138,9 @@ def plain_model(name: str) -> Type[Any]:
     if name in NEIGHBOURS:
         kind: Type[Any] = getattr(_module(f"neighbours.{NEIGHBOURS[name]}"), name)
         return kind
+    if name == POPULARITY:
+        popularity: Type[Any] = _module("popularity").Pop
+        return popularity
     if name in ENSEMBLES:
         ensemble: Type[Any] = getattr(_module(f"ensemble.{ENSEMBLES[name]}"), name)
         return ensemble
@@ -148,12 +158,32 @@ def recbole_model(name: str) -> Type[Any]:
     try:
         kind: Type[Any] = get_model(name)
         return kind
-    except (ValueError, AttributeError, ImportError) as error:
-        # RecBole looks for an unknown name among the models of xgboost and lightgbm last.
-        if isinstance(error, ImportError) and name.lower() == error.name:
-            raise InputError(f"model {name} needs the package {error.name}, which is not installed") from None
-        known = [*list_models(), *BASE_MODELS, *WITHOUT_SDA]
+    except (ValueError, AttributeError, ImportError):
+        if name in NEEDED_PACKAGES:  # RecBole cannot import its models of xgboost and lightgbm without both
+            raise _missing_package(name) from None
+        if name in ONLY_IN_1_2_1:
+            raise InputError(
+                f"model {name} is in RecBole 1.2.1 only, which asks for a Ray of 2023 that does not run with numpy 2; pip installs "
+                "RecBole 1.2.0 beside this package"
+            ) from None
+        known = [*list_models(), *BASE_MODELS, *WITHOUT_SDA, *CONTEXT_AWARE, *KNOWLEDGE_AWARE]
         raise InputError(f"no model named {name!r}; --help lists them.{nearest(name, known)}") from None
+
+
+def _missing_package(model: str) -> InputError:
+    package = NEEDED_PACKAGES[model]
+    return InputError(f"model {model} needs the package {package}, which is not installed")
+
+
+def check_packages(model: str) -> None:
+    """Refuse a RecBole model whose package is missing: most import it only when they are made.
+
+    Raises:
+        InputError: the model needs a package that is not installed.
+    """
+    package = NEEDED_PACKAGES.get(base_name(model))
+    if package is not None and importlib.util.find_spec(package) is None:
+        raise _missing_package(base_name(model))
 
 
 @lru_cache(maxsize=None)
@@ -220,6 +250,8 @@ def _make_class(name: str) -> Type[Any]:
         raise InputError(f"{name}: there is no SDA version of {base}; its members can be SDA versions")
     if base in WITHOUT_SDA:
         raise InputError(f"{name}: there is no SDA version of {base}, which {WITHOUT_SDA[base]}")
+    if base in (*CONTEXT_AWARE, *KNOWLEDGE_AWARE, *EXTERNAL):
+        raise InputError(f"{name}: there is no SDA version of {base}; general and sequential models have one")
     if is_multimodal(name):
         mixin = _module("multimodal_sda").MultimodalSDA
         return _sda_class(name, mixin, plain_model(base), f"{class_name(base)} on adapted features")

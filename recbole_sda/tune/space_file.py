@@ -114,7 +114,10 @@ def _same_keys(source: str, name: str, value: Any, first: Any) -> Dict[str, Any]
 
 
 def _recbole_lines(path: Path) -> Dict[str, Any]:
-    """Read RecBole's form, lines of ``key kind values``; the ends of its loguniform are natural logarithms."""
+    """Read RecBole's form, lines of ``key kind values``; the ends of its loguniform are natural logarithms.
+
+    RecBole evaluates values in quotes once more, so that ``'[64,64]'`` is a list.
+    """
     if not path.is_file():
         raise InputError(f"search space {path} does not exist")
     domains: Dict[str, Any] = {}
@@ -129,5 +132,5 @@ def _recbole_lines(path: Path) -> Dict[str, Any]:
         values = parse_value(key, text if text.startswith("[") else f"[{text}]")
         if kind == "loguniform" and all(isinstance(value, (int, float)) for value in values):
             values = [math.exp(value) for value in values]
-        domains[key] = {kind: values}
+        domains[key] = {kind: [parse_value(key, value) if isinstance(value, str) else value for value in values]}
     return domains

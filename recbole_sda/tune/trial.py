@@ -51,7 +51,7 @@ class Outcome(NamedTuple):
 def trial_folder(
     out: Path, model: str, dataset: str, config_files: Tuple[str, ...], keys: Dict[str, Any], inputs: Dict[str, str]
 ) -> Path:
-    """Return the folder of a trial, named by a hash of all inputs of its result.
+    """Return the folder of a trial, named by a hash of all inputs of its result; the place of the data is none of them.
 
     The place of the data is none of them: a search continues with the same data in another folder.
 

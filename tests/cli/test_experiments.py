@@ -122,3 +122,30 @@ def test_wrong_options_of_recommend_are_refused(run_dir, words, message, capsys,
     monkeypatch.chdir(tmp_path)
     assert main(["recommend", str(run_dir), *words]) == 2
     assert message in capsys.readouterr().err and not list(tmp_path.iterdir())
+
+
+def test_a_list_needs_no_features(tiny_keys, tmp_path, write_tiny, capsys):
+    folder = write_tiny(tmp_path / "data")
+    shutil.rmtree(folder / "features")
+    plan = tmp_path / "plan.yaml"
+    keys = {**tiny_keys, "data_path": str(tmp_path / "data")}
+    plan.write_text(
+        json.dumps({"datasets": ["tiny"], "seeds": [1], "models": {"A, shuffled": {"model": "BPR_SDA"}}, "keys": keys})
+    )
+    words = ["compare", str(plan), "--out", str(tmp_path / "out")]
+    assert main([*words, "--list"]) == 0 and "A, shuffled on tiny" in capsys.readouterr().out
+    assert main(words) == 2 and "no feature store in" in capsys.readouterr().err
+    assert main([*words, "--list", "--models=[A, shuffled]"]) == 2
+    assert """Names with commas are quoted: --models='["A, shuffled"]'.""" in capsys.readouterr().err
+    assert main([*words, "--list", '--models=["A, shuffled"]']) == 0
+
+
+def test_export(tiny_keys, tmp_path, capsys):
+    folder = experiment.run("BPR", "tiny", (), {**tiny_keys, "epochs": 1, "runs_path": str(tmp_path / "runs")})[
+        "run_dir"
+    ]
+    path = tmp_path / "model.pth"
+    assert main(["export", folder, "--form=recbole", f"--out={path}"]) == 0 and path.is_file()
+    assert main(["export", folder, "--form=recbole", f"--out={path}"]) == 2
+    assert main(["export", folder, "--form=recbole", f"--out={tmp_path / 'y.pth'}", "--users=all"]) == 2
+    assert main(["export", str(tmp_path), "--form=recbole", "--out", str(tmp_path / "x.pth")]) == 2

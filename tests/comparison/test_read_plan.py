@@ -56,7 +56,7 @@ def test_the_command_line_changes_a_plan(plan_file, tmp_path):
         ),
         (
             {"also": {"uni100": {"learning_rate": 0.1}}},
-            "plan.yaml: also: uni100: 'learning_rate' is not a key of the evaluation of a finished run; allowed are eval_args, ",
+            "plan.yaml: also: uni100: 'learning_rate' is not a key of the evaluation of a finished run; allowed are .*eval_args, ",
         ),
         ({"also": {"uni100": {"eval_arg": {}}}}, "also: uni100: 'eval_arg' is not a key .*Did you mean 'eval_args'"),
         ({"also": {"gpu": {"use_gpu": False}}}, "also: gpu: 'use_gpu' is not a key of the evaluation"),

@@ -1,6 +1,7 @@
 """Running a plan: nothing twice, on after an interruption with the same result, one failed run alone."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,11 +9,13 @@ import pytest
 from filelock import FileLock
 
 from recbole_sda.comparison import runner
+from recbole_sda.comparison.compare import compare
 from recbole_sda.comparison.plan import Plan
 from recbole_sda.comparison.planned_run import ModelEntry
 from recbole_sda.comparison.runner import run_planned
 from recbole_sda.engine import experiment
 from recbole_sda.engine.trainer import RunTrainer
+from recbole_sda.errors import InputError
 
 BASE, OURS = ModelEntry("BPR", "BPR", None, {}), ModelEntry("ours", "BPR_SDA", "BPR", {"id_shrinkage": 2.0})
 
@@ -102,3 +105,19 @@ def test_several_at_once_give_the_same(plan_of):
     one, many = plan_of(BASE, OURS), plan_of(BASE, OURS, out="many")
     assert run_planned(one.runs()) == run_planned(many.runs(), parallel=2) == {}
     assert results_of(one) == results_of(many)
+
+
+def test_data_that_lie_elsewhere(tiny_keys, data_path, tmp_path):
+    """The same files at another place: what is finished is not repeated; other files are refused."""
+    plan = {"datasets": ["tiny"], "seeds": [1], "models": {"BPR": {}}, "keys": {**tiny_keys, "epochs": 1}}
+    compare(plan, out=tmp_path / "out")
+    (run,) = (tmp_path / "out").rglob("metrics.json")
+    before = run.read_bytes()
+    shutil.copytree(data_path / "tiny", tmp_path / "data" / "tiny")
+    plan["keys"]["data_path"] = str(tmp_path / "data")
+    compare(plan, out=tmp_path / "out")
+    assert run.read_bytes() == before
+    file = tmp_path / "data" / "tiny" / "tiny.inter"
+    file.write_text(file.read_text() + "u1\ti9\t99\n")
+    with pytest.raises(InputError, match="interactions in .* changed after this run"):
+        compare(plan, out=tmp_path / "out")

@@ -34,16 +34,16 @@ def test_interaction_files_that_recbole_cannot_read(tiny_keys, tmp_path, write_t
 
 def test_hashes_are_of_the_files_that_are_read_wherever_they_are(tiny_keys, tmp_path, write_tiny):
     folder = write_tiny(tmp_path / "data")
-    (folder / "tiny.link").write_text("item_id:token\tentity_id:token\ni1\te1\n")
+    (folder / "tiny.item").write_text("item_id:token\tbrand:token\ni1\te1\n")
 
     def hashes(place="data", **more):
         return input_hashes(RunConfig("BPR", "tiny", (), {**tiny_keys, "data_path": str(tmp_path / place), **more}))
 
-    columns = {"inter": ["user_id", "item_id"], "link": ["item_id", "entity_id"]}
+    columns = {"inter": ["user_id", "item_id"], "item": ["item_id", "brand"]}
     assert set(hashes()) == {"interactions"}
     both = hashes(load_col=columns)
     assert set(both) == {"interactions", "attributes"} and both["interactions"] == hashes()["interactions"]
     shutil.copytree(tmp_path / "data", tmp_path / "copy")
     assert hashes("copy", load_col=columns) == both
-    (tmp_path / "copy/tiny/tiny.link").write_text("item_id:token\tentity_id:token\ni2\te1\n")
+    (tmp_path / "copy/tiny/tiny.item").write_text("item_id:token\tbrand:token\ni2\te1\n")
     assert hashes("copy", load_col=columns)["attributes"] != both["attributes"] and hashes("copy") == hashes()

@@ -15,6 +15,8 @@ from recbole.data.interaction import Interaction  # isort: skip
 @pytest.mark.parametrize("longest", [20, 8, 1])
 @pytest.mark.parametrize("model", ["SASRec", "BERT4Rec"])
 def test_samples_equal_recboles(build, model, longest):
+    if model == "BERT4Rec" and longest == 1:
+        pytest.skip("no item of such a short sequence is masked")
     keys = {"MAX_ITEM_LIST_LENGTH": longest, "load_col": {"inter": ["user_id", "item_id", "timestamp"]}}
     own = SequentialDataset.data_augmentation
     parts = []

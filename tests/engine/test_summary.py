@@ -58,3 +58,14 @@ def test_the_table_names_control_miniature_and_differing_protocols():
     ):
         assert part in text
     assert text.splitlines()[-1].split() == ["hit@10", "-", "0.2500"]
+
+
+def test_groups_are_shown_at_the_cut_off_that_selected_the_epoch():
+    from recbole_sda.engine.summary import _group_lines
+
+    row = {"cases": 3, **{f"{name}@{k}": k / 100 for name in ("hit", "ndcg") for k in (5, 10, 20, 50)}}
+    groups = {"items": {"tail": row}, "limits": {"tail_items": 4, "short_users": 9}}
+    result = {"groups": {"test": groups}, "protocol": {"selection": "NDCG@10 on validation data"}}
+    assert "hit@10 0.1000" in _group_lines(result)[1]
+    result["protocol"]["selection"] = "AUC on validation data"
+    assert "hit@20" in _group_lines(result)[1]

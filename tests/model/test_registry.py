@@ -1,5 +1,7 @@
 """The table of models."""
 
+import importlib.util
+import sys
 import threading
 from pathlib import Path
 
@@ -9,7 +11,14 @@ import recbole
 from recbole_sda.errors import InputError
 from recbole_sda.model import registry
 from recbole_sda.model.completed_items import CompletedItems
-from recbole_sda.model.model_table import BASE_MODELS, WITHOUT_SDA
+from recbole_sda.model.model_table import (
+    BASE_MODELS,
+    CONTEXT_AWARE,
+    EXTERNAL,
+    KNOWLEDGE_AWARE,
+    NEEDED_PACKAGES,
+    WITHOUT_SDA,
+)
 from recbole_sda.model.registry import model_class, recbole_model, sda_models
 from recbole_sda.model.sda import SDA
 from recbole_sda.model.sda_loss import SDALoss
@@ -29,6 +38,40 @@ def test_every_sequential_and_general_model_of_recbole_is_listed_once():
     listed = [name.lower() for name in [*BASE_MODELS, *WITHOUT_SDA]]
     assert len(set(listed)) == len(listed)
     assert set(files) - set(listed) == set()
+
+
+def test_every_other_model_of_recbole_is_listed_once():
+    root = Path(recbole.__file__).parent / "model"
+    for folder, listed in (("context_aware", CONTEXT_AWARE), ("knowledge_aware", KNOWLEDGE_AWARE), ("exlib", EXTERNAL)):
+        files = [p.stem for p in (root / f"{folder}_recommender").glob("[a-z]*.py")]
+        assert sorted(files) == sorted(name.lower() for name in listed)
+    for name in (*CONTEXT_AWARE, *KNOWLEDGE_AWARE):
+        assert model_class(name).__name__ == name
+
+
+@pytest.mark.parametrize("model", NEEDED_PACKAGES)
+def test_a_missing_package_is_named(model, monkeypatch, build):
+    package = NEEDED_PACKAGES[model]
+    for name in (*NEEDED_PACKAGES.values(), "torch_scatter"):
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.setattr(registry.importlib.util, "find_spec", lambda name, *_: None)
+    with pytest.raises(InputError, match=f"model {model} needs the package {package}, which is not installed"):
+        registry.check_packages(model)
+
+
+@pytest.mark.parametrize("model", ["XGBoost", "LightGBM"])
+def test_models_of_libraries_that_are_not_here(model):
+    if importlib.util.find_spec(model.lower()):
+        pytest.skip(f"{model} is installed")
+    with pytest.raises(InputError, match=f"model {model} needs the package {model.lower()}"):
+        model_class(model)
+
+
+def test_models_of_a_newer_recbole():
+    if not recbole.__version__.startswith("1.2.0"):
+        pytest.skip("RecBole has them")
+    with pytest.raises(InputError, match="model SASRecCPR is in RecBole 1.2.1 only"):
+        model_class("SASRecCPR")
 
 
 def test_reasons_are_given():

@@ -23,6 +23,7 @@ NAMES = [
     "recbole.config.configurator.Config._load_internal_config_dict",
     "recbole.config.configurator.Config.compatibility_settings",
     "recbole.data.dataset.dataset.pd",
+    "recbole.data.dataset.sequential_dataset.SequentialDataset._benchmark_presets",
     "recbole.data.dataset.sequential_dataset.SequentialDataset.data_augmentation",
     "recbole.data.utils.create_dataset",
     "recbole.data.utils.data_preparation",

@@ -152,3 +152,14 @@ def test_the_space_of_content_repeats_the_defaults_exactly():
     stages = {stage.name: stage.space.settings() for stage in shipped("content").stages}
     for name in ("start", "targets", "encoder"):
         assert {key: defaults[key] for key in stages[name][0]} in stages[name]
+
+
+def test_lists_in_quotes_of_recboles_own_files(tmp_path):
+    """As in RecBole's hyper.test files: a list in quotes is a list, a word stays a word."""
+    path = tmp_path / "hyper.test"
+    path.write_text(
+        """mlp_hidden_size choice ['[64,64,64]','[128, 128]']\nlearner choice ['adam', "sgd"]\nlayers choice [1, '2']\n"""
+    )
+    domains = read_space(path).domains
+    assert domains["mlp_hidden_size"].values == [[64, 64, 64], [128, 128]]
+    assert domains["learner"].values == ["adam", "sgd"] and domains["layers"].values == [1, 2]

@@ -1,5 +1,6 @@
 """FREEDOM: a frozen item graph and a user-item graph that is pruned in each epoch (Zhou and Shen, ACM MM 2023)."""
 
+import logging
 from typing import Any, List, Tuple
 
 import torch
@@ -11,6 +12,8 @@ from recbole_sda.graphs.sparse import SparseMatrix
 from recbole_sda.graphs.user_item import draw_edges, light_gcn, symmetric_graph, symmetric_weights
 from recbole_sda.model.multimodal.base import MultimodalRecommender, score
 from recbole_sda.validation import NOT_NEGATIVE
+
+logger = logging.getLogger(__name__)
 
 
 class FREEDOM(MultimodalRecommender):
@@ -51,6 +54,9 @@ class FREEDOM(MultimodalRecommender):
         if given is None:
             n_others = len(names) - 1
             given = {name: 0.1 if name == "image" and n_others else 0.9 / max(n_others, 1) for name in names}
+            if set(names) != {"image", "text"}:
+                shares = ", ".join(f"{name} {weight / sum(given.values()):.2f}" for name, weight in given.items())
+                logger.info("modality_weights of the graph of similar items, by default: %s", shares)
         elif not isinstance(given, dict) or set(given) != set(names):
             raise InputError(f"modality_weights={given!r}: expected a number for each of {', '.join(names)}")
         weights = [NOT_NEGATIVE.check(f"modality_weights: {name}", given[name]) for name in names]
