@@ -32,7 +32,7 @@ def test_evaluate_again_under_another_protocol(finished, comparable):
 def test_what_was_trained_is_not_changed_by_evaluation(finished, key, value):
     with pytest.raises(
         InputError,
-        match=f"--load=.*: {key} is .* in this run and cannot become .*; keys that may change are data_path, ",
+        match=f"--load=.*: {key} is .* in this run and cannot become .*; keys that may change are .*data_path, ",
     ):
         experiment.evaluate(finished[1], {key: value})
 
