@@ -77,7 +77,7 @@ class KeyContext:
 
     @property
     def reads_labels(self) -> bool:
-        """Whether training or evaluation reads a column of labels."""
+        """Whether training or evaluation reads a column of labels; of a user's own class, whether it may."""
         learns = self.type in (ModelType.CONTEXT, ModelType.DECISIONTREE) or self.names("LABEL_FIELD")
         return "labeled" in self.modes or (learns and not self.draws_negatives)
 

@@ -80,6 +80,6 @@ def test_the_preset_of_the_paper_is_taken(build):
 
 
 def test_keys_of_the_encoder_are_refused_by_the_base(build):
-    assert build.config("VBPR", moda_rank=4).ignored_keys == ["moda_rank"]
-    assert build.config("VBPR", modalities=["text"]).ignored_keys == []
-    assert build.config("SASRec", modalities=["text"]).ignored_keys == ["modalities"]
+    for name, key, value, ignored in (("VBPR", "moda_rank", 4, True), ("VBPR", "modalities", ["text"], False)):
+        assert (key in build.config(name, **{key: value}).ignored_keys) == ignored
+    assert "modalities" in build.config("SASRec", modalities=["text"]).ignored_keys
