@@ -10,10 +10,11 @@ from typing import Any, Collection, Dict, List, Mapping, NamedTuple, Optional, S
 
 from dataset_prep.image_source import SUFFIXES, FetchError, ImageOptions, RateLimit, read_source, write_image
 from recbole_sda.io.atomic_write import write_lines
+from recbole_sda.io.json import read_json_lines
 from recbole_sda.io.progress import Progress
-from recbole_sda.io.text import read_json_lines
 
 FAILURES, SOURCES = "failures.jsonl", "sources.jsonl"
+SOURCE_LINE = {"item_id": str}
 
 
 class _Result(NamedTuple):
@@ -44,7 +45,7 @@ def fetch_images(
         draft.unlink()
     stems = file_stems(sources)
     existing = {path.stem: path.name for path in folder.iterdir() if path.suffix in SUFFIXES.values()}
-    recorded = {line["item_id"]: line for line in read_json_lines(folder / SOURCES)}
+    recorded = {line["item_id"]: line for line in read_json_lines(folder / SOURCES, SOURCE_LINE)}
     names = {
         item: existing[stem]
         for item, stem in stems.items()

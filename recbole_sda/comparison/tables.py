@@ -8,11 +8,17 @@ import numpy as np
 import pandas as pd
 
 from recbole_sda.comparison.captions import protocol_line, reservations
-from recbole_sda.comparison.statistics import FORMAT, Row
+from recbole_sda.comparison.statistics import FORMAT, ROW_SHAPE, Row
 from recbole_sda.errors import InputError
 from recbole_sda.io.atomic_write import atomic_write
+from recbole_sda.io.json import read_json
+from recbole_sda.io.schema import COUNT, check_shape
 
 COMPARISON = "comparison.json"
+SHAPE = {
+    "title": str, "about": str, "metrics": [str], "correction": str, "groups?": list, "also?": (dict, list), "comparisons": COUNT,
+    "seeds": [int], "rows": [ROW_SHAPE],
+}  # fmt: skip
 LEVEL = 0.05  # of significance
 # Mark of a significant result whose signed ranks favour the base although the gain is positive, or the reverse.
 AGAINST_GAIN = "†"
@@ -171,11 +177,14 @@ def write_tables(comparison: Dict[str, Any], out: Path) -> List[Path]:
 def read_comparison(path: Path) -> Dict[str, Any]:
     """Return the content of a comparison.json; a damaged file, or one of another format, is an InputError."""
     again = f"`compare PLAN --table --out={path.parent}` writes it again"
+    comparison: Dict[str, Any] = read_json(path, dict, again, missing_numbers=True)
+    if comparison.get("format", 1) != FORMAT:
+        raise InputError(f"{path} has format {comparison.get('format', 1)}, expected {FORMAT}; {again}")
     try:
-        comparison = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path} is damaged ({error}); {again}") from None
-    written = comparison.get("format", 1) if isinstance(comparison, dict) else None
-    if written != FORMAT:
-        raise InputError(f"{path} has format {written}, expected {FORMAT}; {again}")
+        check_shape(comparison, SHAPE, str(path))
+        for row in comparison["rows"]:
+            for scope, metrics in row["metrics"].items():
+                check_shape(metrics, dict.fromkeys(comparison["metrics"], dict), f"{path}: {row['row']}: {scope}")
+    except InputError as error:
+        raise InputError(f"{error}; {again}") from None
     return comparison

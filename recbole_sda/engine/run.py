@@ -13,12 +13,13 @@ from recbole_sda.config.run_config import RunConfig
 from recbole_sda.data.dataset_choice import choose_dataset, ensure_sample
 from recbole_sda.data.datasets import Data, load_data
 from recbole_sda.engine.ensemble_members import build_ensemble
-from recbole_sda.engine.run_folder import CONFIG
+from recbole_sda.engine.run_folder import CONFIG, CONFIG_SHAPE
 from recbole_sda.engine.trainer import RunTrainer, make_trainer
 from recbole_sda.engine.trainer_checkpoints import identity_of
 from recbole_sda.errors import InputError
 from recbole_sda.features.store_choice import store_names, store_path
 from recbole_sda.io.checkpoint import BEST
+from recbole_sda.io.schema import check_shape
 from recbole_sda.io.yaml import read_yaml
 from recbole_sda.machine import torchrun
 from recbole_sda.machine.memory import reset_peak
@@ -177,11 +178,11 @@ def settings_of(run_dir: Path) -> Dict[str, Any]:
     """Return the configuration in a run folder, with the keys of a family of models that came after the run.
 
     Raises:
-        InputError: the folder has none.
+        InputError: the folder has none, or it lacks the model, the data set or its place.
     """
     if not (run_dir / CONFIG).is_file():
         raise InputError(f"{run_dir} is not a run folder: {CONFIG} is missing")
-    values = read_yaml(run_dir / CONFIG)
+    values = check_shape(read_yaml(run_dir / CONFIG), CONFIG_SHAPE, str(run_dir / CONFIG))
     return {**values, **defaults_of_earlier_run(values)}
 
 

@@ -10,10 +10,30 @@ import yaml
 from recbole_sda import __version__
 from recbole_sda.errors import InputError
 from recbole_sda.io.atomic_write import atomic_write
+from recbole_sda.io.json import read_json
+from recbole_sda.io.schema import COUNT, NUMBER
 from recbole_sda.model.registry import class_name
 
 CONFIG, METRICS, LOG, LOCK = "config.yaml", "metrics.json", "run.log", ".lock"
 MAX_RUNS_PER_SECOND = 99
+GROUPS = {str: {str: (int, float, None)}}  # name of a group -> metrics
+METRICS_SHAPE = {
+    "model": str,
+    "dataset": str,
+    "protocol": dict,
+    "valid?": (None, {str: NUMBER}),
+    "test": {str: NUMBER},
+    "groups": {str: {"items?": GROUPS, "users?": GROUPS, "limits?": dict, "spread?": GROUPS}},
+    "seconds": {"training": NUMBER},
+    "environment": {str: str},
+    "inputs?": {str: str},
+    "features?": (dict, None),
+    "best_epoch": int,
+    "epochs_run": COUNT,
+    "warnings?": [str],
+    "parameters": COUNT,
+}
+CONFIG_SHAPE = {"model": str, "dataset": str, "data_path": str, "seed?": COUNT, "epochs?": COUNT}
 
 
 def make_run_dir(config: Any) -> Path:
@@ -80,12 +100,7 @@ def read_metrics(run_dir: Path) -> Dict[str, Any]:
     """Return the content of a finished run's ``metrics.json``.
 
     Raises:
-        InputError: the file is damaged.
+        InputError: the file is damaged, or has an entry of another type.
     """
-    path = run_dir / METRICS
-    try:
-        return with_current_names(dict(json.loads(path.read_text(encoding="utf-8"))))
-    except (TypeError, ValueError) as error:  # no JSON, or no object
-        raise InputError(
-            f"{path} is damaged ({error}); remove it, and --resume={run_dir}, or the same comparison, writes it again"
-        ) from None
+    remedy = f"remove it, and --resume={run_dir}, or the same comparison, writes it again"
+    return with_current_names(read_json(run_dir / METRICS, METRICS_SHAPE, remedy))

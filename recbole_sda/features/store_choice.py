@@ -11,6 +11,7 @@ from typing import List, Optional, Union
 from recbole_sda.errors import InputError, nearest
 from recbole_sda.features.manifest import MANIFEST
 from recbole_sda.io.atomic_write import write_lines
+from recbole_sda.io.regular_file import read_text
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +57,7 @@ def store_path(dataset_path: Union[str, Path], name: Optional[str] = None) -> Pa
 def default_store(dataset_path: Union[str, Path]) -> Optional[str]:
     """Return the name of a data set's default store; None where none is recorded, or it is gone."""
     path = Path(dataset_path) / FEATURES_FOLDER / DEFAULT
-    name = path.read_text(encoding="utf-8").strip() if path.is_file() else None
+    name = read_text(path).strip() if path.is_file() else None
     return name if name in store_names(dataset_path) else None
 
 

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from recbole_sda.errors import InputError
-from recbole_sda.features.checks import DTYPES, check_ids, check_matrix
+from recbole_sda.features.checks import check_ids, check_matrix, counts_of
 from recbole_sda.features.manifest import FEATURES, ITEM_IDS, MANIFEST, SCHEMA_VERSION, library_versions
 from recbole_sda.features.store_choice import keep_default
 from recbole_sda.io.atomic_write import use_default_permissions
@@ -72,9 +72,7 @@ def write_store(
     for name, values in features.items():
         matrix, mask = _checked_modality(path, name, values, (present or {}).get(name), len(ids))
         tensors |= {name: (matrix * mask.unsqueeze(-1)).contiguous(), f"{name}.present": mask.contiguous()}
-        n_present = int(mask.sum())
-        counts[name] = {"dim": matrix.shape[1], "dtype": DTYPES[matrix.dtype]}
-        counts[name] |= {"present": n_present, "missing": len(ids) - n_present}
+        counts[name] = counts_of(matrix, mask)
     with _atomic_directory(path) as draft:
         _write_files(draft, ids, tensors, {**(provenance or {}), "n_items": len(ids), "modalities": counts})
     keep_default(path)

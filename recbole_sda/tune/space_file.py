@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Union
 
 from recbole_sda.errors import InputError, nearest
+from recbole_sda.io.regular_file import read_text
 from recbole_sda.io.yaml import parse_value, read_yaml
 from recbole_sda.tune.space import KINDS, TOGETHER, Domain, Space
 from recbole_sda.tune.stages import Stage, StagedSpace
@@ -115,10 +116,8 @@ def _same_keys(source: str, name: str, value: Any, first: Any) -> Dict[str, Any]
 
 def _recbole_lines(path: Path) -> Dict[str, Any]:
     """Read RecBole's form, lines of ``key kind values``; the ends of its loguniform are natural logarithms."""
-    if not path.is_file():
-        raise InputError(f"search space {path} does not exist")
     domains: Dict[str, Any] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(read_text(path, "search space").splitlines(), 1):
         words = line.split("#")[0].split()
         if not words:
             continue
