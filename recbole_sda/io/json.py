@@ -12,7 +12,7 @@ MAX_DEPTH = 100  # of lists and objects in one another
 MAX_DIGITS = 40  # of a whole number
 
 
-class _Refused(ValueError):
+class RefusedJSON(InputError):
     """JSON that Python would read, and that is refused here."""
 
 
@@ -37,13 +37,15 @@ def parse_json(text: str, where: str, missing_numbers: bool = False) -> Any:
     def constant(name: str) -> float:
         if name == "NaN" and missing_numbers:
             return float(name)
-        raise _Refused(f"{name} is no finite number")
+        raise RefusedJSON(f"{name} is no finite number")
 
     try:
         value = json.loads(
             text, object_pairs_hook=_unique, parse_constant=constant, parse_int=_whole, parse_float=_finite
         )
         _check_depth(value)
+    except RefusedJSON as error:
+        raise RefusedJSON(f"{where} is not JSON ({error})") from None
     except (ValueError, RecursionError) as error:
         reason = "nested too deeply" if isinstance(error, RecursionError) else " ".join(str(error).split())
         raise InputError(f"{where} is not JSON ({reason[:200]})") from None
@@ -107,21 +109,21 @@ def _unique(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
         seen: Dict[str, None] = {}
         for key, _ in pairs:
             if key in seen:
-                raise _Refused(f"the key {key[:60]!r} occurs twice")
+                raise RefusedJSON(f"the key {key[:60]!r} occurs twice")
             seen[key] = None
     return values
 
 
 def _whole(text: str) -> int:
     if len(text) > MAX_DIGITS:
-        raise _Refused(f"a number has {len(text)} digits, expected at most {MAX_DIGITS}")
+        raise RefusedJSON(f"a number has {len(text)} digits, expected at most {MAX_DIGITS}")
     return int(text)
 
 
 def _finite(text: str) -> float:
     value = float(text)
     if value in (float("inf"), float("-inf")):
-        raise _Refused(f"{text[:40]} is too large a number")
+        raise RefusedJSON(f"{text[:40]} is too large a number")
     return value
 
 
@@ -137,7 +139,7 @@ def _check_depth(value: Any) -> None:
         ]
         if not level:
             return
-    raise _Refused(f"nested more than {MAX_DEPTH} times")
+    raise RefusedJSON(f"nested more than {MAX_DEPTH} times")
 
 
 def _check_characters(value: Any, where: str) -> None:

@@ -23,7 +23,7 @@ from recbole_sda.features.manifest import library_versions
 from recbole_sda.io.checkpoint import load_checkpoint, save_checkpoint
 from recbole_sda.io.hashes import sha256_of
 from recbole_sda.io.progress import Progress
-from recbole_sda.io.yaml import read_yaml
+from recbole_sda.io.schema import COUNT, NUMBER
 from recbole_sda.lvlm import adapters
 from recbole_sda.lvlm.adapter_trainer import AdapterTrainer
 from recbole_sda.lvlm.adapters import ADAPTER, RECORD
@@ -33,6 +33,7 @@ from recbole_sda.lvlm.devices import join_processes
 from recbole_sda.lvlm.evaluate import evaluate
 from recbole_sda.lvlm.inputs import Batches, batch_loader
 from recbole_sda.lvlm.items import read_item_content
+from recbole_sda.lvlm.record import SHAPE, read_record
 from recbole_sda.lvlm.settings import LVLMSettings, read_settings
 from recbole_sda.lvlm.train_log import LOG_FILE, TENSORBOARD, TrainLog
 from recbole_sda.lvlm.training_items import StepBatches, select_training_items
@@ -51,6 +52,12 @@ def quality(metrics: Dict[str, float]) -> List[float]:
     With few held-out items, Recall@10 is the same for all adapters.
     """
     return [metrics["recall@10"], metrics["recall@1"], -metrics["alignment"]]
+
+
+STATE = {  # of its last checkpoint
+    "step": COUNT, "best": [NUMBER], "best_step": COUNT, "without_gain": COUNT, "training": dict,
+    "record": {**SHAPE, "backbone": dict, "items_sha256": str},
+}  # fmt: skip
 
 
 class Adaptation:
@@ -166,6 +173,7 @@ class Adaptation:
         """Write the record and the state of training; with ``gain``, also the adapter."""
         if gain:
             adapters.save(self.trainer.adapted, self.out / ADAPTER)
+            self.record["adapter"] = adapters.fingerprint(self.out / ADAPTER)
         gates = adapters.gates(self.trainer.adapted)
         if gates:
             self.record["gates"] = {name: [[round(g, 4) for g in row] for row in rows] for name, rows in gates.items()}
@@ -181,11 +189,11 @@ class Adaptation:
         Raises:
             InputError: the items file or the backbone has changed since, or there is no state.
         """
-        state = load_checkpoint(self.out / LAST)
+        state = load_checkpoint(self.out / LAST, STATE)
         for key, name in (("items_sha256", "items file"), ("backbone", "backbone")):
             if state["record"][key] != self.record[key]:
                 raise InputError(f"--resume={self.out}: the {name} is not the one that the adaptation started with")
-        self.trainer.load_state(state["training"])
+        self.trainer.load_state(state["training"], str(self.out / LAST))
         self.record, self.done, self.best = state["record"], state["step"], state["best"]
         self.best_step, self.without_gain = state["best_step"], state["without_gain"]
         self.log.truncate_after(self.done)
@@ -239,9 +247,9 @@ def resume_adaptation(out: Union[str, Path], overrides: Optional[Dict[str, Any]]
     Raises:
         InputError: the folder holds no adaptation, or ``overrides`` changes a setting that affects what is trained.
     """
-    base = read_yaml(Path(out) / RECORD)["settings"]
+    base = read_record(Path(out) / RECORD)["settings"]
     settings = read_settings((), overrides, base)
-    changed = {k for k, v in settings.plain().items() if v != base[k]} - FREE
+    changed = {k for k, v in settings.plain().items() if v != base.get(k)} - FREE
     if changed:
         raise InputError(f"--resume={out}: {', '.join(sorted(changed))} cannot change; {', '.join(sorted(FREE))} can")
     join_processes(settings)

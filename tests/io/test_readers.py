@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 CALLS = re.compile(
     r"\bjson\.loads?\(|\byaml\.(safe_|full_|unsafe_)?load\w*\(|\bnp\.(load|fromfile|loadtxt|genfromtxt)\(|\btorch\.load\(|"
-    r"\bload_file\(|\bsafe_open\(|\bread_table\(|\bpd\.read_\w+\(|\bParquetFile\(|\.read_text\(|\bpickle\.loads?\(|\beval\("
+    r"\bload_file\(|\bsafe_open\(|\bread_table\(|\bpd\.read_\w+\(|\bParquetFile\(|\.read_text\(|\bpickle\.loads?\(|(?<![\w.])eval\("
 )
 READERS = {"json", "yaml", "tensors", "parquet", "checkpoint", "regular_file", "atomic_table"}  # modules of recbole_sda/io
 ALLOWED = {  # file -> what it reads itself, and why
