@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from recbole.config import Config
+from recbole.utils import ModelType
 
 from recbole_sda.config.defaults import RUN, package_defaults
 from recbole_sda.config.known_keys import check_keys, check_preset
+from recbole_sda.config.number_ranges import check_number_ranges
 from recbole_sda.config.run_checks import (
     check_auto,
     check_evaluation,
@@ -120,6 +122,7 @@ class RunConfig(Config):
         check_cold_items(self._class.type, values)
         values["load_col"] = self._columns(values)
         check_numbers(values)
+        check_number_ranges(class_name(base_name(self.model)), self._class.type == ModelType.SEQUENTIAL, values)
         check_types(values, self._run_defaults)
         check_learner(values)
         check_loss(self._class.type, values)

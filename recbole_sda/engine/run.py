@@ -34,6 +34,18 @@ from recbole.utils import init_seed  # isort: skip  (after recbole_sda.config.ru
 
 logger = logging.getLogger(__name__)
 
+# Of RecBole and torch, while a model is made: wrong values, and sizes that no memory holds.
+MODEL_ERRORS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+
 
 class Run(NamedTuple):
     """A run in memory, from :func:`load` or :func:`build`.
@@ -169,7 +181,7 @@ def _model(config: RunConfig, data: Data) -> torch.nn.Module:
         return model_class(config["model"])(config, data.train._dataset)
     except InputError:
         raise
-    except (AssertionError, KeyError, TypeError, ValueError) as error:
+    except MODEL_ERRORS as error:
         reason = f"{type(error).__name__}: {error}"
         raise InputError(f"{config['model']} cannot be made with the values of its keys ({reason})") from error
 

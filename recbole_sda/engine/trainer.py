@@ -24,6 +24,7 @@ from recbole_sda.model.untrained import UntrainedRecommender
 from recbole_sda.recbole_patches.scoped import data_parallel_on, tensorboard_folder
 
 from recbole_sda.engine.collector import Ranking, TopKCollector  # isort: skip
+from recbole_sda.engine.training_checks import diverged
 
 logger = logging.getLogger(__name__)
 
@@ -114,7 +115,12 @@ class RunTrainer(CheckpointMixin):
             return 0.0
         if hasattr(self.model, "before_epoch"):
             self.model.before_epoch(epoch_idx)
-        losses = super()._train_epoch(train_data, epoch_idx, loss_func, show_progress)
+        try:
+            losses = super()._train_epoch(train_data, epoch_idx, loss_func, show_progress)
+        except ValueError as error:
+            if str(error) != "Training loss is nan":  # RecBole's
+                raise
+            raise InputError(diverged(epoch_idx, self.config, self.run_dir)) from None
         self._n_batches = len(train_data)
         return losses
 

@@ -10,7 +10,15 @@ CALLS = re.compile(
     r"\bjson\.loads?\(|\byaml\.(safe_|full_|unsafe_)?load\w*\(|\bnp\.(load|fromfile|loadtxt|genfromtxt)\(|\btorch\.load\(|"
     r"\bload_file\(|\bsafe_open\(|\bread_table\(|\bpd\.read_\w+\(|\bParquetFile\(|\.read_text\(|\bpickle\.loads?\(|(?<![\w.])eval\("
 )
-READERS = {"json", "yaml", "tensors", "parquet", "checkpoint", "regular_file", "atomic_table"}  # modules of recbole_sda/io
+READERS = {
+    "json",
+    "yaml",
+    "tensors",
+    "parquet",
+    "checkpoint",
+    "regular_file",
+    "atomic_table",
+}  # modules of recbole_sda/io
 ALLOWED = {  # file -> what it reads itself, and why
     "recbole_sda/io/text.py": {"json.loads("},  # what json.dumps has just made
     "recbole_sda/io/html.py": {".read_text("},  # templates of the package
@@ -19,7 +27,9 @@ ALLOWED = {  # file -> what it reads itself, and why
     "recbole_sda/cli/lvlm.py": {".read_text("},  # likewise
     "recbole_sda/machine/memory.py": {".read_text("},  # /proc
     "recbole_sda/lvlm/shards.py": {"json.loads("},  # what json.dumps has just made
-    "recbole_sda/data/eval_negatives.py": {"np.load("},  # an archive of drawn negatives, drawn again where it is damaged
+    "recbole_sda/data/eval_negatives.py": {
+        "np.load("
+    },  # an archive of drawn negatives, drawn again where it is damaged
     "recbole_sda/recbole_plugin.py": {"torch.load("},  # RecBole's own checkpoints, by RecBole's own function
     "recbole_sda/recbole_patches/libraries.py": {"torch.load("},  # likewise
     "recbole_sda/recbole_patches/scoped.py": {"pandas.read_csv("},  # RecBole's own reader
