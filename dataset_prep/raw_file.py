@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import zlib
 from pathlib import Path
 from typing import BinaryIO, Iterator, Union
 
@@ -31,9 +32,19 @@ def open_bytes(path: PathLike) -> BinaryIO:
 
 
 def lines_of(file: BinaryIO, path: PathLike) -> Iterator[bytes]:
-    """Yield the lines of a file with their ends; a line of more than 64 MiB is an InputError that names ``path``."""
+    """Yield the lines of a file with their ends.
+
+    Raises:
+        InputError: a line has more than 64 MiB, or a gzipped file is truncated or damaged; the message names ``path``.
+    """
     number = 0
-    while line := file.readline(MAX_LINE + 1):
+    while True:
+        try:
+            line = file.readline(MAX_LINE + 1)
+        except (EOFError, OSError, zlib.error) as error:
+            raise InputError(f"{path} is truncated after line {number} ({error}); fetch it again") from None
+        if not line:
+            return
         number += 1
         if len(line) > MAX_LINE:
             raise InputError(f"{path}, line {number} has more than {MAX_LINE:,} bytes")

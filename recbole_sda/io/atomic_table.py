@@ -25,7 +25,13 @@ def read_atomic(path: PathLike, what: str = "file") -> "pd.DataFrame":
     import pandas as pd
 
     with open(regular_file(path, what), "rb") as file:
-        header = file.readline().decode("utf-8-sig", "replace").rstrip("\r\n")
+        first = file.readline()
+    try:
+        header = first.decode("utf-8-sig").rstrip("\r\n")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{what} {path} is not a text file in UTF-8: {error}") from None
+    if "\0" in header:
+        raise InputError(f"{what} {path}, line 1 has a NUL character: expected the names of the columns")
     if not header.strip():
         raise InputError(f"{what} {path} is empty: expected a first line with the names of the columns")
     names = [name.partition(":")[0].strip() for name in header.split("\t")]
