@@ -3,7 +3,6 @@
 import hashlib
 import logging
 import os
-import zipfile
 from pathlib import Path
 from typing import Sequence, Union
 
@@ -111,14 +110,16 @@ def fixed_negatives(
         digest.update(part)
     path = Path(folder) / f"uni{k}-{phase}-{digest.hexdigest()[:16]}.npz"
     try:
+        if path.exists() and not path.is_file():
+            raise OSError("no regular file")
         with np.load(path) as stored:
             drawn = stored["items"].astype(np.int64)
-        if drawn.shape == (len(groups), k):
+        if drawn.shape == (len(groups), k) and ((drawn > 0) & (drawn < len(tokens))).all():
             return drawn
         logger.warning("%s is damaged; its negatives are drawn again", path)
     except (FileNotFoundError, NotADirectoryError):
         pass
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+    except Exception:  # numpy, zipfile and zlib raise errors of any kind for damaged archives
         logger.warning("%s is damaged; its negatives are drawn again", path)
     stream = int.from_bytes(phase.encode(), "little")
     drawn = draw_negatives(groups, taken, len(tokens), k, [seed, stream])

@@ -125,9 +125,14 @@ class Processor:
             content: List[Dict[str, str]] = [{"type": "image"}] * with_image + [{"type": "text", "text": text}]
             conversation: Any = [{"role": "user", "content": content}]
             date: Dict[str, Any] = {"date_string": DATE} if "date_string" in str(self.processor.chat_template) else {}
-            rendered = ProcessorMixin.apply_chat_template(
-                self.processor, conversation, tokenize=False, add_generation_prompt=True, **date
-            )
+            try:
+                rendered = ProcessorMixin.apply_chat_template(
+                    self.processor, conversation, tokenize=False, add_generation_prompt=True, **date
+                )
+            except Exception as error:  # a template is a program; its sandbox raises errors of any kind
+                raise InputError(
+                    f"backbone: its chat template cannot be used ({' '.join(str(error).split())[:200]})"
+                ) from None
         begin = self.tokenizer.bos_token
         if (
             self.model_type == "mllama" and begin and begin not in rendered

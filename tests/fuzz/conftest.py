@@ -23,8 +23,8 @@ class Outcomes:
         self.refused = self.taken = 0
         self.faults: List[str] = []
 
-    def try_file(self, name: str, path: Path, read: Callable[[], Any]) -> None:
-        """Read a malformed file, and note the outcome."""
+    def try_file(self, name: str, path: Path, read: Callable[..., Any], *arguments: Any) -> None:
+        """Read a malformed file by ``read(*arguments)``, and note the outcome."""
 
         def stop(*_: Any) -> None:
             raise TimeoutError
@@ -32,7 +32,7 @@ class Outcomes:
         previous = signal.signal(signal.SIGALRM, stop)
         signal.alarm(SECONDS)
         try:
-            read()
+            read(*arguments)
             self.taken += 1
         except InputError as error:
             self.refused += 1

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from malformed import damaged_bytes, not_text
 
 from recbole_sda.errors import InputError
 from recbole_sda.features.importers import from_npy, from_parquet
@@ -14,7 +15,6 @@ from recbole_sda.features.writer import write_store
 from recbole_sda.io.cache import load_or_compute
 from recbole_sda.io.checkpoint import load_checkpoint, save_checkpoint
 from recbole_sda.io.optimizer_state import load_optimizer_state
-from tests.fuzz.generators import damaged_bytes, not_text
 
 
 def damage(outcomes, path, n, read, seed=0):

@@ -5,6 +5,7 @@ import os
 
 import numpy as np
 import pytest
+from malformed import damaged_bytes, damaged_tables, not_text, odd_json, odd_yaml, other_values
 
 from dataset_prep.problems import Problems
 from dataset_prep.table import read_interactions
@@ -20,7 +21,6 @@ from recbole_sda.io.yaml import read_yaml
 from recbole_sda.lvlm.adapters import read_config
 from recbole_sda.lvlm.record import read_record
 from recbole_sda.report.gradients import conflict_figure
-from tests.fuzz.generators import damaged_bytes, damaged_tables, not_text, odd_json, odd_yaml, other_values
 
 METRICS = {
     "model": "BPR",

@@ -125,11 +125,17 @@ def odd_yaml() -> Iterator[Case]:
 
 def other_values(sound: Dict[str, Any]) -> Iterator[Case]:
     """Yield JSON objects in which a key is missing, or has a value of another type; also below the first level."""
+    for name, value in other_objects(sound):
+        yield name, json.dumps(value).encode()
+
+
+def other_objects(sound: Dict[str, Any]) -> Iterator[Tuple[str, Any]]:
+    """Yield the objects of :func:`other_values`; tensors in ``sound`` are values like others."""
     for path in _paths(sound):
-        yield f"without-{'.'.join(map(str, path))}", json.dumps(_changed(sound, path, None, remove=True)).encode()
+        place = ".".join(map(str, path))
+        yield f"without-{place}", _changed(sound, path, None, remove=True)
         for number, value in enumerate(VALUES):
-            name = f"{'.'.join(map(str, path))}-{number}"
-            yield name, json.dumps(_changed(sound, path, value)).encode()
+            yield f"{place}-{number}", _changed(sound, path, value)
 
 
 def _paths(value: Any, before: tuple = ()) -> Iterator[tuple]:
