@@ -87,7 +87,7 @@ def check_choice(key: str, value: Any, choices: Collection[str]) -> str:
     Raises:
         InputError: it is not; the message suggests the nearest choice.
     """
-    if value not in choices:
+    if not isinstance(value, str) or value not in choices:
         raise InputError(f"{key}={value!r}: allowed are {', '.join(choices)}.{nearest(str(value), choices)}")
     return str(value)
 

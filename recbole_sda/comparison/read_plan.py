@@ -65,7 +65,10 @@ def _plan(source: str, values: Dict[str, Any], name: str, out: Path, overrides: 
         _refuse_keys_set_by_plan(source, given)
     datasets = _names(source, "datasets", values["datasets"])
     metrics = _names(source, "metrics", values.get("metrics", ["hit@10", "ndcg@10"]))
-    cutoffs(metrics)  # reports a wrong name before the first run
+    try:
+        cutoffs(metrics)  # reports a wrong name before the first run
+    except InputError as error:
+        raise InputError(f"{source}: {error}") from None
     for dataset in dataset_keys:
         if dataset not in datasets and not dataset_keys_may_go_unused:
             raise InputError(f"{source}: dataset_keys: {dataset!r} is not in datasets.{nearest(dataset, datasets)}")
