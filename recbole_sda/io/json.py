@@ -31,7 +31,7 @@ def parse_json(text: str, where: str, missing_numbers: bool = False) -> Any:
     Example:
         >>> parse_json('{"a": 1, "a": 2}', "metrics.json")
         Traceback (most recent call last):
-        recbole_sda.errors.InputError: metrics.json is not JSON (the key 'a' occurs twice)
+        recbole_sda.io.json.RefusedJSON: metrics.json is not JSON (the key 'a' occurs twice)
     """
 
     def constant(name: str) -> float:
