@@ -11,6 +11,7 @@ from recbole_sda.comparison.user_metrics import GROUPS, SCOPES, cutoffs
 from recbole_sda.errors import InputError, nearest
 from recbole_sda.io.yaml import read_yaml
 from recbole_sda.metrics.significance import CORRECTIONS
+from recbole_sda.model.named_models import check_named
 from recbole_sda.validation import check_choice, file_or_properties_file
 
 FOLDER = "experiments"  # in properties/
@@ -46,6 +47,8 @@ def read_plan(
     else:
         path = file_or_properties_file("plan", str(plan), FOLDER)
         source, values, name = str(path), read_yaml(path), path.stem
+        for row, given in _mapping(source, "models", values.get("models")).items():
+            check_named(given.get("model", row) if isinstance(given, dict) else row, source)
     return _plan(source, values, name, OUT / name if out is None else Path(out), dict(overrides or {}))
 
 

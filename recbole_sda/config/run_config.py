@@ -12,6 +12,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from recbole.config import Config
 
+from recbole_sda.config.code_keys import check_code_keys
 from recbole_sda.config.defaults import RUN, package_defaults
 from recbole_sda.config.known_keys import check_keys, check_preset
 from recbole_sda.config.run_checks import (
@@ -110,6 +111,7 @@ class RunConfig(Config):
 
     def _get_final_config_dict(self) -> Dict[str, Any]:
         values = super()._get_final_config_dict()
+        check_code_keys(self._name, values)
         if values.get("gpu_id") is None:
             values["gpu_id"] = ""
         given = "train_neg_sample_args" in self.external_config_dict
