@@ -23,6 +23,7 @@ from dataset_prep.times import check_unit
 from recbole_sda.data.miniature.generate import generate
 from recbole_sda.errors import InputError
 from recbole_sda.io.hashes import sha256_of
+from recbole_sda.io.names import safe_name
 
 FIELDS = (
     ("title", "token_seq"),
@@ -36,6 +37,7 @@ FIELDS = (
 def prepare_amazon(args: argparse.Namespace) -> None:
     """Prepare a category of an Amazon release, downloaded unless its files are given."""
     release = amazon.release(args.release)
+    safe_name("--category", args.category)
     folder = open_folder(args.out, args.name or amazon.dataset_name(args.category), args.overwrite)
     reviews = _source("--reviews", args.reviews, release.reviews, args)
     metadata = _source("--meta", args.meta, release.metadata, args)
@@ -144,7 +146,7 @@ def prepare_splits(args: argparse.Namespace) -> None:
 
 def prepare_sample(args: argparse.Namespace) -> None:
     """Write the built-in miniature of a data set."""
-    folder, items = generate(args.name, args.out)
+    folder, items = generate(safe_name("--name", args.name), args.out)
     print(f"{folder}: a miniature of invented products; items in {items.name}")
 
 

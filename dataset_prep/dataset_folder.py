@@ -19,6 +19,7 @@ from recbole_sda import __version__
 from recbole_sda.errors import InputError
 from recbole_sda.io.atomic_write import write_lines
 from recbole_sda.io.hashes import sha256_of
+from recbole_sda.io.names import safe_name
 
 RECORD, UNFINISHED = "dataset.json", ".unfinished"
 
@@ -62,9 +63,9 @@ def open_folder(out: Union[str, Path], name: str, overwrite: bool) -> Path:
         overwrite: whether a data set that was not prepared here is replaced.
 
     Raises:
-        InputError: there is a data set that was not prepared here.
+        InputError: there is a data set that was not prepared here, or the name cannot be that of a folder.
     """
-    folder = Path(out) / name
+    folder = Path(out) / safe_name("--name", name)
     prepared_here = any((folder / file).exists() for file in (RECORD, UNFINISHED))
     if (folder / f"{name}.inter").exists() and not prepared_here and not overwrite:
         raise InputError(

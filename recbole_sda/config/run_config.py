@@ -29,6 +29,7 @@ from recbole_sda.config.run_checks import (
 )
 from recbole_sda.config.split_checks import GIVEN, PART_COLUMN, check_cold_items, needs_times
 from recbole_sda.errors import InputError
+from recbole_sda.io.names import safe_name
 from recbole_sda.io.yaml import YamlLoader, properties_dir, read_yaml
 from recbole_sda.machine import torchrun
 from recbole_sda.machine.devices import choose_device
@@ -68,6 +69,7 @@ class RunConfig(Config):
     ):
         self.resolved: Dict[str, Any] = {}
         self.ignored_keys: List[str] = []
+        safe_name("dataset", dataset)
         self._name, self._class = model, model_class(model)
         self._files = list(config_files)
         for path in config_files:

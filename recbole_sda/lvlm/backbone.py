@@ -156,7 +156,7 @@ def _config(source: str, revision: Optional[str]) -> Any:
         raise InputError(f"backbone={source}: the folder holds no config.json")
     if not folder.is_dir() and (source.startswith((".", "/", "~")) or source.count("/") > 1):
         raise InputError(f"backbone={source}: the folder does not exist")
-    return _load(source, lambda: transformers.AutoConfig.from_pretrained(source, revision=revision))
+    return _load(source, lambda: transformers.AutoConfig.from_pretrained(source, revision=revision, trust_remote_code=False))
 
 
 def _load(source: str, action: Callable[[], Result]) -> Result:
@@ -172,6 +172,7 @@ def _load(source: str, action: Callable[[], Result]) -> Result:
 
 def _model_arguments(settings: LVLMSettings) -> Dict[str, Any]:
     arguments: Dict[str, Any] = {"revision": settings.revision, "dtype": getattr(torch, settings.dtype)}
+    arguments["trust_remote_code"] = False  # without it, transformers asks on the terminal
     if settings.device == "auto":
         arguments["device_map"] = "auto"
     if settings.quantization is not None:
