@@ -126,6 +126,11 @@ def _add_common(command: argparse.ArgumentParser) -> None:
     images = command.add_argument_group("images")
     images.add_argument("--no-images", action="store_true", help="fetch no images")
     images.add_argument("--max-pixels", type=_positive(int), help="shrink larger images to this area, as 65536")
+    images.add_argument(
+        "--private-addresses",
+        action="store_true",
+        help="also fetch from addresses of this machine and of private networks",
+    )
     images.add_argument("--workers", type=_positive(int), default=8, help="images in parallel (default: 8)")
     images.add_argument("--per-second", type=_positive(float), default=10, help="requests to one host (default: 10)")
 

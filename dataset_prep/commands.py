@@ -198,7 +198,14 @@ def _finish(args: argparse.Namespace, folder: Path, prepared: Prepared) -> None:
     """Write the data set, then print a summary and the next commands."""
     options = None
     if not args.no_images:
-        options = ImageOptions(max_pixels=args.max_pixels, workers=args.workers, per_second=args.per_second)
+        given = getattr(args, "images", None)
+        options = ImageOptions(
+            max_pixels=args.max_pixels,
+            workers=args.workers,
+            per_second=args.per_second,
+            private=args.private_addresses,
+            folder=Path(given) if given else None,
+        )
     record = write_dataset(folder, prepared, options)
     print(summary(folder, record))
     print(f"\n{folder} is ready. Next, item vectors: light ones, or those of a vision-language model (docs/lvlm.md)")

@@ -16,5 +16,7 @@ def allow_user_models(keys: Dict[str, Any], model: Optional[str] = None) -> None
     value = keys.pop(KEY, None)
     names = [value] if isinstance(value, str) else value or []
     if not isinstance(names, list) or not all(isinstance(name, str) and ":" in name for name in names):
-        raise InputError(f"--{KEY}={value!r}: expected classes, as shop.models:Mine or [shop.models:Mine, shop.models:Other]")
+        raise InputError(
+            f"--{KEY}={value!r}: expected classes, as shop.models:Mine or [shop.models:Mine, shop.models:Other]"
+        )
     name_user_models([*names, *([model] if model else [])])

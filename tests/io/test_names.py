@@ -9,7 +9,25 @@ from recbole_sda.data.dataset_choice import choose_dataset
 from recbole_sda.errors import InputError
 from recbole_sda.io.names import safe_name
 
-BAD = ["..", ".", "", "../../evil", "/etc/evil", "a/b", "a\\b", "a\nb", "a\0b", ".hidden", " a", "a ", "C:x", "a" * 151, None, 3, "*"]
+BAD = [
+    "..",
+    ".",
+    "",
+    "../../evil",
+    "/etc/evil",
+    "a/b",
+    "a\\b",
+    "a\nb",
+    "a\0b",
+    ".hidden",
+    " a",
+    "a ",
+    "C:x",
+    "a" * 151,
+    None,
+    3,
+    "*",
+]
 
 
 @pytest.mark.parametrize("name", BAD)
