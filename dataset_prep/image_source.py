@@ -17,6 +17,7 @@ from PIL import Image
 
 from dataset_prep.download import AGENT, RETRY_STATUS
 from dataset_prep.web import RefusedAddress, open_url, reason_of
+from recbole_sda.io.atomic_write import named_errors
 from recbole_sda.io.images import UnreadableImage, open_image, to_upright_rgb
 
 SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "GIF": ".gif", "WEBP": ".webp", "BMP": ".bmp"}
@@ -160,8 +161,9 @@ def write_image(content: bytes, folder: Path, stem: str, max_pixels: Optional[in
         content, kind = _to_jpeg(rgb, max_pixels), "JPEG"
     name = stem + SUFFIXES[kind]
     draft = folder / f".{name}.part"
-    draft.write_bytes(content)
-    os.replace(draft, folder / name)
+    with named_errors(folder / name):
+        draft.write_bytes(content)
+        os.replace(draft, folder / name)
     return name
 
 

@@ -15,7 +15,7 @@ from recbole_sda.comparison.planned_evaluation import PlannedEvaluation
 from recbole_sda.comparison.planned_run import PlannedRun
 from recbole_sda.config.run_config import MACHINE_KEYS
 from recbole_sda.engine import experiment
-from recbole_sda.engine.run_folder import CONFIG, LOCK, LOG
+from recbole_sda.engine.run_folder import CONFIG, has_no_run
 from recbole_sda.errors import InputError
 from recbole_sda.io.checkpoint import LAST
 from recbole_sda.io.locks import exclusive_lock
@@ -47,9 +47,9 @@ def run_one(run: PlannedRun) -> None:
 
 def _remove_run_without_epochs(folder: Path) -> None:
     """Remove the folder of a run that was interrupted before its first checkpoint; refuse a folder with other content."""
-    if not folder.is_dir() or not any(folder.iterdir()):
+    if not folder.is_dir():
         return
-    if not (folder / CONFIG).is_file() and {path.name for path in folder.iterdir()} - {LOG, LOCK}:
+    if not (folder / CONFIG).is_file() and not has_no_run(folder):
         raise InputError(f"{folder} exists and is not a run folder; choose another --out, or remove it")
     shutil.rmtree(folder)
 

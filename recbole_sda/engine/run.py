@@ -242,6 +242,8 @@ def load(run_dir: Union[str, Path], overrides: Optional[Dict[str, Any]] = None) 
         True
         >>> folder.cleanup()
     """
+    if (Path(run_dir) / CONFIG).is_file() and not (Path(run_dir) / BEST).is_file():
+        raise InputError(f"{run_dir} has no trained weights yet ({BEST}); --resume={run_dir} trains it")
     run = open_run(run_dir, overrides)
     state = run.trainer.load_weights(run.run_dir / BEST)
     run.trainer.best_epoch = state["epoch"]

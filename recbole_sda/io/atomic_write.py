@@ -44,7 +44,7 @@ def named_errors(path: Path) -> Iterator[None]:
 
 
 def _is_draft(name: str, path: Path) -> bool:
-    return name == str(path) or Path(name).name.startswith(f".{path.name}.")
+    return name == str(path) or Path(name).name.startswith(f".{path.name}.")  # pictures have .NAME.part
 
 
 @contextmanager

@@ -156,7 +156,9 @@ def _config(source: str, revision: Optional[str]) -> Any:
         raise InputError(f"backbone={source}: the folder holds no config.json")
     if not folder.is_dir() and (source.startswith((".", "/", "~")) or source.count("/") > 1):
         raise InputError(f"backbone={source}: the folder does not exist")
-    return _load(source, lambda: transformers.AutoConfig.from_pretrained(source, revision=revision, trust_remote_code=False))
+    return _load(
+        source, lambda: transformers.AutoConfig.from_pretrained(source, revision=revision, trust_remote_code=False)
+    )
 
 
 def _load(source: str, action: Callable[[], Result]) -> Result:

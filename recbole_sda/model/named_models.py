@@ -37,10 +37,6 @@ def check_named(model: Any, source: str) -> None:
 
     Example:
         >>> check_named("SASRec_SDA", "a.yaml")
-        >>> check_named("shop.models:Mine", "a.yaml")
-        Traceback (most recent call last):
-        recbole_sda.errors.InputError: a.yaml: model shop.models:Mine is Python code outside this package; if you trust it, name it on \
-the command line: --user_models=shop.models:Mine
     """
     base = base_name(str(model))
     if is_user_model(base) and base not in _named and base.rpartition(":")[0] not in sys.modules:
