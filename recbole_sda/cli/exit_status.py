@@ -35,7 +35,7 @@ def run_command(action: Callable[[], None]) -> int:
     except OSError as error:
         return _failed(": ".join(filter(None, (str(error.filename or ""), error.strerror or str(error)))))
     except MemoryError as error:
-        return _failed(f"not enough memory {error}")
+        return _failed(": ".join(filter(None, ("not enough memory", str(error)))))
     except RuntimeError as error:
         if not any(text in str(error) for text in NO_MEMORY):
             raise
