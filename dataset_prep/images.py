@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Collection, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
@@ -43,13 +43,18 @@ def fetch_images(
     for draft in folder.glob(".*.part"):  # of an interrupted run
         draft.unlink()
     stems = file_stems(sources)
-    existing = {path.stem: path.name for path in folder.iterdir() if path.suffix in SUFFIXES.values()}
+    existing: Dict[str, List[str]] = defaultdict(
+        list
+    )  # two files of an item: the run that wrote the second was killed before it removed the first
+    for path in folder.iterdir():
+        if path.suffix in SUFFIXES.values():
+            existing[path.stem].append(path.name)
     with_records = (folder / SOURCES).is_file()  # else the folder is of an earlier version, or the user's own
     recorded = {line["item_id"]: line for line in read_json_lines(folder / SOURCES)}
     names = {
-        item: existing[stem]
+        item: existing[stem][0]
         for item, stem in stems.items()
-        if stem in existing and _is_current(recorded.get(item), sources[item], options, with_records)
+        if len(existing[stem]) == 1 and _is_current(recorded.get(item), sources[item], options, with_records)
     }
     missing = [item for item, addresses in sources.items() if item not in names and addresses]
     limit = RateLimit(options.per_second)
@@ -64,9 +69,9 @@ def fetch_images(
                 if result.name is None:
                     failures += [{"item_id": item, "source": s, "reason": reason} for s, reason in result.failed]
                     continue
-                old = existing.get(stems[item])
-                if old not in (None, result.name):  # of another format
-                    (folder / str(old)).unlink()
+                for old in existing[stems[item]]:
+                    if old != result.name:  # of another format
+                        (folder / old).unlink()
                 names[item] = result.name
                 line = {"item_id": item, "source": result.source, "max_pixels": options.max_pixels}
                 append_line(folder / SOURCES, _json_line(line).rstrip("\n"))
