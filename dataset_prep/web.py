@@ -65,7 +65,7 @@ class _Sockets:
         error: Optional[OSError] = None
         for *_, address in found:  # these addresses, not the name again, which could have others by now
             try:
-                connection = socket.create_connection(address[:2], timeout, source)
+                connection = socket.create_connection((str(address[0]), int(address[1])), timeout, source)
             except OSError as caught:
                 error = caught
                 continue

@@ -47,7 +47,12 @@ def commands(items: Path, out: Path) -> dict:
 
 def start(command, **options) -> subprocess.Popen:
     return subprocess.Popen(
-        [sys.executable, *command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=ENVIRONMENT, **options
+        [sys.executable, *command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=ENVIRONMENT,
+        **options,
     )
 
 
@@ -109,7 +114,9 @@ def small_disk(tmp_path):
     def mount(kib: int) -> Path:
         folder = tmp_path / f"disk{len(mounted)}"
         folder.mkdir()
-        if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={kib}k", "tmpfs", folder], capture_output=True).returncode:
+        if subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", f"size={kib}k", "tmpfs", folder], capture_output=True
+        ).returncode:
             pytest.skip("file systems cannot be mounted here")
         mounted.append(folder)
         return folder
@@ -127,7 +134,7 @@ def test_a_full_disk_is_one_line_with_the_path(name, items, tmp_path, small_disk
     if name == "adapt":
         assert ended([*PACKAGE, "lvlm", "tiny", "--family=qwen2_5_vl", f"--out={backbone}"])[0] == 0
     lines = []
-    for kib in (4, 16, 64, 256):
+    for kib in (4, 16, 64, 256, 1024):
         disk = small_disk(kib)
         command = commands(items, disk / "out")[name][0]
         status, text = ended([word.replace("=tiny", f"={backbone}") for word in command])

@@ -18,7 +18,10 @@ from recbole_sda.errors import InputError
         (OSError("broken"), "error: broken"),
         (MemoryError(), "error: not enough memory"),
         (MemoryError("Unable to allocate 8.00 TiB"), "error: not enough memory: Unable to allocate 8.00 TiB"),
-        (torch.OutOfMemoryError("CUDA out of memory. Tried\nmore"), "error: not enough memory: CUDA out of memory. Tried"),
+        (
+            torch.OutOfMemoryError("CUDA out of memory. Tried\nmore"),
+            "error: not enough memory: CUDA out of memory. Tried",
+        ),
     ],
 )
 def test_one_line_without_a_traceback(capsys, error, line):

@@ -59,7 +59,11 @@ def test_a_full_disk_names_the_file(tmp_path, error):
 
 
 def test_other_errors_stay_as_they_are(tmp_path):
-    for error in (RuntimeError("a bug"), FileNotFoundError(errno.ENOENT, "gone", "other.txt"), OSError("connection closed")):
+    for error in (
+        RuntimeError("a bug"),
+        FileNotFoundError(errno.ENOENT, "gone", "other.txt"),
+        OSError("connection closed"),
+    ):
         with pytest.raises(type(error)) as caught, named_errors(tmp_path / "a"):
             raise error
         assert caught.value is error
