@@ -141,6 +141,11 @@ def _add_common(command: argparse.ArgumentParser) -> None:
         "--workers", type=_number(AT_LEAST_ONE, whole=True), default=8, help="images in parallel (default: 8)"
     )
     images.add_argument("--per-second", type=_number(POSITIVE), default=10, help="requests to one host (default: 10)")
+    images.add_argument(
+        "--private-addresses",
+        action="store_true",
+        help="also fetch from addresses of this machine and of private networks",
+    )
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -13,6 +13,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 from recbole.config import Config
 from recbole.utils import ModelType
 
+from recbole_sda.config.code_keys import check_code_keys
 from recbole_sda.config.defaults import RUN, package_defaults
 from recbole_sda.config.known_keys import check_keys, check_preset
 from recbole_sda.config.number_ranges import check_number_ranges
@@ -30,6 +31,7 @@ from recbole_sda.config.run_checks import (
 )
 from recbole_sda.config.split_checks import GIVEN, PART_COLUMN, check_cold_items, needs_times
 from recbole_sda.errors import InputError
+from recbole_sda.io.names import safe_name
 from recbole_sda.io.yaml import YamlLoader, properties_dir, read_yaml
 from recbole_sda.machine import torchrun
 from recbole_sda.machine.devices import choose_device
@@ -69,6 +71,7 @@ class RunConfig(Config):
     ):
         self.resolved: Dict[str, Any] = {}
         self.ignored_keys: List[str] = []
+        safe_name("dataset", dataset)
         self._name, self._class = model, model_class(model)
         self._files = list(config_files)
         for path in config_files:
@@ -112,6 +115,7 @@ class RunConfig(Config):
 
     def _get_final_config_dict(self) -> Dict[str, Any]:
         values = super()._get_final_config_dict()
+        check_code_keys(self._name, values)
         if values.get("gpu_id") is None:
             values["gpu_id"] = ""
         given = "train_neg_sample_args" in self.external_config_dict

@@ -16,6 +16,7 @@ from recbole_sda.data.train_loaders import fast_loader
 from recbole_sda.data.train_negatives import leave_out_of_masks, train_sampler
 from recbole_sda.errors import InputError
 from recbole_sda.model.registry import base_name, base_spec, class_name
+from recbole_sda.recbole_patches.no_pickle import without_pickle
 from recbole_sda.recbole_patches.scoped import base_model_name, ids_as_written
 
 from recbole.utils import ModelType  # isort: skip  (after recbole_sda.config.run_config, which makes RecBole importable)
@@ -95,7 +96,7 @@ def _read_and_split(config: RunConfig) -> Tuple[Any, HistoryRule, Counts, Dict[s
     dataloaders of the parts."""
     from recbole.data import create_dataset
 
-    with base_model_name(config, class_name(base_name(config["model"]))), fast_augmentation():
+    with base_model_name(config, class_name(base_name(config["model"]))), fast_augmentation(), without_pickle():
         try:
             with ids_as_written():
                 dataset = create_dataset(config)

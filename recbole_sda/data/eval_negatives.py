@@ -2,11 +2,12 @@
 
 import hashlib
 import logging
-import os
 from pathlib import Path
 from typing import Sequence, Union
 
 import numpy as np
+
+from recbole_sda.io.atomic_write import atomic_write
 
 logger = logging.getLogger(__name__)
 
@@ -128,10 +129,9 @@ def fixed_negatives(
 
 
 def _write(path: Path, drawn: np.ndarray) -> None:
-    partial = path.with_name(f"{path.stem}.{os.getpid()}.partial.npz")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        np.savez_compressed(partial, items=drawn.astype(np.int32))
-        partial.replace(path)
+        with atomic_write(path) as draft, open(draft, "wb") as file:
+            np.savez_compressed(file, items=drawn.astype(np.int32))
     except OSError as error:
         logger.warning("the negatives cannot be stored in %s (%s); the next run draws the same ones again", path, error)

@@ -27,8 +27,10 @@ from recbole_sda.model.absent_items import leave_out_absent_items
 from recbole_sda.model.activation import use_fused_gelu
 from recbole_sda.model.completed_items import complete_cold_items
 from recbole_sda.model.model_table import ENSEMBLES
+from recbole_sda.model.named_models import check_named
 from recbole_sda.model.propagation import use_fast_products
 from recbole_sda.model.registry import base_name, model_class, reads_store
+from recbole_sda.recbole_patches.no_pickle import without_pickle
 
 from recbole.utils import init_seed  # isort: skip  (after recbole_sda.config.run_config, which makes RecBole importable)
 
@@ -178,11 +180,12 @@ def _model(config: RunConfig, data: Data) -> torch.nn.Module:
     if config["model"] in ENSEMBLES:
         return build_ensemble(config, data)
     try:
-        return model_class(config["model"])(config, data.train._dataset)
+        with without_pickle():
+            return model_class(config["model"])(config, data.train._dataset)
     except InputError:
         raise
     except MODEL_ERRORS as error:
-        reason = f"{type(error).__name__}: {error}"
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         raise InputError(f"{config['model']} cannot be made with the values of its keys ({reason})") from error
 
 
@@ -190,11 +193,13 @@ def settings_of(run_dir: Path) -> Dict[str, Any]:
     """Return the configuration in a run folder, with the keys of a family of models that came after the run.
 
     Raises:
-        InputError: the folder has none, or it lacks the model, the data set or its place.
+        InputError: the folder has none, it lacks the model, the data set or its place, or it names a model that is a
+            user's own and was not named by the user.
     """
     if not (run_dir / CONFIG).is_file():
         raise InputError(f"{run_dir} is not a run folder: {CONFIG} is missing")
     values = check_shape(read_yaml(run_dir / CONFIG), CONFIG_SHAPE, str(run_dir / CONFIG))
+    check_named(values.get("model"), str(run_dir / CONFIG))
     return {**values, **defaults_of_earlier_run(values)}
 
 
@@ -251,6 +256,8 @@ def load(run_dir: Union[str, Path], overrides: Optional[Dict[str, Any]] = None) 
         True
         >>> folder.cleanup()
     """
+    if (Path(run_dir) / CONFIG).is_file() and not (Path(run_dir) / BEST).is_file():
+        raise InputError(f"{run_dir} has no trained weights yet ({BEST}); --resume={run_dir} trains it")
     run = open_run(run_dir, overrides)
     state = run.trainer.load_weights(run.run_dir / BEST)
     run.trainer.best_epoch = state["epoch"]

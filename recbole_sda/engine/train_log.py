@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any, Dict, List, Sequence, Tuple, Union
 
-from recbole_sda.io.atomic_write import write_lines
+from recbole_sda.io.atomic_write import append_line, write_lines
 from recbole_sda.io.json import read_json_lines
 from recbole_sda.io.schema import COUNT, NUMBER, check_shape
 
@@ -36,8 +36,7 @@ def read_history(run_dir: Union[str, Path]) -> List[Dict[str, Any]]:
 
 def append_history(run_dir: Union[str, Path], line: Dict[str, Any]) -> None:
     """Append a line to a run's history."""
-    with open(Path(run_dir) / HISTORY, "a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
+    append_line(Path(run_dir) / HISTORY, json.dumps(line))
 
 
 def truncate_history(run_dir: Union[str, Path], n_epochs: int) -> None:

@@ -124,6 +124,14 @@ class RunTrainer(CheckpointMixin):
         self._n_batches = len(train_data)
         return losses
 
+    def _check_nan(self, loss: Tensor) -> None:
+        """Refuse to go on with a loss that is not a number; the folder keeps the epochs before."""
+        if not torch.isfinite(loss).all():
+            raise InputError(
+                f"{self.run_dir}: epoch {self._epoch + 1}: the loss is {float(loss.detach()):g}; a lower learning_rate (now "
+                f"{self.config['learning_rate']:g}) or a longer warmup_epochs may help"
+            )
+
     def _valid_epoch(self, valid_data: Any, show_progress: bool = False) -> Tuple[float, Dict[str, float]]:
         score, result = super()._valid_epoch(valid_data, show_progress)
         # As in RecBole's early_stopping, the later one of two epochs with the same score is the best.

@@ -32,6 +32,7 @@ from recbole_sda.features.manifest import (
 )
 from recbole_sda.features.store_choice import store_path
 from recbole_sda.features.writer import write_store
+from recbole_sda.io.atomic_folder import restore_folder
 from recbole_sda.io.hashes import sha256_of
 from recbole_sda.io.ids import id_text
 from recbole_sda.io.regular_file import regular_file
@@ -92,6 +93,7 @@ class FeatureStore:
 
     def __init__(self, path: Union[str, Path], verify: bool = True) -> None:
         self.path = Path(path)
+        restore_folder(self.path)
         for name in (MANIFEST, FEATURES, ITEM_IDS):
             if not (self.path / name).exists():
                 raise InputError(f"{self.path} is not a feature store: {name} is missing")

@@ -10,6 +10,7 @@ from typing import List, Optional, Union
 
 from recbole_sda.errors import InputError, nearest
 from recbole_sda.features.manifest import MANIFEST
+from recbole_sda.io.atomic_folder import restore_folders
 from recbole_sda.io.atomic_write import write_lines
 from recbole_sda.io.regular_file import read_text
 
@@ -21,7 +22,10 @@ FEATURES_FOLDER, DEFAULT = "features", "default.txt"
 def store_names(dataset_path: Union[str, Path]) -> List[str]:
     """Return the names of a data set's feature stores, sorted."""
     folder = Path(dataset_path) / FEATURES_FOLDER
-    return sorted(path.name for path in folder.iterdir() if (path / MANIFEST).is_file()) if folder.is_dir() else []
+    if not folder.is_dir():
+        return []
+    restore_folders(folder)
+    return sorted(p.name for p in folder.iterdir() if not p.name.startswith(".") and (p / MANIFEST).is_file())
 
 
 def store_path(dataset_path: Union[str, Path], name: Optional[str] = None) -> Path:

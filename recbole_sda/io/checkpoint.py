@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from recbole_sda.errors import InputError
-from recbole_sda.io.atomic_write import atomic_write
+from recbole_sda.io.atomic_write import atomic_write, write_lines
 from recbole_sda.io.content_hash import content_hash
 from recbole_sda.io.regular_file import PathLike, read_text, regular_file
 from recbole_sda.io.schema import Shape, check_shape
@@ -121,7 +121,7 @@ def data_identity(training: Any) -> Dict[str, str]:
 
 def write_item_tokens(run_dir: PathLike, tokens: Sequence[str]) -> None:
     """Write the item token of each internal id of a run; position 0 is the padding item."""
-    (Path(run_dir) / ITEM_IDS).write_text("".join(f"{token}\n" for token in tokens), encoding="utf-8")
+    write_lines(Path(run_dir) / ITEM_IDS, (f"{token}\n" for token in tokens))
 
 
 def read_item_tokens(run_dir: PathLike) -> List[str]:

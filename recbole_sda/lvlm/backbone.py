@@ -162,7 +162,9 @@ def _config(source: str, revision: Optional[str]) -> Any:
         for path in folder.iterdir():
             if not path.is_dir():
                 regular_file(path, f"backbone={source}: file")  # transformers would wait for a pipe
-    return _load(source, lambda: transformers.AutoConfig.from_pretrained(source, revision=revision))
+    return _load(
+        source, lambda: transformers.AutoConfig.from_pretrained(source, revision=revision, trust_remote_code=False)
+    )
 
 
 def _load(source: str, action: Callable[[], Result]) -> Result:
@@ -178,6 +180,7 @@ def _load(source: str, action: Callable[[], Result]) -> Result:
 
 def _model_arguments(settings: LVLMSettings) -> Dict[str, Any]:
     arguments: Dict[str, Any] = {"revision": settings.revision, "dtype": getattr(torch, settings.dtype)}
+    arguments["trust_remote_code"] = False  # without it, transformers asks on the terminal
     if settings.device == "auto":
         arguments["device_map"] = "auto"
     if settings.quantization is not None:

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from recbole_sda.errors import InputError
 from recbole_sda.features.manifest import library_versions
-from recbole_sda.io.atomic_write import use_default_permissions
+from recbole_sda.io.atomic_folder import atomic_folder
+from recbole_sda.io.atomic_write import use_default_permissions, write_text
 from recbole_sda.io.hashes import sha256_of
 from recbole_sda.io.schema import COUNT, NUMBER, check_shape
 from recbole_sda.io.tensors import read_tensors
@@ -25,6 +26,7 @@ from recbole_sda.io.yaml import read_yaml
 from recbole_sda.layers.low_rank import gate_weights
 from recbole_sda.lvlm.adapters import CONFIG, NAMES, WEIGHTS, fingerprint, folder_of, parts_of, record_of
 
+MANIFEST = "export.json"
 CARD = """\
 ---
 library_name: peft
@@ -85,15 +87,22 @@ def export_lora(adapter: Union[str, Path], out: Union[str, Path], overwrite: boo
         The folder ``out``.
 
     Raises:
-        InputError: ``adapter`` is not an adapter of this stage, or ``out`` exists.
+        InputError: ``adapter`` is not an adapter of this stage, or ``out`` exists, or is no export.
     """
     folder, out = folder_of(adapter), Path(out)
     if out.exists() and any(out.iterdir()) and not overwrite:
         raise InputError(f"{out} exists already; choose another folder, or --overwrite=True")
+    if out.exists() and any(out.iterdir()) and not (out / MANIFEST).is_file():
+        raise InputError(f"{out} is not an export ({MANIFEST} is missing), so it is not overwritten")
     method = fingerprint(folder)["method"]
     if method not in DESCRIPTIONS:
         raise InputError(f"adapter={adapter} has the method {method}: allowed are {', '.join(DESCRIPTIONS)}")
-    out.mkdir(parents=True, exist_ok=True)
+    with atomic_folder(out) as draft:
+        _write_export(folder, method, draft)
+    return out
+
+
+def _write_export(folder: Path, method: str, out: Path) -> None:
     parts = dict(parts_of(folder))
     for m, name in enumerate(NAMES):
         source = parts.get(name, folder)
@@ -102,14 +111,13 @@ def export_lora(adapter: Union[str, Path], out: Union[str, Path], overwrite: boo
         else:
             shutil.copytree(source, out / name, dirs_exist_ok=True, ignore=lambda *_: ["README.md"])
     card = model_card(method, read_yaml(out / NAMES[0] / CONFIG), record_of(folder))
-    (out / "README.md").write_text(card, encoding="utf-8")
+    write_text(out / "README.md", card)
     manifest = {
         "adapter": fingerprint(folder),
         "sha256": {name: sha256_of(out / name / WEIGHTS) for name in NAMES},
         "versions": library_versions("peft", "torch"),
     }
-    (out / "export.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
-    return out
+    write_text(out / MANIFEST, json.dumps(manifest, indent=2) + "\n")
 
 
 def _export_moda(source: Path, out: Path, m: int) -> None:

@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from recbole_sda.errors import InputError
-from recbole_sda.io.atomic_write import atomic_write
+from recbole_sda.io.atomic_write import atomic_write, write_text
 from recbole_sda.io.content_hash import content_hash
 from recbole_sda.io.json import read_json
 from recbole_sda.io.tensors import open_tensors, tensor_of
@@ -48,8 +48,7 @@ class Shards:
                 )
             return
         self.folder.mkdir(parents=True, exist_ok=True)
-        with atomic_write(path) as draft:
-            draft.write_text(json.dumps(self.plan.record, indent=2, default=str) + "\n", encoding="utf-8")
+        write_text(path, json.dumps(self.plan.record, indent=2, default=str) + "\n")
 
     def finished(self, shard: Shard) -> bool:
         """Return whether a shard exists, is complete and belongs to this plan."""

@@ -7,6 +7,7 @@ from typing import Dict, List, Optional, Union
 import numpy as np
 from torch.utils.tensorboard import SummaryWriter
 
+from recbole_sda.io.atomic_write import append_line, write_lines
 from recbole_sda.io.json import read_json_lines
 from recbole_sda.io.schema import COUNT
 from recbole_sda.machine import torchrun
@@ -38,8 +39,7 @@ class TrainLog:
         """
         if self.writer is None:
             return
-        with open(self.path, "a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": step, "phase": phase, **values}) + "\n")
+        append_line(self.path, json.dumps({"step": step, "phase": phase, **values}))
         for name, value in values.items():
             self.writer.add_scalar(f"{phase}/{name}", value, step)
         self.writer.flush()
@@ -56,4 +56,4 @@ class TrainLog:
         if self.writer is None or not self.path.is_file():
             return
         lines = [json.dumps(line) + "\n" for line in read_json_lines(self.path, LINE, True) if line["step"] <= step]
-        self.path.write_text("".join(lines), encoding="utf-8")
+        write_lines(self.path, lines)

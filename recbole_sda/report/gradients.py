@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Union
 
 from recbole_sda.errors import InputError
+from recbole_sda.io.atomic_write import atomic_write
 from recbole_sda.io.json import read_json
 from recbole_sda.io.schema import COUNT, NUMBER
 from recbole_sda.report.style import Figure, style
@@ -47,5 +48,6 @@ def conflict_figure(path: Union[str, Path]) -> Figure:
 
 def draw(path: Union[str, Path], out: Union[str, Path]) -> Path:
     """Draw the figure of a gradient measurement into an image file; return its path."""
-    conflict_figure(path).savefig(out, dpi=150)
+    with atomic_write(Path(out)) as draft:
+        conflict_figure(path).savefig(draft, format=Path(out).suffix[1:] or "png", dpi=150)
     return Path(out)

@@ -64,7 +64,9 @@ def test_a_new_item_with_the_features_of_a_known_one_gets_its_score(trained, dat
     ],
 )
 def test_a_new_item_ranks_beside_the_known_one_that_it_is_a_copy_of(trained, data_path, tmp_path, model, keys):
-    recommender = Recommender(trained(model, cold_item_scale=1.0, **keys), new_items=str(new_store(data_path, tmp_path)))
+    recommender = Recommender(
+        trained(model, cold_item_scale=1.0, **keys), new_items=str(new_store(data_path, tmp_path))
+    )
     ranks = recommender.scores(recommender.user_tokens[1:].tolist()).rank(axis=1, ascending=False)
     for new, twin in TWINS.items():
         assert (ranks[new] - ranks[twin]).abs().mean() < 2.5, new
