@@ -28,7 +28,7 @@ def test_a_yaml_space(tmp_path):
 def test_recboles_own_file(tmp_path):
     path = tmp_path / "hyper.test"
     path.write_text(
-        "learning_rate loguniform -8, -4\n# a comment\n\nembedding_size choice [64, 128]\ntype choice ['a','b']\nx quniform 2,10,2\n"
+        "learning_rate loguniform -8, -4\n# comment\n\nembedding_size choice [64, 128]\ntype choice ['a','b']\nx quniform 2,10,2\n"
     )
     domains = read_space(path).domains
     assert domains["learning_rate"].values == pytest.approx([math.exp(-8), math.exp(-4)])
