@@ -37,19 +37,19 @@ SPACE = {
 def test_plans(tmp_path, outcomes):
     """Taken: values of keys of runs, which each run checks, and titles."""
     path = tmp_path / "plan.yaml"
-    for name, content in [*other_values(PLAN), *odd_yaml(), *not_text()]:
+    for name, content in [*list(other_values(PLAN))[::3], *odd_yaml(), *not_text()]:
         path.write_bytes(content)
         outcomes.try_file(name, path, read_plan, str(path))
-    outcomes.check(300, 200)
+    outcomes.check(120, 80)
 
 
 def test_spaces(tmp_path, outcomes):
     """Taken: values of choices, which each trial checks."""
     path = tmp_path / "space.yaml"
-    for name, content in [*other_values(SPACE), *odd_yaml(), *not_text()]:
+    for name, content in [*list(other_values(SPACE))[::3], *odd_yaml(), *not_text()]:
         path.write_bytes(content)
         outcomes.try_file(name, path, read_space, path)
-    outcomes.check(300, 250)
+    outcomes.check(120, 90)
 
 
 def test_recbole_spaces(tmp_path, outcomes):

@@ -55,10 +55,10 @@ def test_numbers_of_models(tmp_path, outcomes):
 
 def test_numbers_of_a_configuration(tmp_path, outcomes):
     """The whole configuration of a run."""
-    for key in ("seed", "hidden_size", "hidden_dropout_prob", *list(NUMBERS)[:3]):
+    for key in ("seed", "hidden_size", *list(NUMBERS)[:1]):
         for value in (float("nan"), float("inf"), 10**400, -1, "x", [1], {}, True):
             named(outcomes, tmp_path, key, value, RunConfig, "SASRec", "Amazon_Sports-sample", (), {key: value})
-    outcomes.check(45, 0)
+    outcomes.check(24, 0)
 
 
 def test_training_states(tmp_path, outcomes):
