@@ -9,6 +9,7 @@ from dataset_prep import amazon, commands, filters, prepare, splits
 from dataset_prep.times import UNITS, seconds
 from recbole_sda.cli.exit_status import run_command
 from recbole_sda.config.dataset_files import amazon_sources
+from recbole_sda.validation import ANY, AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, Range
 
 
 def _time(text: str) -> float:
@@ -18,17 +19,16 @@ def _time(text: str) -> float:
         raise argparse.ArgumentTypeError(f"{text!r}: expected seconds or a date as 2014-05-01") from None
 
 
-def _positive(kind: Callable[[str], float]) -> Callable[[str], float]:
-    """Return a parser of numbers above 0: whole ones for ``int``, any for ``float``."""
+def _number(allowed: Range = ANY, whole: bool = False) -> Callable[[str], float]:
+    """Return a parser of finite numbers in a range."""
 
     def read(text: str) -> float:
         try:
-            value = kind(text)
+            number: float = allowed.check("", int(text) if whole else float(text), whole)
         except ValueError:
-            value = 0
-        if not value > 0:
-            raise argparse.ArgumentTypeError(f"{text!r}: expected a {'whole ' * (kind is int)}number above 0")
-        return value
+            kind = "a whole number" if whole else "a number"
+            raise argparse.ArgumentTypeError(f"{text[:40]!r}: expected {kind} {allowed}".rstrip()) from None
+        return number
 
     return read
 
@@ -107,7 +107,10 @@ def _add_common(command: argparse.ArgumentParser) -> None:
     )
     used = command.add_argument_group("filters")
     used.add_argument(
-        "--k-core", type=int, default=5, help="least interactions of users and items (default: 5; 0: no limit)"
+        "--k-core",
+        type=_number(NOT_NEGATIVE, whole=True),
+        default=5,
+        help="least interactions of users and items (default: 5; 0: no limit)",
     )
     used.add_argument(
         "--filter", choices=prepare.FILTERS, default="iterative", help="repeat until all have k, or filter in one pass"
@@ -115,19 +118,34 @@ def _add_common(command: argparse.ArgumentParser) -> None:
     used.add_argument(
         "--repetitions", choices=filters.REPETITIONS, default="first", help="which of a user's with the same item"
     )
-    used.add_argument("--min-rating", type=float, help="lowest rating that is used")
-    used.add_argument("--max-history", type=int, help="number of each user's most recent interactions that are used")
+    used.add_argument("--min-rating", type=_number(), help="lowest rating that is used")
+    used.add_argument(
+        "--max-history",
+        type=_number(AT_LEAST_ONE, whole=True),
+        help="number of each user's most recent interactions that are used",
+    )
     used.add_argument("--start", type=_time, help="earliest time, as 2014-05-01 or in seconds")
     used.add_argument("--end", type=_time, help="interactions before this time")
     split = command.add_argument_group("a split that is written to files (without one, RecBole splits)")
     split.add_argument("--split", choices=splits.SPLITS, default="none")
-    split.add_argument("--ratio", type=float, nargs=3, default=(8, 1, 1), metavar=("TRAIN", "VALID", "TEST"))
+    split.add_argument(
+        "--ratio", type=_number(NOT_NEGATIVE), nargs=3, default=(8, 1, 1), metavar=("TRAIN", "VALID", "TEST")
+    )
     split.add_argument("--split-at", type=_time, nargs=2, metavar=("VALID", "TEST"), help="times, with --split time")
     images = command.add_argument_group("images")
     images.add_argument("--no-images", action="store_true", help="fetch no images")
-    images.add_argument("--max-pixels", type=_positive(int), help="shrink larger images to this area, as 65536")
-    images.add_argument("--workers", type=_positive(int), default=8, help="images in parallel (default: 8)")
-    images.add_argument("--per-second", type=_positive(float), default=10, help="requests to one host (default: 10)")
+    images.add_argument(
+        "--max-pixels", type=_number(AT_LEAST_ONE, whole=True), help="shrink larger images to this area, as 65536"
+    )
+    images.add_argument(
+        "--workers", type=_number(AT_LEAST_ONE, whole=True), default=8, help="images in parallel (default: 8)"
+    )
+    images.add_argument("--per-second", type=_number(POSITIVE), default=10, help="requests to one host (default: 10)")
+    images.add_argument(
+        "--private-addresses",
+        action="store_true",
+        help="also fetch from addresses of this machine and of private networks",
+    )
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -23,6 +23,7 @@ from dataset_prep.times import check_unit
 from recbole_sda.data.miniature.generate import generate
 from recbole_sda.errors import InputError
 from recbole_sda.io.hashes import sha256_of
+from recbole_sda.io.names import safe_name
 
 FIELDS = (
     ("title", "token_seq"),
@@ -36,7 +37,12 @@ FIELDS = (
 def prepare_amazon(args: argparse.Namespace) -> None:
     """Prepare a category of an Amazon release, downloaded unless its files are given."""
     release = amazon.release(args.release)
-    folder = open_folder(args.out, args.name or amazon.dataset_name(args.category), args.overwrite)
+    safe_name("--category", args.category)
+    with open_folder(args.out, args.name or amazon.dataset_name(args.category), args.overwrite) as folder:
+        _prepare_amazon(args, release, folder)
+
+
+def _prepare_amazon(args: argparse.Namespace, release: amazon.Release, folder: Path) -> None:
     reviews = _source("--reviews", args.reviews, release.reviews, args)
     metadata = _source("--meta", args.meta, release.metadata, args)
     problems, choices = Problems(), _choices(args)
@@ -66,7 +72,11 @@ def prepare_amazon(args: argparse.Namespace) -> None:
 
 def prepare_table(args: argparse.Namespace) -> None:
     """Prepare a data set from tables of interactions and items."""
-    folder = open_folder(args.out, args.name, args.overwrite)
+    with open_folder(args.out, args.name, args.overwrite) as folder:
+        _prepare_table(args, folder)
+
+
+def _prepare_table(args: argparse.Namespace, folder: Path) -> None:
     if args.all_items and not args.items:
         raise InputError("--all-items keeps items of the table that --items names, and there is none")
     problems, choices = Problems(), _choices(args)
@@ -99,7 +109,12 @@ def prepare_table(args: argparse.Namespace) -> None:
 
 def prepare_mmrec(args: argparse.Namespace) -> None:
     """Prepare an interaction file of MMRec with its published split."""
-    folder, problems = open_folder(args.out, args.name, args.overwrite), Problems()
+    with open_folder(args.out, args.name, args.overwrite) as folder:
+        _prepare_mmrec(args, folder)
+
+
+def _prepare_mmrec(args: argparse.Namespace, folder: Path) -> None:
+    problems = Problems()
     data, part = read_mmrec(args.inter, problems)
     labels = write_split(folder, args.name, data, part)
     write_inter(folder / f"{args.name}.inter", data)
@@ -116,7 +131,12 @@ def prepare_mmrec(args: argparse.Namespace) -> None:
 
 def prepare_splits(args: argparse.Namespace) -> None:
     """Prepare a data set from the files of a split, one for each part, in one file with a column of parts."""
-    folder, problems = open_folder(args.out, args.name, args.overwrite), Problems()
+    with open_folder(args.out, args.name, args.overwrite) as folder:
+        _prepare_splits(args, folder)
+
+
+def _prepare_splits(args: argparse.Namespace, folder: Path) -> None:
+    problems = Problems()
     columns = {"user": args.user_col, "item": args.item_col, "time": args.time_col, "rating": args.rating_col}
     paths = {"train": args.train, "valid": args.valid, "test": args.test}
     data, part, used = read_given_split(paths, columns, problems, args.time_unit, args.columns)
@@ -144,7 +164,7 @@ def prepare_splits(args: argparse.Namespace) -> None:
 
 def prepare_sample(args: argparse.Namespace) -> None:
     """Write the built-in miniature of a data set."""
-    folder, items = generate(args.name, args.out)
+    folder, items = generate(safe_name("--name", args.name), args.out)
     print(f"{folder}: a miniature of invented products; items in {items.name}")
 
 
@@ -196,7 +216,14 @@ def _finish(args: argparse.Namespace, folder: Path, prepared: Prepared) -> None:
     """Write the data set, then print a summary and the next commands."""
     options = None
     if not args.no_images:
-        options = ImageOptions(max_pixels=args.max_pixels, workers=args.workers, per_second=args.per_second)
+        given = getattr(args, "images", None)
+        options = ImageOptions(
+            max_pixels=args.max_pixels,
+            workers=args.workers,
+            per_second=args.per_second,
+            private=args.private_addresses,
+            folder=Path(given) if given else None,
+        )
     record = write_dataset(folder, prepared, options)
     print(summary(folder, record))
     print(f"\n{folder} is ready. Next, item vectors: light ones, or those of a vision-language model (docs/lvlm.md)")

@@ -2,9 +2,10 @@
 
 import hashlib
 import json
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Union
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Union
 
 from dataset_prep import splits
 from dataset_prep.atomic_files import Column, write_inter, write_items, write_split
@@ -19,6 +20,8 @@ from recbole_sda import __version__
 from recbole_sda.errors import InputError
 from recbole_sda.io.atomic_write import write_lines
 from recbole_sda.io.hashes import sha256_of
+from recbole_sda.io.locks import exclusive_lock
+from recbole_sda.io.names import safe_name
 
 RECORD, UNFINISHED = "dataset.json", ".unfinished"
 
@@ -53,8 +56,9 @@ class Prepared:
         return sorted(set(self.items) - set(self.data.used_items()))
 
 
-def open_folder(out: Union[str, Path], name: str, overwrite: bool) -> Path:
-    """Create the folder of a data set, mark it as unfinished and return it.
+@contextmanager
+def open_folder(out: Union[str, Path], name: str, overwrite: bool) -> Iterator[Path]:
+    """Context manager that creates the folder of a data set, marks it as unfinished and gives it; no other process may use it.
 
     Args:
         out: folder of data sets.
@@ -62,17 +66,20 @@ def open_folder(out: Union[str, Path], name: str, overwrite: bool) -> Path:
         overwrite: whether a data set that was not prepared here is replaced.
 
     Raises:
-        InputError: there is a data set that was not prepared here.
+        InputError: there is a data set that was not prepared here, the name cannot be that of a folder, or another process is
+            preparing the data set.
     """
-    folder = Path(out) / name
-    prepared_here = any((folder / file).exists() for file in (RECORD, UNFINISHED))
-    if (folder / f"{name}.inter").exists() and not prepared_here and not overwrite:
-        raise InputError(
-            f"{folder} holds a data set that was not made by this command; --overwrite to replace its files"
-        )
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / UNFINISHED).touch()
-    return folder
+    folder = Path(out) / safe_name("--name", name)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with exclusive_lock(folder.with_name(f".{name}.lock"), f"{folder}: another process is preparing this data set"):
+        prepared_here = any((folder / file).exists() for file in (RECORD, UNFINISHED))
+        if (folder / f"{name}.inter").exists() and not prepared_here and not overwrite:
+            raise InputError(
+                f"{folder} holds a data set that was not made by this command; --overwrite to replace its files"
+            )
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / UNFINISHED).touch()
+        yield folder
 
 
 def write_dataset(folder: Path, prepared: Prepared, image_options: Optional[ImageOptions]) -> Dict[str, Any]:

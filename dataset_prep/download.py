@@ -6,11 +6,13 @@ import os
 import time
 from http.client import HTTPException
 from pathlib import Path
-from typing import Optional, Union
+from typing import Any, Optional, Union
 from urllib.error import HTTPError, URLError
-from urllib.request import Request, urlopen
+from urllib.request import Request
 
+from dataset_prep.web import open_url, reason_of
 from recbole_sda.errors import InputError
+from recbole_sda.io.atomic_write import named_errors
 from recbole_sda.io.progress import Progress
 
 logger = logging.getLogger(__name__)
@@ -29,7 +31,7 @@ def download(
     A complete file is not fetched again. A partial one (``<path>.part``) is continued.
 
     Args:
-        url: http or https.
+        url: http or https, chosen by this package or by the user; data do not choose it.
         path: of the file.
         checksum: ``sha256:...`` or ``md5:...`` of the complete file, where the source publishes one.
         tries: in a row without new data, before it gives up.
@@ -51,10 +53,12 @@ def download(
             break
         except HTTPError as error:
             if error.code not in RETRY_STATUS:
-                raise InputError(f"{url}: the server answers {error.code} {error.reason}") from None
-            reason, pause = f"{error.code} {error.reason}", _retry_after(error)
-        except (URLError, HTTPException, OSError) as error:
-            reason, pause = str(getattr(error, "reason", error)) or type(error).__name__, None
+                raise InputError(f"{url}: {reason_of(error)}") from None
+            reason, pause = reason_of(error), _retry_after(error)
+        except (URLError, HTTPException, OSError, ValueError) as error:
+            if getattr(error, "filename", None):  # of this machine's disk, not of the server
+                raise
+            reason, pause = reason_of(error), None
         failed = failed + 1 if _size(part) == before else 1
         if failed >= tries:
             raise InputError(f"{url}: given up after {failed} tries ({reason}); the same command continues {part}")
@@ -77,28 +81,37 @@ def _fetch(url: str, part: Path, timeout: float) -> None:
     if size:
         headers["Range"] = f"bytes={size}-"
     try:
-        answer = urlopen(Request(url, headers=headers), timeout=timeout)
+        with open_url(
+            Request(url, headers=headers), timeout, private=True
+        ) as answer:  # the user, or this package, chose it
+            _append(answer, part, size)
     except HTTPError as error:
-        if error.code == 416 and size:  # no bytes after these: the file is complete, or the server has another one now
-            complete = (error.headers.get("Content-Range") or "").rpartition("/")[2]
-            if complete == str(size):
-                return
+        if error.code != 416 or not size:
+            raise
+        complete = (error.headers.get("Content-Range") or "").rpartition("/")[2]
+        if complete != str(size):  # no bytes after these, and not because the file is complete
             part.unlink()
             raise OSError("the file on the server has changed; starting again") from None
-        raise
-    with answer:
-        start = 0
-        if answer.status == 206:
-            start = int((answer.headers.get("Content-Range") or "bytes 0-").split()[1].partition("-")[0])
-            if start != size:
-                raise OSError(f"requested the file from byte {size}, the server sends it from byte {start}")
-        length = answer.headers.get("Content-Length")
-        total = start + int(length) if length else None
-        with open(part, "ab" if start else "wb") as file:
-            with Progress(total, part.name[:-5], "bytes", start, scale=True) as bar:
-                while chunk := answer.read(CHUNK):
-                    file.write(chunk)
-                    bar.update(len(chunk))
+
+
+def _append(answer: Any, part: Path, size: int) -> None:
+    """Write an answer to ``part``: from byte ``size`` on, or anew where it is the whole file."""
+    start = 0
+    if answer.status == 206:
+        start = int((answer.headers.get("Content-Range") or "bytes 0-").split()[1].partition("-")[0])
+        if start != size:
+            raise OSError(f"requested the file from byte {size}, the server sends it from byte {start}")
+    length = answer.headers.get("Content-Length")
+    total = start + int(length) if length else None
+    with (
+        open(part, "ab" if start else "wb") as file,
+        Progress(total, part.name[:-5], "bytes", start, scale=True) as bar,
+    ):
+        while chunk := answer.read(CHUNK):
+            with named_errors(part):
+                file.write(chunk)
+                file.flush()
+            bar.update(len(chunk))
     if total is not None and _size(part) < total:
         raise OSError(f"connection closed after {_size(part):,} of {total:,} bytes")
 

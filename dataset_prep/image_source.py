@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Dict, NamedTuple, Optional
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
-from urllib.request import Request, urlopen
+from urllib.request import Request
 
 from PIL import Image
 
 from dataset_prep.download import AGENT, RETRY_STATUS
+from dataset_prep.web import RefusedAddress, open_url, reason_of
+from recbole_sda.io.atomic_write import named_errors
 from recbole_sda.io.images import UnreadableImage, open_image, to_upright_rgb
 
 SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "GIF": ".gif", "WEBP": ".webp", "BMP": ".bmp"}
@@ -32,6 +34,9 @@ class ImageOptions(NamedTuple):
         timeout: seconds without an answer.
         tries: per image.
         pause: seconds before the second try, doubled for each further one.
+        deadline: seconds for an image as a whole, all tries together.
+        private: whether servers may have addresses of this machine or of private networks.
+        folder: from which files are read; None reads none.
     """
 
     max_pixels: Optional[int] = None
@@ -41,6 +46,9 @@ class ImageOptions(NamedTuple):
     timeout: float = 20.0
     tries: int = 3
     pause: float = 1.0
+    deadline: float = 60.0
+    private: bool = False
+    folder: Optional[Path] = None
 
 
 class FetchError(Exception):
@@ -64,46 +72,69 @@ class RateLimit:
 
 
 def read_source(source: str, options: ImageOptions, limit: RateLimit) -> bytes:
-    """Return the content of an address (http, https) or a path.
+    """Return the content of an address (http, https), or of a file in the folder that the user gave.
 
     Raises:
         FetchError: it cannot be read, is too large, or all tries failed.
     """
-    if not source.startswith(("http://", "https://")):
-        try:
-            if os.path.getsize(source) > options.max_bytes:
-                raise FetchError(_too_large(options))
-            return Path(source).read_bytes()
-        except OSError as error:
-            raise FetchError(error.strerror or str(error)) from None
-    reason = ""
+    if not source.lower().startswith(("http://", "https://")):
+        return _read_file(source, options)
+    try:
+        host = urlsplit(source).netloc
+    except ValueError as error:
+        raise FetchError(str(error)) from None
+    reason, until = "", time.monotonic() + options.deadline
     for number in range(options.tries):
         try:
-            limit.wait(urlsplit(source).netloc)
-            return _get(source, options)
+            limit.wait(host)
+            return _get(source, options, until)
         except HTTPError as error:
-            reason = f"the server answers {error.code} {error.reason}"
+            reason = reason_of(error)
             if error.code not in RETRY_STATUS:
                 raise FetchError(reason) from None
+        except RefusedAddress as error:
+            raise FetchError(f"{error}; --private-addresses allows them") from None
         except TimeoutError:
             reason = f"no answer in {options.timeout:g} s"
         except (URLError, HTTPException, OSError, ValueError) as error:
-            reason = str(getattr(error, "reason", error)) or type(error).__name__
+            reason = reason_of(error)
+        if time.monotonic() >= until:
+            raise FetchError(f"no complete answer in {options.deadline:g} s")
         if number + 1 < options.tries:
             time.sleep(options.pause * 2**number)
     raise FetchError(f"{reason}, {options.tries} tries")
 
 
-def _get(url: str, options: ImageOptions) -> bytes:
-    with urlopen(Request(url, headers={"User-Agent": AGENT}), timeout=options.timeout) as answer:
-        length = answer.headers.get("Content-Length")
-        if length and int(length) > options.max_bytes:
+def _read_file(path: str, options: ImageOptions) -> bytes:
+    """Return the content of a file in the folder that the user gave; a path in the data names no other file."""
+    if options.folder is None:
+        raise FetchError("neither http nor https; files are read from the folder that --images names")
+    if os.path.commonpath([os.path.abspath(options.folder), os.path.abspath(path)]) != os.path.abspath(options.folder):
+        raise FetchError(f"a path outside of --images={options.folder}")
+    try:
+        if os.path.getsize(path) > options.max_bytes:
+            raise FetchError(_too_large(options))
+        if not os.path.isfile(path):
+            raise FetchError("not a file")
+        return Path(path).read_bytes()
+    except (OSError, ValueError) as error:
+        raise FetchError(getattr(error, "strerror", None) or str(error)) from None
+
+
+def _get(url: str, options: ImageOptions, until: float) -> bytes:
+    request = Request(url, headers={"User-Agent": AGENT})
+    with open_url(request, options.timeout, options.private, until) as answer:
+        length = answer.headers.get("Content-Length") or ""
+        size = int(length) if length.isdecimal() else None
+        if size is not None and size > options.max_bytes:
             raise FetchError(_too_large(options))
         content: bytes = answer.read(options.max_bytes + 1)
     if len(content) > options.max_bytes:
         raise FetchError(_too_large(options))
-    if length and len(content) < int(length):
-        raise OSError(f"connection closed after {len(content):,} of {int(length):,} bytes")
+    if time.monotonic() >= until:  # the answer was ended
+        raise TimeoutError
+    if size is not None and len(content) < size:
+        raise OSError(f"connection closed after {len(content):,} of {size:,} bytes")
     return content
 
 
@@ -125,14 +156,14 @@ def write_image(content: bytes, folder: Path, stem: str, max_pixels: Optional[in
             kind, size = str(image.format), image.size
             rgb = to_upright_rgb(image)
     except UnreadableImage as error:
-        start = content[:40].decode("latin-1").strip()
-        raise FetchError(f"not a complete image ({error}); it begins with {start!r}") from None
+        raise FetchError(f"not a complete image ({error})") from None
     if kind not in SUFFIXES or (max_pixels is not None and size[0] * size[1] > max_pixels):
         content, kind = _to_jpeg(rgb, max_pixels), "JPEG"
     name = stem + SUFFIXES[kind]
     draft = folder / f".{name}.part"
-    draft.write_bytes(content)
-    os.replace(draft, folder / name)
+    with named_errors(folder / name):
+        draft.write_bytes(content)
+        os.replace(draft, folder / name)
     return name
 
 

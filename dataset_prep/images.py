@@ -3,17 +3,18 @@
 import hashlib
 import json
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Collection, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
 from dataset_prep.image_source import SUFFIXES, FetchError, ImageOptions, RateLimit, read_source, write_image
-from recbole_sda.io.atomic_write import write_lines
+from recbole_sda.io.atomic_write import append_line, write_lines
+from recbole_sda.io.json import read_json_lines
 from recbole_sda.io.progress import Progress
-from recbole_sda.io.text import read_json_lines
 
 FAILURES, SOURCES = "failures.jsonl", "sources.jsonl"
+SOURCE_LINE = {"item_id": str}
 
 
 class _Result(NamedTuple):
@@ -43,12 +44,18 @@ def fetch_images(
     for draft in folder.glob(".*.part"):  # of an interrupted run
         draft.unlink()
     stems = file_stems(sources)
-    existing = {path.stem: path.name for path in folder.iterdir() if path.suffix in SUFFIXES.values()}
-    recorded = {line["item_id"]: line for line in read_json_lines(folder / SOURCES)}
+    existing: Dict[str, List[str]] = defaultdict(
+        list
+    )  # two files of an item: the run that wrote the second was killed before it removed the first
+    for path in folder.iterdir():
+        if path.suffix in SUFFIXES.values():
+            existing[path.stem].append(path.name)
+    with_records = (folder / SOURCES).is_file()  # else the folder is of an earlier version, or the user's own
+    recorded = {line["item_id"]: line for line in read_json_lines(folder / SOURCES, SOURCE_LINE)}
     names = {
-        item: existing[stem]
+        item: existing[stem][0]
         for item, stem in stems.items()
-        if stem in existing and _is_current(recorded.get(item), sources[item], options)
+        if len(existing[stem]) == 1 and _is_current(recorded.get(item), sources[item], options, with_records)
     }
     missing = [item for item, addresses in sources.items() if item not in names and addresses]
     limit = RateLimit(options.per_second)
@@ -56,19 +63,19 @@ def fetch_images(
     pool = ThreadPoolExecutor(options.workers)
     try:
         results = pool.map(lambda item: _fetch_one(sources[item], folder, stems[item], options, limit), missing)
-        with open(folder / SOURCES, "w", encoding="utf-8") as log, Progress(len(missing), "images", "files") as bar:
-            log.writelines(_json_line(line) for line in recorded.values())
+        write_lines(folder / SOURCES, map(_json_line, recorded.values()))
+        with Progress(len(missing), "images", "files") as bar:
             for item, result in zip(missing, results):
                 bar.update()
                 if result.name is None:
                     failures += [{"item_id": item, "source": s, "reason": reason} for s, reason in result.failed]
                     continue
-                old = existing.get(stems[item])
-                if old not in (None, result.name):  # of another format
-                    (folder / str(old)).unlink()
+                for old in existing[stems[item]]:
+                    if old != result.name:  # of another format
+                        (folder / old).unlink()
                 names[item] = result.name
                 line = {"item_id": item, "source": result.source, "max_pixels": options.max_pixels}
-                log.write(_json_line(line))
+                append_line(folder / SOURCES, _json_line(line).rstrip("\n"))
     finally:
         pool.shutdown(cancel_futures=True)
     write_lines(folder / FAILURES, map(_json_line, failures))
@@ -94,9 +101,16 @@ def file_stems(items: Collection[str]) -> Dict[str, str]:
     return stems
 
 
-def _is_current(recorded: Optional[Dict[str, Any]], sources: Sequence[str], options: ImageOptions) -> bool:
-    """Return whether an existing image is the one that would be fetched; one without a record counts as such."""
-    return recorded is None or (recorded["source"] in sources and recorded["max_pixels"] == options.max_pixels)
+def _is_current(
+    recorded: Optional[Dict[str, Any]], sources: Sequence[str], options: ImageOptions, with_records: bool
+) -> bool:
+    """Return whether an existing image is the one that would be fetched.
+
+    Without a record, it is where the folder has no records at all; else it came just before a kill.
+    """
+    if recorded is None:
+        return not with_records
+    return recorded.get("source") in sources and recorded.get("max_pixels") == options.max_pixels
 
 
 def _fetch_one(sources: Sequence[str], folder: Path, stem: str, options: ImageOptions, limit: RateLimit) -> _Result:

@@ -1,5 +1,6 @@
 """From records of a file to rows of interactions: ids as tokens, times in seconds, ratings as numbers."""
 
+from math import isfinite
 from pathlib import Path
 from typing import Any, Dict, Iterable, Iterator, Mapping, Optional, Union
 
@@ -52,12 +53,22 @@ def parse_rows(
 def _row(
     record: Mapping[str, Any], fields: Mapping[str, str], per_second: int, number: int, where: str
 ) -> Optional[Row]:
+    for key in ("user", "item"):
+        if "\n" in str(record.get(fields[key])).strip():
+            raise InputError(f"{where}, {fields[key]}: an id of several lines; a quotation mark may be stray")
     user, item = (optional_id(record.get(fields[key]), f"{where}, {fields[key]}") for key in ("user", "item"))
     if user is None or item is None:
         return None
     try:
         time = seconds(record[fields["time"]], per_second) if fields.get("time") else number
         rating = record.get(fields["rating"]) if fields.get("rating") else None
-        return user, item, None if rating is None or is_missing(rating) or rating == "" else float(rating), time
+        return user, item, None if rating is None or is_missing(rating) or rating == "" else _finite(rating), time
     except (KeyError, TypeError, ValueError, OverflowError):
         return None
+
+
+def _finite(rating: Any) -> float:
+    value = float(rating)
+    if not isfinite(value):
+        raise ValueError(f"{rating!r} is no rating")
+    return value

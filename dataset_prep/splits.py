@@ -1,5 +1,6 @@
 """Splits that are written to files: which interactions are for training, validation and test."""
 
+from math import inf
 from typing import Dict, Sequence, Tuple
 
 import numpy as np
@@ -34,9 +35,9 @@ def ratio(data: Interactions, shares: Sequence[float]) -> np.ndarray:
         shares: of training, validation and test, such as 8, 1, 1.
 
     Raises:
-        InputError: there are not three shares, one is negative, or that of training is 0.
+        InputError: there are not three shares, one is negative or not finite, or that of training is 0.
     """
-    if len(shares) != 3 or min(shares) < 0 or shares[0] <= 0:
+    if len(shares) != 3 or not all(0 <= share < inf for share in shares) or shares[0] == 0:
         raise InputError(f"ratio={list(shares)}: expected three shares for training, validation and test, as 8 1 1")
     from_end, size = _from_end(data)
     valid, test = (

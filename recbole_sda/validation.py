@@ -5,7 +5,6 @@ value and what is allowed.
 """
 
 from dataclasses import dataclass, fields
-from math import inf
 from pathlib import Path
 from typing import Any, Collection, Dict, Mapping, Optional, Type, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -13,6 +12,8 @@ from recbole_sda.errors import InputError, nearest
 from recbole_sda.io.yaml import properties_dir
 
 Settings = TypeVar("Settings")
+
+LARGEST, LARGEST_WHOLE = 1e300, 2**63  # in size, of any number: as floats, and in 64 bits
 
 
 @dataclass(frozen=True)
@@ -56,10 +57,20 @@ class Range:
         Raises:
             InputError: it is not a number of this range.
         """
-        is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < inf
-        if not is_number or (whole and not float(value).is_integer()) or value not in self:
-            kind = "a whole number" if whole else "a finite number" if value in (inf, -inf) else "a number"
-            raise InputError(f"{key}={value!r}: expected {' '.join(part for part in (kind, str(self)) if part)}")
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        large = is_number and not abs(value) < (LARGEST_WHOLE if whole else LARGEST)  # or NaN
+        if not is_number or large or (whole and not float(value).is_integer()) or value not in self:
+            kind = (
+                ("a whole number" if not large else "a whole number of 64 bits")
+                if whole
+                else "a finite number"
+                if large
+                else "a number"
+            )
+            shown = (
+                "a number of more than 100 digits" if isinstance(value, int) and abs(value) > 10**100 else repr(value)
+            )
+            raise InputError(f"{key}={shown}: expected {' '.join(part for part in (kind, str(self)) if part)}")
         return int(value) if whole else float(value)
 
 
@@ -76,7 +87,7 @@ def check_choice(key: str, value: Any, choices: Collection[str]) -> str:
     Raises:
         InputError: it is not; the message suggests the nearest choice.
     """
-    if value not in choices:
+    if not isinstance(value, str) or value not in choices:
         raise InputError(f"{key}={value!r}: allowed are {', '.join(choices)}.{nearest(str(value), choices)}")
     return str(value)
 

@@ -28,7 +28,7 @@ from recbole_sda.validation import (
         (Range(0, 1, closed_high=True), 1.5, "x=1.5: expected a number at least 0 and at most 1"),
         (Range(), "1", "x='1': expected a number$"),
         (Range(), True, "x=True: expected a number$"),
-        (Range(), float("nan"), "x=nan: expected a number$"),
+        (Range(), float("nan"), "x=nan: expected a finite number$"),
         (POSITIVE, float("inf"), "x=inf: expected a finite number above 0$"),
     ],
 )

@@ -1,6 +1,5 @@
 """How every command ends: exit status, one line for errors of the user or the machine, and the name it was called by."""
 
-import errno
 import os
 import sys
 import warnings
@@ -8,17 +7,8 @@ from typing import Callable
 
 from recbole_sda.errors import InputError
 
-# Errors of the file system that are not the program's fault.
-FILE_ERRORS = {
-    errno.EACCES,
-    errno.EPERM,
-    errno.EEXIST,
-    errno.ENOTDIR,
-    errno.EISDIR,
-    errno.EROFS,
-    errno.ENOSPC,
-    errno.EDQUOT,
-}
+# In the messages of torch, for memory of the machine and of a GPU.
+NO_MEMORY = ("not enough memory", "can't allocate memory", "out of memory")
 
 
 def program() -> str:
@@ -29,7 +19,8 @@ def program() -> str:
 def run_command(action: Callable[[], None]) -> int:
     """Run a command and return its exit status.
 
-    0: done. 2: wrong input, or a folder that cannot be written or a full disk, named in one line without a traceback. 130: Ctrl-C.
+    0: done. 2: wrong input, an error of the file system such as a full disk, or too little memory, named in one line without a
+    traceback. 130: Ctrl-C.
     141: the reader of the output, such as ``| head``, ended first.
     """
     silence_recbole()
@@ -40,17 +31,24 @@ def run_command(action: Callable[[], None]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python writes as it ends
         return 141
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        return _failed(str(error))
     except OSError as error:
-        if not error.filename or error.errno not in FILE_ERRORS:
+        return _failed(": ".join(filter(None, (str(error.filename or ""), error.strerror or str(error)))))
+    except MemoryError as error:
+        return _failed(": ".join(filter(None, ("not enough memory", str(error)))))
+    except RuntimeError as error:
+        if not any(text in str(error) for text in NO_MEMORY):
             raise
-        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
-        return 2
+        return _failed(f"not enough memory: {str(error).strip().splitlines()[0]}")
     except KeyboardInterrupt as interruption:
         print(f"interrupted; {interruption}" if interruption.args else "interrupted", file=sys.stderr)
         return 130
     return 0
+
+
+def _failed(message: str) -> int:
+    print(f"error: {message.strip()}", file=sys.stderr)
+    return 2
 
 
 def silence_recbole() -> None:

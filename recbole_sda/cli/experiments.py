@@ -7,6 +7,7 @@ from typing import Any, Dict, List, Optional
 
 from recbole_sda.cli.exit_status import program, run_command
 from recbole_sda.cli.run import split_arguments
+from recbole_sda.cli.user_models import allow_user_models
 from recbole_sda.errors import InputError
 from recbole_sda.io.ids import id_text
 from recbole_sda.io.logs import start_logging
@@ -249,6 +250,8 @@ def main(argv: List[str]) -> int:
     def action() -> None:
         start_logging("info")
         logging.getLogger("recbole_sda.config.run_config").setLevel(logging.ERROR)
-        args.action(args, keys_of(rest))
+        keys = keys_of(rest)
+        allow_user_models(keys)
+        args.action(args, keys)
 
     return run_command(action)

@@ -25,7 +25,7 @@ def _pairs(values: Optional[List[str]], option: str) -> Dict[str, str]:
 
 def _import(args: argparse.Namespace) -> None:
     from recbole_sda.features import importers as sources
-    from recbole_sda.features.store import write_store
+    from recbole_sda.features.writer import store_lock, write_store
 
     if args.npy:
         if not args.ids:
@@ -40,7 +40,8 @@ def _import(args: argparse.Namespace) -> None:
         vectors = sources.from_itememb(args.itememb, args.modality)
     encoder = {"model": args.encoder, "revision": args.revision}
     record = {"encoder": encoder, "pooling": args.pooling, "prompt": args.prompt, "imported_from": vectors.source}
-    path = write_store(args.out, vectors.item_ids, vectors.features, vectors.present, record, args.overwrite)
+    with store_lock(args.out):
+        path = write_store(args.out, vectors.item_ids, vectors.features, vectors.present, record, args.overwrite)
     _inspect(argparse.Namespace(store=str(path)))
 
 

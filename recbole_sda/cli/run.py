@@ -4,6 +4,7 @@ import textwrap
 from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Tuple
 
 from recbole_sda.cli.exit_status import run_command
+from recbole_sda.cli.user_models import allow_user_models
 from recbole_sda.errors import InputError
 
 USAGE = """\
@@ -21,6 +22,7 @@ usage: python run_recbole_sda.py --model=MODEL --dataset=DATASET [--config_files
                           properties/search/; with --samples=N (or grid) --grace_epochs=N --reduction=N --search_seed=N
                           for those of the space and its stages,
                           --parallel=N --gpus=SHARE --address=CLUSTER --out=FOLDER
+  --user_models=CLASSES   classes of your own modules that files or run folders may name, as shop.models:Mine
   --key=value             any key of RecBole, of the model, or below; values are YAML: --topk=[5,10] --learning_rate=1e-3
   --help                  this text; with --model=MODEL also that model's keys
 """
@@ -134,12 +136,14 @@ def help_text(model: Optional[str] = None) -> str:
 def _model_and_dataset(given: Arguments) -> Tuple[str, str]:
     """Return both names, from the arguments or from the configuration files."""
     from recbole_sda.io.yaml import read_yaml
+    from recbole_sda.model.named_models import check_named
 
     names = {"model": given.model, "dataset": given.dataset}
     for path in given.config_files:
         values = read_yaml(path)
         for key in names:
             names[key] = getattr(given, key) or values.get(key) or names[key]
+        check_named(names["model"], path)
     for key, value in names.items():
         if not value:
             raise InputError(
@@ -153,6 +157,7 @@ def _start(given: Arguments) -> None:
     from recbole_sda.io.logs import start_logging
 
     start_logging(given.keys.get("state"))
+    allow_user_models(given.keys, given.model)
     for name in COMMANDS:
         folder = getattr(given, name)
         if folder:

@@ -6,13 +6,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Set
 
-import yaml
-
 from recbole_sda.config.run_config import MACHINE_KEYS, RunConfig
 from recbole_sda.data.interaction_files import input_hashes
 from recbole_sda.engine.run import configure, settings_of
 from recbole_sda.engine.run_folder import CONFIG, LOG, METRICS, config_text, read_metrics
 from recbole_sda.errors import InputError
+from recbole_sda.io.yaml import parse_yaml
 
 FOLDER_KEYS = {"runs_path", "run_dir", "checkpoint_dir"}
 # Keys that may differ between a finished run and its plan. Hashes of the files show whether the data are the same.
@@ -164,7 +163,7 @@ class PlannedRun:
             )
 
     def _check_settings(self, config: RunConfig) -> None:
-        planned, existing = yaml.safe_load(config_text(config.resolved)), settings_of(self.folder)
+        planned, existing = parse_yaml(config_text(config.resolved), "settings"), settings_of(self.folder)
         for key in planned.keys() - existing.keys():  # newer than the run, which is the same as with the key's default
             existing[key] = config.internal_config_dict.get(key)
         for values in (planned, existing):

@@ -9,8 +9,10 @@ from recbole_sda.comparison.planned_evaluation import PROTOCOL_KEYS
 from recbole_sda.comparison.planned_run import FOLDER_KEYS, ModelEntry, row_references, slug
 from recbole_sda.comparison.user_metrics import GROUPS, SCOPES, cutoffs
 from recbole_sda.errors import InputError, nearest
+from recbole_sda.io.names import safe_name
 from recbole_sda.io.yaml import read_yaml
 from recbole_sda.metrics.significance import CORRECTIONS
+from recbole_sda.model.named_models import check_named
 from recbole_sda.validation import check_choice, file_or_properties_file
 
 FOLDER = "experiments"  # in properties/
@@ -42,10 +44,12 @@ def read_plan(
     """
     if isinstance(plan, Mapping):
         source, values = "plan", dict(plan)
-        name = slug(str(values.get("title") or "")) or "plan"
+        name = slug(str(values.get("title") or "")).strip(".")[:100] or "plan"
     else:
         path = file_or_properties_file("plan", str(plan), FOLDER)
         source, values, name = str(path), read_yaml(path), path.stem
+        for row, given in _mapping(source, "models", values.get("models")).items():
+            check_named(given.get("model", row) if isinstance(given, dict) else row, source)
     return _plan(source, values, name, OUT / name if out is None else Path(out), dict(overrides or {}))
 
 
@@ -65,7 +69,12 @@ def _plan(source: str, values: Dict[str, Any], name: str, out: Path, overrides: 
         _refuse_keys_set_by_plan(source, given)
     datasets = _names(source, "datasets", values["datasets"])
     metrics = _names(source, "metrics", values.get("metrics", ["hit@10", "ndcg@10"]))
-    cutoffs(metrics)  # reports a wrong name before the first run
+    for dataset in datasets:
+        safe_name(f"{source}: datasets", dataset)
+    try:
+        cutoffs(metrics)  # reports a wrong name before the first run
+    except InputError as error:
+        raise InputError(f"{source}: {error}") from None
     for dataset in dataset_keys:
         if dataset not in datasets and not dataset_keys_may_go_unused:
             raise InputError(f"{source}: dataset_keys: {dataset!r} is not in datasets.{nearest(dataset, datasets)}")
@@ -212,6 +221,7 @@ def _refuse_shared_folders(source: str, key: str, names: Sequence[str]) -> None:
         folder = slug(name).lower()  # some file systems ignore case
         if not folder.strip("."):
             raise InputError(f"{source}: {key}: {name!r}: expected a name with a letter or a digit")
+        safe_name(f"{source}: {key}", folder)
         if folder in taken:
             raise InputError(f"{source}: {key}: {name!r} and {taken[folder]!r} would share a folder")
         taken[folder] = name

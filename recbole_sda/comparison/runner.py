@@ -15,12 +15,13 @@ from recbole_sda.comparison.planned_evaluation import PlannedEvaluation
 from recbole_sda.comparison.planned_run import PlannedRun
 from recbole_sda.config.run_config import MACHINE_KEYS
 from recbole_sda.engine import experiment
-from recbole_sda.engine.run_folder import CONFIG, LOCK, LOG
+from recbole_sda.engine.run_folder import CONFIG, has_no_run
 from recbole_sda.errors import InputError
 from recbole_sda.io.checkpoint import LAST
 from recbole_sda.io.locks import exclusive_lock
 from recbole_sda.io.logs import start_logging
 from recbole_sda.machine.ray_session import check_gpu_share, ray_session, worker_device_keys
+from recbole_sda.model.named_models import name_user_models, named_user_models
 
 logger = logging.getLogger(__name__)
 
@@ -46,9 +47,9 @@ def run_one(run: PlannedRun) -> None:
 
 def _remove_run_without_epochs(folder: Path) -> None:
     """Remove the folder of a run that was interrupted before its first checkpoint; refuse a folder with other content."""
-    if not folder.is_dir() or not any(folder.iterdir()):
+    if not folder.is_dir():
         return
-    if not (folder / CONFIG).is_file() and {path.name for path in folder.iterdir()} - {LOG, LOCK}:
+    if not (folder / CONFIG).is_file() and not has_no_run(folder):
         raise InputError(f"{folder} exists and is not a run folder; choose another --out, or remove it")
     shutil.rmtree(folder)
 
@@ -151,9 +152,10 @@ def _with_absolute_paths(run: PlannedRun) -> PlannedRun:
     return replace(run, folder=run.folder.resolve(), keys={**run.keys, "data_path": str(Path(data_path).resolve())})
 
 
-def _perform_in_worker(job: Job, gpus: float) -> Optional[str]:
+def _perform_in_worker(job: Job, gpus: float, models: Sequence[str]) -> Optional[str]:
     """Perform a job in a process of Ray; return the message of a failure."""
     start_logging("error")
+    name_user_models(models)
     device = worker_device_keys(gpus)
     try:
         _perform(_with_changed_run(job, lambda run: replace(run, keys={**run.keys, **device})))
@@ -188,7 +190,7 @@ def _with_ray(
                     end(job, error)
                 elif len(running) < parallel and not _needed_by(job, unfinished):
                     waiting.remove(job)
-                    running[task.remote(_with_changed_run(job, _with_absolute_paths), gpus)] = job
+                    running[task.remote(_with_changed_run(job, _with_absolute_paths), gpus, named_user_models())] = job
             if not running:
                 continue
             ready, _ = ray.wait(list(running), num_returns=1)

@@ -12,12 +12,20 @@ from recbole_sda.comparison.planned_run import ModelEntry
 from recbole_sda.comparison.user_metrics import case_hash, user_metrics
 from recbole_sda.engine.run_folder import read_metrics
 from recbole_sda.errors import InputError
+from recbole_sda.io.schema import COUNT, MAYBE_NAN, NUMBER, Shape
 from recbole_sda.metrics.significance import correct_p_values, paired_tests
 
 FORMAT = 2  # of comparison.json; 1, without a number, lacks the direction of a test ("favours")
 TESTS = ("wilcoxon", "t")
 SAME_RULES = ("split", "evaluation", "history", "items")  # of the protocol; where they differ, a gain means nothing
 
+ROW_SHAPE: Shape = {
+    "row": str, "dataset": str, "base": (str, None), "seeds": [int], "runs": [str], "protocol": dict, "cases": {str: int},
+    "metrics": {str: {str: {"mean": MAYBE_NAN, "deviation": (None, MAYBE_NAN), "values": [MAYBE_NAN]}}},
+    "tests": {str: {str: dict}},
+    "gain?": {str: {str: (None, MAYBE_NAN)}}, "also?": {str: {"seeds": [int], "protocol": dict}},
+    "cost": {"seconds_per_epoch": NUMBER, "epochs": [COUNT], "parameters": COUNT},
+}  # fmt: skip
 Row = Dict[str, Any]  # of comparison.json: the results of one model entry on one data set
 
 

@@ -8,11 +8,18 @@ import numpy as np
 import pandas as pd
 
 from recbole_sda.comparison.captions import protocol_line, reservations
-from recbole_sda.comparison.statistics import FORMAT, Row
+from recbole_sda.comparison.statistics import FORMAT, ROW_SHAPE, Row
 from recbole_sda.errors import InputError
-from recbole_sda.io.atomic_write import atomic_write
+from recbole_sda.io.atomic_write import write_text
+from recbole_sda.io.escape import latex, markdown, markdown_table, one_line
+from recbole_sda.io.json import read_json
+from recbole_sda.io.schema import COUNT, check_shape
 
 COMPARISON = "comparison.json"
+SHAPE = {
+    "title": str, "about": str, "metrics": [str], "correction": str, "groups?": list, "also?": (dict, list), "comparisons": COUNT,
+    "seeds": [int], "rows": [ROW_SHAPE],
+}  # fmt: skip
 LEVEL = 0.05  # of significance
 # Mark of a significant result whose signed ranks favour the base although the gain is positive, or the reverse.
 AGAINST_GAIN = "†"
@@ -126,14 +133,14 @@ def notes(comparison: Dict[str, Any]) -> str:
 
 def to_markdown(comparison: Dict[str, Any]) -> str:
     """Return the tables, the protocol and the tests as Markdown."""
-    parts = [f"# {comparison['title']}", *([comparison["about"]] if comparison["about"] else [])]
+    parts = [f"# {markdown(comparison['title'])}", *([markdown(comparison["about"])] if comparison["about"] else [])]
     for dataset in datasets_of(comparison):
-        table = results_frame(comparison, dataset).to_markdown(index=False)
-        parts += [protocol_line(comparison, dataset), table, *reservations(comparison, dataset)]
+        lines = [protocol_line(comparison, dataset), *reservations(comparison, dataset)]
+        parts += [markdown(lines[0]), markdown_table(results_frame(comparison, dataset)), *map(markdown, lines[1:])]
     parts.append(notes(comparison))
     tests = tests_frame(comparison)
     if len(tests):
-        parts += ["## Paired tests", tests.to_markdown(index=False, disable_numparse=True)]
+        parts += ["## Paired tests", markdown_table(tests, disable_numparse=True)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -142,16 +149,13 @@ def to_latex(comparison: Dict[str, Any]) -> str:
     parts = []
     for dataset in datasets_of(comparison):
         frame = results_frame(comparison, dataset)
+        frame["model"] = frame["model"].map(one_line)
         table = frame.style.hide(axis="index").format(escape="latex").format_index(escape="latex", axis=1)
         text = table.to_latex(hrules=True, column_format="l" + "r" * (len(frame.columns) - 1), position="t",
-                              caption=_escaped(protocol_line(comparison, dataset)))  # fmt: skip
+                              caption=latex(protocol_line(comparison, dataset)))  # fmt: skip
         parts.append(text.replace("±", "$\\pm$").replace(AGAINST_GAIN, "$\\dagger$"))
     comment = "% " + notes(comparison).replace("±", "+-").replace(AGAINST_GAIN, "dagger")
     return "\n".join([comment, *parts])
-
-
-def _escaped(text: str) -> str:
-    return "".join({"_": "\\_", "%": "\\%", "&": "\\&", "#": "\\#"}.get(c, c) for c in text)
 
 
 def write_tables(comparison: Dict[str, Any], out: Path) -> List[Path]:
@@ -163,19 +167,21 @@ def write_tables(comparison: Dict[str, Any], out: Path) -> List[Path]:
     }
     paths = [(out / COMPARISON).with_suffix(suffix) for suffix in contents]
     for path, text in zip(paths, contents.values()):
-        with atomic_write(path) as draft:
-            draft.write_text(text, encoding="utf-8")
+        write_text(path, text)
     return paths
 
 
 def read_comparison(path: Path) -> Dict[str, Any]:
     """Return the content of a comparison.json; a damaged file, or one of another format, is an InputError."""
     again = f"`compare PLAN --table --out={path.parent}` writes it again"
+    comparison: Dict[str, Any] = read_json(path, dict, again, missing_numbers=True)
+    if comparison.get("format", 1) != FORMAT:
+        raise InputError(f"{path} has format {comparison.get('format', 1)}, expected {FORMAT}; {again}")
     try:
-        comparison = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path} is damaged ({error}); {again}") from None
-    written = comparison.get("format", 1) if isinstance(comparison, dict) else None
-    if written != FORMAT:
-        raise InputError(f"{path} has format {written}, expected {FORMAT}; {again}")
+        check_shape(comparison, SHAPE, str(path))
+        for row in comparison["rows"]:
+            for scope, metrics in row["metrics"].items():
+                check_shape(metrics, dict.fromkeys(comparison["metrics"], dict), f"{path}: {row['row']}: {scope}")
+    except InputError as error:
+        raise InputError(f"{error}; {again}") from None
     return comparison

@@ -10,6 +10,7 @@ import pandas as pd
 
 from recbole_sda.engine.rank_files import RANKS
 from recbole_sda.errors import InputError
+from recbole_sda.io.parquet import read_parquet
 from recbole_sda.metrics.ranks import Cases, case_metrics, list_metrics
 
 GROUPS = {  # of right items -> which rows of a file of ranks they have
@@ -18,6 +19,9 @@ GROUPS = {  # of right items -> which rows of a file of ranks they have
     "warm": lambda table: table["popularity"] > 0,
 }
 SCOPES = ("all", *GROUPS)
+COLUMNS = {"row": "i", "user_id": "", "item_id": "", "rank": "i", "popularity": "i", "tail": "b"}  # -> numpy's kind
+LOWEST = {"row": 0, "rank": 1, "popularity": 0}
+WORDS = {"i": "whole numbers, ranks from 1 and others from 0", "b": "truth values"}
 
 
 def cutoffs(metrics: Sequence[str]) -> List[int]:
@@ -30,12 +34,13 @@ def cutoffs(metrics: Sequence[str]) -> List[int]:
 
 def _ranks(run_dir: Union[str, Path], phase: str) -> pd.DataFrame:
     path = Path(run_dir) / RANKS.format(phase=phase)
-    if not path.is_file():
+    if not path.exists():
         raise InputError(f"{path} is missing: the run did not finish, or an older version made it")
-    try:
-        return pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read ({error}); repeat the run") from error
+    table: pd.DataFrame = read_parquet(path, COLUMNS).to_pandas()
+    for name, kind in COLUMNS.items():
+        if kind and (table[name].dtype.kind != kind or (kind == "i" and table[name].min() < LOWEST[name])):
+            raise InputError(f"{path}, column {name!r}: expected {WORDS[kind]}; repeat the run")
+    return table
 
 
 def case_hash(run_dir: Union[str, Path]) -> str:

@@ -13,8 +13,10 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 from recbole.config import Config
 from recbole.utils import ModelType
 
+from recbole_sda.config.code_keys import check_code_keys
 from recbole_sda.config.defaults import RUN, package_defaults
 from recbole_sda.config.known_keys import check_keys, check_preset
+from recbole_sda.config.number_ranges import check_number_ranges
 from recbole_sda.config.recbole_keys import check_recbole_keys
 from recbole_sda.config.run_checks import (
     check_auto,
@@ -31,6 +33,7 @@ from recbole_sda.config.run_checks import (
 from recbole_sda.config.split_checks import GIVEN, PART_COLUMN, check_cold_items, needs_times
 from recbole_sda.config.unread_keys import KeyContext, changed_defaults, check_effect, unread_keys
 from recbole_sda.errors import InputError, plain_message
+from recbole_sda.io.names import safe_name
 from recbole_sda.io.yaml import YamlLoader, properties_dir, read_yaml
 from recbole_sda.machine import torchrun
 from recbole_sda.machine.devices import choose_device
@@ -79,6 +82,7 @@ class RunConfig(Config):
         self.resolved: Dict[str, Any] = {}
         self.key_context: KeyContext
         self.ignored_keys: List[str] = []
+        safe_name("dataset", dataset)
         self._name, self._class = model, model_class(model)
         check_packages(model)
         self._files = list(config_files)
@@ -123,6 +127,7 @@ class RunConfig(Config):
 
     def _get_final_config_dict(self) -> Dict[str, Any]:
         values = super()._get_final_config_dict()
+        check_code_keys(self._name, values)
         if values.get("gpu_id") is None:
             values["gpu_id"] = ""
         given = "train_neg_sample_args" in self.external_config_dict
@@ -137,6 +142,7 @@ class RunConfig(Config):
         values["load_col"] = self._columns(values)
         check_numbers(values)
         check_types(values, self._run_defaults)
+        check_number_ranges(class_name(base_name(self.model)), self._class.type == ModelType.SEQUENTIAL, values)
         check_learner(values)
         check_loss(base_name(self.model), self._class.type, values)
         check_auto("sparse_updates", values)

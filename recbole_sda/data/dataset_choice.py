@@ -12,6 +12,7 @@ from recbole_sda.errors import InputError, nearest
 from recbole_sda.features.extract import extract_light
 from recbole_sda.features.store_choice import default_store, set_default
 from recbole_sda.io.locks import wait_for_lock
+from recbole_sda.io.names import safe_name
 
 logger = logging.getLogger(__name__)
 
@@ -25,8 +26,9 @@ def choose_dataset(name: str, data_path: Union[str, Path]) -> str:
     A warning then explains how to prepare the real data set.
 
     Raises:
-        InputError: the data set is neither prepared nor supported.
+        InputError: the data set is neither prepared nor supported, or its name cannot be that of a folder.
     """
+    safe_name("dataset", name)
     if name == SHIPPED_WITH_RECBOLE or is_prepared(name, data_path):
         return name
     full, folder = name.removesuffix(SAMPLE_SUFFIX), Path(data_path) / name

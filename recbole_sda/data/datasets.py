@@ -19,6 +19,7 @@ from recbole_sda.data.train_loaders import fast_loader
 from recbole_sda.data.train_negatives import leave_out_of_masks, train_sampler
 from recbole_sda.errors import InputError, plain_message
 from recbole_sda.model.registry import base_name, base_spec, class_name, is_user_model
+from recbole_sda.recbole_patches.no_pickle import without_pickle
 from recbole_sda.recbole_patches.scoped import base_model_name, ids_as_written
 
 from recbole.utils import ModelType  # isort: skip  (after recbole_sda.config.run_config, which makes RecBole importable)
@@ -96,7 +97,7 @@ def _read_and_split(config: RunConfig) -> Tuple[Any, HistoryRule, Counts, Dict[s
     dataloaders of the parts."""
     from recbole.data import create_dataset
 
-    with base_model_name(config, class_name(base_name(config["model"]))), fast_augmentation():
+    with base_model_name(config, class_name(base_name(config["model"]))), fast_augmentation(), without_pickle():
         try:
             with ids_as_written():
                 dataset = create_dataset(config)
@@ -133,7 +134,7 @@ def _check_labels(config: RunConfig, dataset: Any) -> None:
     ways = "give threshold, as {rating: 3}, or load_col with that column"
     if "labeled" in context.modes:
         raise InputError(f"eval_args: mode=labeled: {config['dataset']} has no loaded column {label!r}: {ways}")
-    if context.reads_labels and not is_user_model(config["model"]):
+    if context.reads_labels and not is_user_model(config.resolved["model"]):
         raise InputError(
             f"{config.resolved['model']} learns from labels, and {config['dataset']} has no column {label!r}: {ways}, or give "
             "train_neg_sample_args, as {distribution: uniform, sample_num: 1}"

@@ -2,12 +2,12 @@
 
 import hashlib
 import logging
-import os
-import zipfile
 from pathlib import Path
 from typing import Sequence, Union
 
 import numpy as np
+
+from recbole_sda.io.atomic_write import atomic_write
 
 logger = logging.getLogger(__name__)
 
@@ -111,14 +111,16 @@ def fixed_negatives(
         digest.update(part)
     path = Path(folder) / f"uni{k}-{phase}-{digest.hexdigest()[:16]}.npz"
     try:
+        if path.exists() and not path.is_file():
+            raise OSError("no regular file")
         with np.load(path) as stored:
             drawn = stored["items"].astype(np.int64)
-        if drawn.shape == (len(groups), k):
+        if drawn.shape == (len(groups), k) and ((drawn > 0) & (drawn < len(tokens))).all():
             return drawn
         logger.warning("%s is damaged; its negatives are drawn again", path)
     except (FileNotFoundError, NotADirectoryError):
         pass
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+    except Exception:  # numpy, zipfile and zlib raise errors of any kind for damaged archives
         logger.warning("%s is damaged; its negatives are drawn again", path)
     stream = int.from_bytes(phase.encode(), "little")
     drawn = draw_negatives(groups, taken, len(tokens), k, [seed, stream])
@@ -127,10 +129,9 @@ def fixed_negatives(
 
 
 def _write(path: Path, drawn: np.ndarray) -> None:
-    partial = path.with_name(f"{path.stem}.{os.getpid()}.partial.npz")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        np.savez_compressed(partial, items=drawn.astype(np.int32))
-        partial.replace(path)
+        with atomic_write(path) as draft, open(draft, "wb") as file:
+            np.savez_compressed(file, items=drawn.astype(np.int32))
     except OSError as error:
         logger.warning("the negatives cannot be stored in %s (%s); the next run draws the same ones again", path, error)

@@ -8,6 +8,7 @@ import torch
 from recbole_sda.config.run_config import RunConfig
 from recbole_sda.model.model_table import ENSEMBLES
 from recbole_sda.model.registry import base_name, class_name
+from recbole_sda.recbole_patches.no_pickle import without_pickle
 from recbole_sda.recbole_patches.scoped import base_model_name, ids_as_written
 
 from recbole.data import create_dataset  # isort: skip  (after recbole_sda.config.run_config, which makes RecBole importable)
@@ -33,7 +34,7 @@ class Histories(NamedTuple):
 
 def histories(config: RunConfig) -> Histories:
     """Return the histories of all users, with the internal ids of a run of this configuration."""
-    with base_model_name(config, class_name(base_name(config["model"]))), ids_as_written():
+    with base_model_name(config, class_name(base_name(config["model"]))), ids_as_written(), without_pickle():
         dataset = create_dataset(config)
     table = dataset.inter_feat
     users, items = (np.asarray(table[field]).astype(np.int64) for field in (dataset.uid_field, dataset.iid_field))

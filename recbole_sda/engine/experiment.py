@@ -12,6 +12,7 @@ from recbole_sda.engine.result import Rankings, make_result, write_result
 from recbole_sda.engine.run import Run, build, configure, load, open_run, settings_of
 from recbole_sda.engine.run_folder import LOCK, LOG, make_run_dir, write_config, write_metrics
 from recbole_sda.engine.summary import result_table
+from recbole_sda.engine.train_log import HISTORY
 from recbole_sda.errors import InputError
 from recbole_sda.io.checkpoint import LAST, write_item_tokens
 from recbole_sda.io.locks import exclusive_lock
@@ -73,8 +74,7 @@ def run(
         if torchrun.is_main():
             write_config(run_dir, config.resolved)
         built = build(config, run_dir)
-        if torchrun.is_main():
-            write_item_tokens(run_dir, item_tokens(built.data.dataset))
+        torchrun.run_on_main_process(lambda: _begin(built))
         return _train_and_report(built)
 
 
@@ -108,11 +108,13 @@ def resume(run_dir: Union[str, Path], overrides: Optional[Dict[str, Any]] = None
     """
     run_dir = Path(run_dir)
     _check_overrides("--resume", run_dir, overrides, RESUMABLE)
-    if not (run_dir / LAST).is_file():
-        raise InputError(f"{run_dir} has no {LAST}: the run ended before its first epoch; start it anew")
-    with _in_run_folder(run_dir):
+    with _in_run_folder(run_dir, begun=True):
         built = open_run(run_dir, overrides)
-        built.trainer.resume(built.data.train)
+        if (run_dir / LAST).is_file():
+            built.trainer.resume(built.data.train)
+        else:
+            logger.info("%s ended before its first epoch was saved; its training begins again", run_dir)
+            torchrun.run_on_main_process(lambda: _begin(built))
         if torchrun.is_main():
             write_config(run_dir, built.config.resolved)
         return _train_and_report(built)
@@ -182,29 +184,35 @@ def _check_overrides(flag: str, run_dir: Path, overrides: Optional[Dict[str, Any
             )
 
 
+def _begin(run: Run) -> None:
+    """Write what a run folder has before the first epoch, without anything of a training that was killed in its first epoch."""
+    write_item_tokens(run.run_dir, item_tokens(run.data.dataset))
+    (run.run_dir / HISTORY).unlink(missing_ok=True)
+
+
 @contextmanager
-def _in_run_folder(run_dir: Path) -> Iterator[None]:
+def _in_run_folder(run_dir: Path, begun: bool = False) -> Iterator[None]:
     """Context manager that holds the run folder's exclusive lock and copies log messages to its log file.
 
-    A folder whose run ended before its first epoch is removed.
+    The folder of a new run that ended before its first epoch is removed. One that was ``begun`` earlier is kept.
     """
     if not torchrun.is_main():
         yield
         return
     with (
         exclusive_lock(run_dir / LOCK, f"{run_dir}: another process is using this run folder"),
-        _removed_if_untrained(run_dir),
+        _removed_if_untrained(run_dir, begun),
         log_to(run_dir / LOG),
     ):
         yield
 
 
 @contextmanager
-def _removed_if_untrained(run_dir: Path) -> Iterator[None]:
+def _removed_if_untrained(run_dir: Path, begun: bool) -> Iterator[None]:
     try:
         yield
     except (InputError, KeyboardInterrupt) as error:
-        if not (run_dir / LAST).is_file():
+        if not begun and not (run_dir / LAST).is_file():
             shutil.rmtree(run_dir)
         elif isinstance(error, KeyboardInterrupt):
             raise KeyboardInterrupt(f"continue with --resume={run_dir}") from None

@@ -8,6 +8,7 @@ import pandas as pd
 
 from recbole_sda.data.datasets import Counts
 from recbole_sda.engine.collector import Ranking
+from recbole_sda.io.atomic_write import atomic_write
 from recbole_sda.metrics.groups import coverage_and_gini, item_groups, short_users, tail_items, user_groups
 
 RANKS = "ranks-{phase}.parquet"
@@ -68,4 +69,5 @@ def write_ranks(path: Path, ranking: Ranking, counts: Counts, config: Any, datas
             "short": short_users(cases, counts.users, config["short_users"]),
         }
     )
-    table.to_parquet(path, index=False, compression="zstd")
+    with atomic_write(path) as draft:
+        table.to_parquet(draft, index=False, compression="zstd")

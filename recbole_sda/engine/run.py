@@ -13,12 +13,13 @@ from recbole_sda.config.run_config import RunConfig
 from recbole_sda.data.dataset_choice import choose_dataset, ensure_sample
 from recbole_sda.data.datasets import Data, load_data
 from recbole_sda.engine.ensemble_members import build_ensemble
-from recbole_sda.engine.run_folder import CONFIG
+from recbole_sda.engine.run_folder import CONFIG, CONFIG_SHAPE
 from recbole_sda.engine.trainer import RunTrainer, make_trainer
 from recbole_sda.engine.trainer_checkpoints import identity_of
 from recbole_sda.errors import InputError, plain_message
 from recbole_sda.features.store_choice import store_names, store_path
 from recbole_sda.io.checkpoint import BEST
+from recbole_sda.io.schema import check_shape
 from recbole_sda.io.yaml import read_yaml
 from recbole_sda.machine import torchrun
 from recbole_sda.machine.memory import reset_peak
@@ -26,12 +27,26 @@ from recbole_sda.model.absent_items import leave_out_absent_items
 from recbole_sda.model.activation import use_fused_gelu
 from recbole_sda.model.completed_items import complete_cold_items
 from recbole_sda.model.model_table import ENSEMBLES
+from recbole_sda.model.named_models import check_named
 from recbole_sda.model.propagation import use_fast_products
 from recbole_sda.model.registry import base_name, model_class, reads_store
+from recbole_sda.recbole_patches.no_pickle import without_pickle
 
 from recbole.utils import init_seed  # isort: skip  (after recbole_sda.config.run_config, which makes RecBole importable)
 
 logger = logging.getLogger(__name__)
+
+# Of RecBole and torch, while a model is made: wrong values, and sizes that no memory holds.
+MODEL_ERRORS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 
 
 class Run(NamedTuple):
@@ -165,10 +180,11 @@ def _model(config: RunConfig, data: Data) -> torch.nn.Module:
     if config["model"] in ENSEMBLES:
         return build_ensemble(config, data)
     try:
-        return model_class(config["model"])(config, data.train._dataset)
+        with without_pickle():
+            return model_class(config["model"])(config, data.train._dataset)
     except InputError:
         raise
-    except (AssertionError, KeyError, TypeError, ValueError) as error:
+    except MODEL_ERRORS as error:
         reason = plain_message(error)
         raise InputError(f"{config['model']} cannot be made with the values of its keys ({reason})") from error
 
@@ -177,11 +193,13 @@ def settings_of(run_dir: Path) -> Dict[str, Any]:
     """Return the configuration in a run folder, with the keys of a family of models that came after the run.
 
     Raises:
-        InputError: the folder has none.
+        InputError: the folder has none, it lacks the model, the data set or its place, or it names a model that is a
+            user's own and was not named by the user.
     """
     if not (run_dir / CONFIG).is_file():
         raise InputError(f"{run_dir} is not a run folder: {CONFIG} is missing")
-    values = read_yaml(run_dir / CONFIG)
+    values = check_shape(read_yaml(run_dir / CONFIG), CONFIG_SHAPE, str(run_dir / CONFIG))
+    check_named(values.get("model"), str(run_dir / CONFIG))
     return {**values, **defaults_of_earlier_run(values)}
 
 
@@ -238,6 +256,8 @@ def load(run_dir: Union[str, Path], overrides: Optional[Dict[str, Any]] = None) 
         True
         >>> folder.cleanup()
     """
+    if (Path(run_dir) / CONFIG).is_file() and not (Path(run_dir) / BEST).is_file():
+        raise InputError(f"{run_dir} has no trained weights yet ({BEST}); --resume={run_dir} trains it")
     run = open_run(run_dir, overrides)
     state = run.trainer.load_weights(run.run_dir / BEST)
     run.trainer.best_epoch = state["epoch"]

@@ -9,24 +9,44 @@ import yaml
 
 from recbole_sda import __version__
 from recbole_sda.errors import InputError
-from recbole_sda.io.atomic_write import atomic_write
+from recbole_sda.io.atomic_write import write_text
+from recbole_sda.io.json import read_json
+from recbole_sda.io.schema import COUNT, NUMBER
 from recbole_sda.model.registry import class_name
 
 CONFIG, METRICS, LOG, LOCK = "config.yaml", "metrics.json", "run.log", ".lock"
 MAX_RUNS_PER_SECOND = 99
+GROUPS = {str: {str: (int, float, None)}}  # name of a group -> metrics
+METRICS_SHAPE = {
+    "model": str,
+    "dataset": str,
+    "protocol": dict,
+    "valid?": (None, {str: NUMBER}),
+    "test": {str: NUMBER},
+    "groups": {str: {"items?": GROUPS, "users?": GROUPS, "limits?": dict, "spread?": GROUPS}},
+    "seconds": {"training": NUMBER},
+    "environment": {str: str},
+    "inputs?": {str: str},
+    "features?": (dict, None),
+    "best_epoch": int,
+    "epochs_run": COUNT,
+    "warnings?": [str],
+    "parameters": COUNT,
+}
+CONFIG_SHAPE = {"model": str, "dataset": str, "data_path": str, "seed?": COUNT, "epochs?": COUNT}
 
 
 def make_run_dir(config: Any) -> Path:
     """Create the folder of a new run: ``run_dir``, or a new folder in ``runs_path`` named after model, data set, seed and time.
 
     Raises:
-        InputError: ``run_dir`` is a file or not empty, or neither key names a folder.
+        InputError: ``run_dir`` is a file or has a content, or neither key names a folder.
     """
     if config["run_dir"]:
         path = Path(config["run_dir"])
         if path.exists() and not path.is_dir():
             raise InputError(f"run_dir={path} is a file; expected a folder")
-        if path.exists() and any(path.iterdir()):
+        if path.exists() and not has_no_run(path):
             raise InputError(f"run_dir={path} exists already; resume it with --resume={path}, or choose another one")
         path.mkdir(parents=True, exist_ok=True)
         return path
@@ -47,6 +67,12 @@ def make_run_dir(config: Any) -> Path:
     )
 
 
+def has_no_run(folder: Path) -> bool:
+    """Return whether a folder holds nothing but what a run leaves that was killed before its configuration was written."""
+    drafts = f".{CONFIG}."
+    return all(path.name in (LOCK, LOG) or path.name.startswith(drafts) for path in folder.iterdir())
+
+
 def config_text(resolved: Mapping[str, Any]) -> str:
     """Return a resolved configuration as YAML, without ``run_dir``."""
     values = {k: v for k, v in resolved.items() if k != "run_dir"}
@@ -55,15 +81,13 @@ def config_text(resolved: Mapping[str, Any]) -> str:
 
 def write_config(run_dir: Path, resolved: Mapping[str, Any]) -> None:
     """Write the resolved configuration atomically, as a file that ``--config_files`` reads."""
-    with atomic_write(run_dir / CONFIG) as draft:
-        draft.write_text(config_text(resolved), encoding="utf-8")
+    write_text(run_dir / CONFIG, config_text(resolved))
 
 
 def write_metrics(run_dir: Path, content: Dict[str, Any], name: str = METRICS) -> None:
     """Write results and the version of this package as JSON, atomically."""
     text = json.dumps({"recbole_sda": __version__, **content}, indent=2, default=str)
-    with atomic_write(run_dir / name) as draft:
-        draft.write_text(text + "\n", encoding="utf-8")
+    write_text(run_dir / name, text + "\n")
 
 
 def with_current_names(result: Dict[str, Any]) -> Dict[str, Any]:
@@ -80,12 +104,7 @@ def read_metrics(run_dir: Path) -> Dict[str, Any]:
     """Return the content of a finished run's ``metrics.json``.
 
     Raises:
-        InputError: the file is damaged.
+        InputError: the file is damaged, or has an entry of another type.
     """
-    path = run_dir / METRICS
-    try:
-        return with_current_names(dict(json.loads(path.read_text(encoding="utf-8"))))
-    except (TypeError, ValueError) as error:  # no JSON, or no object
-        raise InputError(
-            f"{path} is damaged ({error}); remove it, and --resume={run_dir}, or the same comparison, writes it again"
-        ) from None
+    remedy = f"remove it, and --resume={run_dir}, or the same comparison, writes it again"
+    return with_current_names(read_json(run_dir / METRICS, METRICS_SHAPE, remedy))

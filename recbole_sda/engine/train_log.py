@@ -4,33 +4,39 @@ import json
 from pathlib import Path
 from typing import Any, Dict, List, Sequence, Tuple, Union
 
-from recbole_sda.io.atomic_write import write_lines
-from recbole_sda.io.text import read_json_lines
+from recbole_sda.io.atomic_write import append_line, write_lines
+from recbole_sda.io.json import read_json_lines
+from recbole_sda.io.schema import COUNT, NUMBER, check_shape
 
 HISTORY = "history.jsonl"
+LINE = {"epoch": COUNT, "phase": str}
 Losses = Union[float, Tuple[float, ...]]  # sums over the batches of an epoch: of the loss, or of each of its terms
 
 
 def read_history(run_dir: Union[str, Path]) -> List[Dict[str, Any]]:
     """Return the lines of a run's history, oldest first; an empty list for models without training epochs.
 
-    A last line that a crash cut short is left out.
+    A last line that a crash cut short is left out. A damaged line, or one without an entry that every line has, is an InputError.
 
     Example:
         >>> import tempfile
         >>> folder = tempfile.TemporaryDirectory()
-        >>> append_history(folder.name, {"epoch": 0, "phase": "train", "loss": {"recommendation": 3.5}})
+        >>> append_history(folder.name, {"epoch": 0, "phase": "train", "seconds": 1.5, "loss": {"recommendation": 3.5}})
         >>> read_history(folder.name)
-        [{'epoch': 0, 'phase': 'train', 'loss': {'recommendation': 3.5}}]
+        [{'epoch': 0, 'phase': 'train', 'seconds': 1.5, 'loss': {'recommendation': 3.5}}]
         >>> folder.cleanup()
     """
-    return read_json_lines(Path(run_dir) / HISTORY)
+    path = Path(run_dir) / HISTORY
+    lines = read_json_lines(path, LINE, missing_numbers=True)
+    for number, line in enumerate(lines, start=1):
+        if line["phase"] == "train":
+            check_shape(line, {"seconds": NUMBER, "loss?": {str: NUMBER}}, f"{path}, line {number}")
+    return lines
 
 
 def append_history(run_dir: Union[str, Path], line: Dict[str, Any]) -> None:
     """Append a line to a run's history."""
-    with open(Path(run_dir) / HISTORY, "a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
+    append_line(Path(run_dir) / HISTORY, json.dumps(line))
 
 
 def truncate_history(run_dir: Union[str, Path], n_epochs: int) -> None:

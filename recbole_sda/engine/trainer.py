@@ -25,6 +25,7 @@ from recbole_sda.model.untrained import UntrainedRecommender
 from recbole_sda.recbole_patches.scoped import data_parallel_on, tensorboard_folder
 
 from recbole_sda.engine.collector import Ranking, TopKCollector  # isort: skip
+from recbole_sda.engine.training_checks import diverged
 
 logger = logging.getLogger(__name__)
 
@@ -115,9 +116,22 @@ class RunTrainer(CheckpointMixin):
             return 0.0
         if hasattr(self.model, "before_epoch"):
             self.model.before_epoch(epoch_idx)
-        losses = super()._train_epoch(train_data, epoch_idx, loss_func, show_progress)
+        try:
+            losses = super()._train_epoch(train_data, epoch_idx, loss_func, show_progress)
+        except ValueError as error:
+            if str(error) != "Training loss is nan":  # RecBole's
+                raise
+            raise InputError(diverged(epoch_idx, self.config, self.run_dir)) from None
         self._n_batches = len(train_data)
         return losses
+
+    def _check_nan(self, loss: Tensor) -> None:
+        """Refuse to go on with a loss that is not a number; the folder keeps the epochs before."""
+        if not torch.isfinite(loss).all():
+            raise InputError(
+                f"{self.run_dir}: epoch {self._epoch + 1}: the loss is {float(loss.detach()):g}; a lower learning_rate (now "
+                f"{self.config['learning_rate']:g}) or a longer warmup_epochs may help"
+            )
 
     def _valid_epoch(self, valid_data: Any, show_progress: bool = False) -> Tuple[float, Dict[str, float]]:
         score, result = super()._valid_epoch(valid_data, show_progress)

@@ -11,12 +11,15 @@ import torch
 from torch import nn
 
 from recbole_sda.engine.changed_attributes import ChangedAttributes
+from recbole_sda.engine.checkpoint_state import WEIGHTS, check_finite, check_training_state, restore_streams
 from recbole_sda.engine.optimizers import DenseAndSparse
-from recbole_sda.engine.random_state import generators, restore_rng, rng_state
+from recbole_sda.engine.random_state import generators, rng_state
 from recbole_sda.engine.train_log import truncate_history
 from recbole_sda.engine.warmup import LinearWarmup
 from recbole_sda.errors import InputError
 from recbole_sda.io.checkpoint import BEST, LAST, data_identity, from_plain, load_checkpoint, save_checkpoint
+from recbole_sda.io.optimizer_state import load_optimizer_state
+from recbole_sda.io.schema import check_shape
 from recbole_sda.machine import torchrun
 
 from recbole.utils import init_seed  # isort: skip
@@ -109,13 +112,14 @@ class CheckpointMixin(RecBoleTrainer):
             InputError: the checkpoint is of another format, model or data set, or its tensors have other shapes.
         """
         state = load_checkpoint(path)
-        if state.get("format") != FORMAT:
+        if state.get("format") != FORMAT:  # first: an earlier format has other entries
             raise InputError(
                 f"{path} is a checkpoint of format {state.get('format')}; this version reads {FORMAT}: train anew"
             )
         if state.get("model") != self.config["model"]:
             raise InputError(f"{path} is a checkpoint of {state.get('model')}, not of {self.config['model']}")
-        for name, trained_on in state.get("identity", {}).items():
+        check_shape(state, WEIGHTS, str(path))
+        for name, trained_on in state["identity"].items():
             if self.identity.get(name, trained_on) != trained_on:
                 raise InputError(
                     f"{path} was trained on other {name} than {self.config['dataset']} has now with these settings, or in "
@@ -126,6 +130,7 @@ class CheckpointMixin(RecBoleTrainer):
         except RuntimeError as error:
             reason = " ".join(str(error).split())
             raise InputError(f"{path} does not fit this configuration: {reason[:300]}") from None
+        check_finite(Path(path), self.model)
         self.model.load_other_parameter(from_plain(state["other_parameter"], self.device))
         counts = {f"model.{name}": number for name, number in state.get("numbers", {}).items()}  # of an earlier version
         self.changed.restore(from_plain(state.get("attributes", counts), self.device))
@@ -137,10 +142,12 @@ class CheckpointMixin(RecBoleTrainer):
         Args:
             train_data: the training dataloader that :meth:`fit` will get.
         """
-        state = self.load_weights(self.run_dir / LAST)
+        path = self.run_dir / LAST
+        state = self.load_weights(path)
+        check_training_state(path, state, self._optimizers(), len(generators(train_data)))
         warmup = self._start_warmup(train_data)
         for name, optimizer in self._optimizers().items():
-            optimizer.load_state_dict(state["optimizers"][name])
+            load_optimizer_state(optimizer, state["optimizers"][name], f"{path}: {name}")
         if state.get("warmup") is None:  # a run of a version without warm-up
             warmup.n_steps = 0
         else:
@@ -148,9 +155,7 @@ class CheckpointMixin(RecBoleTrainer):
         self.start_epoch, self.best_epoch = state["epoch"] + 1, state["best_epoch"]
         self.cur_step, self.best_valid_score = state["cur_step"], state["best_valid_score"]
         self.best_valid_result = state["best_valid_result"]
-        for generator, generator_state in zip(generators(train_data), state["batches"]):
-            generator.set_state(generator_state)
-        restore_rng(from_plain(state["rng"]))
+        restore_streams(path, state, generators(train_data))
         if not torchrun.is_main():
             init_seed(self.config["seed"] + torchrun.rank() + self.start_epoch, self.config["reproducibility"])
         torchrun.run_on_main_process(lambda: truncate_history(self.run_dir, self.start_epoch))

@@ -1,11 +1,12 @@
 """Signs in a finished training that its result should not be used: every user gets the same list, or it stopped at once."""
 
-from typing import List, Optional
+from typing import Any, List, Optional
 
 from recbole_sda.engine.collector import Ranking
 
 SAME_LIST = 0.5  # healthy models of the benchmarks stay below 0.1, dead starts reach 0.9
 EARLY_EPOCHS = 2
+LOSS_KEYS = ("learning_rate", "encoder_lr_factor", "moda_alpha", "warmup_epochs", "weight_decay", "logit_temperature")
 
 
 def same_list_share(ranking: Ranking) -> Optional[float]:
@@ -52,3 +53,16 @@ def training_warnings(
             "learning_rate too high"
         )
     return warnings
+
+
+def diverged(epoch: int, config: Any, run_dir: Any) -> str:
+    """Return the message about a training loss that is NaN, with the values of the keys that most often lead to it.
+
+    Args:
+        epoch: number of the epoch, from 0.
+        config: configuration of the run.
+        run_dir: its folder.
+    """
+    known = {key: config[key] for key in LOSS_KEYS}
+    values = ", ".join(f"{key}={value}" for key, value in known.items() if value is not None)
+    return f"{run_dir}: the training loss is NaN in epoch {epoch + 1}, with {values}; train anew with a lower learning_rate"

@@ -1,7 +1,7 @@
 """Conditions on the content of a feature store, checked on writing and on reading: unique ids, shapes, finite values."""
 
 from collections import Counter
-from typing import Any, List, Sequence
+from typing import Any, Dict, List, Sequence
 
 import torch
 from torch import Tensor
@@ -45,10 +45,9 @@ def check_matrix(where: str, name: str, matrix: Tensor, present: Tensor, n_items
     if matrix.dim() != 2 or matrix.shape[1] == 0 or matrix.dtype not in DTYPES:
         kind = f"{str(matrix.dtype).removeprefix('torch.')} {tuple(matrix.shape)}"
         raise InputError(f"{where}: modality {name!r} must be float16 or float32 (n_items, dim), got {kind}")
-    if len(matrix) != n_items or present.shape != (n_items,):
-        raise InputError(
-            f"{where}: modality {name!r} has {len(matrix)} rows and a mask of {len(present)} for {n_items} item ids"
-        )
+    if len(matrix) != n_items or present.shape != (n_items,) or present.dtype != torch.bool:
+        mask = f"{str(present.dtype).removeprefix('torch.')} {tuple(present.shape)}"
+        raise InputError(f"{where}: modality {name!r} has {len(matrix)} rows and a mask {mask} for {n_items} item ids")
     if not present.any():
         raise InputError(f"{where}: modality {name!r} is empty: no item has it; leave it out of the store")
     finite = torch.isfinite(matrix).all(dim=1)
@@ -57,3 +56,17 @@ def check_matrix(where: str, name: str, matrix: Tensor, present: Tensor, n_items
         raise InputError(
             f"{where}: modality {name!r} has NaN or infinite values in {int((~finite).sum())} rows, first {row}"
         )
+
+
+def counts_of(matrix: Tensor, present: Tensor) -> Dict[str, Any]:
+    """Return what a manifest has about a modality: its width, dtype and numbers of items with and without it."""
+    n_present = int(present.sum())
+    missing = len(present) - n_present
+    return {"dim": matrix.shape[1], "dtype": DTYPES[matrix.dtype], "present": n_present, "missing": missing}
+
+
+def check_counts(where: str, noted: Dict[str, Any], found: Dict[str, Any]) -> None:
+    """Compare what a manifest has about a modality with the tensors; a difference is an InputError."""
+    for key, value in found.items():
+        if noted[key] != value:
+            raise InputError(f"{where}: {key}={noted[key]!r}, but the tensors have {value!r}")

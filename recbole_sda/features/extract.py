@@ -2,12 +2,12 @@
 
 import logging
 from pathlib import Path
-from typing import List, Sequence, Union
+from typing import Dict, List, Sequence, Tuple, Union
 
 from recbole_sda.errors import InputError
 from recbole_sda.features.items_file import NON_TEXT_FIELDS, item_text, read_items
 from recbole_sda.features.light_encoders import Failure, encode_images, encode_texts, provenance
-from recbole_sda.features.store import write_store
+from recbole_sda.features.writer import check_target, store_lock, write_store
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +37,14 @@ def extract_light(
         InputError: the items file is invalid, no item has a field of ``text_fields``, the items have neither texts nor
             images, or ``out`` exists already.
     """
+    with store_lock(out):
+        check_target(Path(out), overwrite)
+        ids, features, present, record = _encode(items_file, dim, text_fields)
+        return write_store(out, ids, features, present, record, overwrite)
+
+
+def _encode(items_file: Union[str, Path], dim: int, text_fields: Sequence[str]) -> Tuple[List[str], Dict, Dict, Dict]:
+    """Return the ids, vectors by modality, masks by modality, and the provenance of a catalogue."""
     items = read_items(items_file)
     available = list(dict.fromkeys(name for item in items for name in item if name not in NON_TEXT_FIELDS))
     for name in text_fields:
@@ -55,7 +63,7 @@ def extract_light(
         raise InputError(f"{items_file}: the items have neither texts nor images")
     _warn_of(failures)
     record = provenance(dim, dim, fields) | {"unreadable_images": [reason for _, reason in failures]}
-    return write_store(out, [item["item_id"] for item in items], features, present, record, overwrite)
+    return [item["item_id"] for item in items], features, present, record
 
 
 def _warn_of(failures: Sequence[Failure]) -> None:

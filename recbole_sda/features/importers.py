@@ -6,11 +6,13 @@ from typing import Dict, List, Mapping, NamedTuple, Optional, Union
 
 import numpy as np
 import pyarrow
-import pyarrow.parquet
 
 from recbole_sda.errors import InputError
 from recbole_sda.io.hashes import sha256_of
 from recbole_sda.io.ids import id_of, id_text, ids_of
+from recbole_sda.io.parquet import read_parquet
+from recbole_sda.io.regular_file import regular_file
+from recbole_sda.io.tensors import read_array
 from recbole_sda.io.text import read_lines
 
 PathLike = Union[str, Path]
@@ -71,13 +73,7 @@ def from_parquet(path: PathLike, columns: Mapping[str, str], id_column: str = "i
         InputError: the file is missing or not parquet, an id is missing or none, or a column is missing or not a column of such
             lists of numbers.
     """
-    try:
-        table = pyarrow.parquet.read_table(_existing(path, "parquet file"))
-    except pyarrow.ArrowInvalid as error:
-        raise InputError(f"{path} is not a parquet file ({error})") from None
-    for name in (id_column, *columns.values()):
-        if name not in table.column_names:
-            raise InputError(f"{path} has no column {name!r}; it has {', '.join(table.column_names)}")
+    table = read_parquet(path, (id_column, *columns.values()))
     item_ids = ids_of(table[id_column].to_pylist(), f"{path}, column {id_column!r}")
     features, present = {}, {}
     for modality, name in columns.items():
@@ -92,7 +88,7 @@ def from_parquet(path: PathLike, columns: Mapping[str, str], id_column: str = "i
             )
         present[modality] = np.array([row is not None for row in rows])
         zeros = [0.0] * widths.pop()
-        features[modality] = np.array([zeros if row is None else row for row in rows], dtype=np.float32)
+        features[modality] = _rows_to_matrix([zeros if row is None else row for row in rows], path, name)
     return Vectors(item_ids, features, present, {Path(path).name: sha256_of(Path(path))})
 
 
@@ -107,7 +103,7 @@ def from_itememb(path: PathLike, modality: str = "text", separator: str = "\t") 
     Raises:
         InputError: the file is missing, has other columns, no rows, or a malformed row.
     """
-    lines = read_lines(_existing(path, "file"))
+    lines = read_lines(regular_file(path))
     header = lines[0].split(separator) if lines else []
     kinds = [name.partition(":")[2] for name in header]
     if sorted(kinds) != ["float_seq", "token"]:
@@ -133,7 +129,7 @@ def from_itememb(path: PathLike, modality: str = "text", separator: str = "\t") 
 
 
 def _read_ids(path: PathLike) -> List[str]:
-    lines = read_lines(_existing(path, "id file"))
+    lines = read_lines(regular_file(path, "id file"))
     for number, line in enumerate(lines, start=1):
         if "\t" in line.strip():
             raise InputError(f"{path}, line {number}: expected one id per line, found several columns: {line[:80]!r}")
@@ -145,23 +141,19 @@ def _read_ids(path: PathLike) -> List[str]:
 
 
 def _load_array(path: PathLike) -> np.ndarray:
-    if zipfile.is_zipfile(_existing(path, "array")):
+    if zipfile.is_zipfile(regular_file(path, "array")):
         raise InputError(
             f"{path} is an archive, such as .npz or .pt; expected one array, as numpy.save writes it (.npy)"
         )
-    try:
-        array = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError, OSError):
-        raise InputError(f"{path} is not a plain .npy array of numbers, as numpy.save writes it") from None
-    if array.ndim == 0:
-        raise InputError(f"{path} holds a single value, not an array")
-    return array
+    return read_array(path)
 
 
-def _existing(path: PathLike, description: str) -> Path:
-    if not Path(path).is_file():
-        raise InputError(f"{description} {path} does not exist")
-    return Path(path)
+def _rows_to_matrix(rows: List[List[float]], path: PathLike, column: str) -> np.ndarray:
+    for number, row in enumerate(rows, start=1):
+        if any(value is None for value in row):
+            raise InputError(f"{path}, column {column!r}, row {number}: a value inside a list is null")
+    with np.errstate(over="ignore"):  # see _to_floats
+        return np.array(rows, dtype=np.float32)
 
 
 def _to_floats(values: np.ndarray, where: PathLike) -> np.ndarray:

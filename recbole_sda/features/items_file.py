@@ -1,11 +1,12 @@
 """The items file (``items.jsonl``): ids, texts and image paths of a catalogue, one JSON object per line."""
 
-import json
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Union
 
 from recbole_sda.errors import InputError
 from recbole_sda.io.ids import id_of, is_missing
+from recbole_sda.io.json import parse_json
+from recbole_sda.io.regular_file import regular_file
 from recbole_sda.io.text import read_lines, replace_lone_surrogates
 
 NON_TEXT_FIELDS = ("item_id", "image")
@@ -24,8 +25,7 @@ def read_items(path: Union[str, Path]) -> List[Dict[str, Any]]:
             ``image`` is not a path.
     """
     path = Path(path)
-    if not path.is_file():
-        raise InputError(f"items file {path} does not exist")
+    regular_file(path, "items file")
     items: Dict[str, Dict[str, Any]] = {}
     for number, line in enumerate(read_lines(path), start=1):
         if not line.strip():
@@ -41,10 +41,7 @@ def read_items(path: Union[str, Path]) -> List[Dict[str, Any]]:
 
 
 def _read_item(line: str, where: str) -> Dict[str, Any]:
-    try:
-        item = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{where}: not JSON ({error})") from None
+    item = parse_json(line, where, missing_numbers=True)
     if not isinstance(item, dict) or "item_id" not in item:
         raise InputError(f"{where}: expected an object with an 'item_id'")
     item = replace_lone_surrogates(item, line)

@@ -1,7 +1,6 @@
 """The files of a feature store and its manifest: hashes of the files and versions of the libraries that wrote them."""
 
 import hashlib
-import json
 import platform
 from importlib.metadata import version
 from pathlib import Path
@@ -9,10 +8,20 @@ from typing import Any, Dict
 
 from recbole_sda import __version__
 from recbole_sda.errors import InputError
+from recbole_sda.io.json import read_json
+from recbole_sda.io.schema import COUNT
 
 SCHEMA_VERSION = 1
 FEATURES, ITEM_IDS, MANIFEST = "features.safetensors", "item_ids.txt", "manifest.json"
 MANIFEST_KEYS = ("schema_version", "sha256", "modalities")
+SHAPE = {
+    "schema_version": COUNT,
+    "sha256": {FEATURES: str, ITEM_IDS: str},
+    "modalities": {str: {"dim": COUNT, "dtype": str, "present": COUNT, "missing": COUNT}},
+    "n_items?": COUNT,
+    "encoder?": (dict, None),
+    "versions?": {str: str},
+}
 
 
 def library_versions(*names: str) -> Dict[str, str]:
@@ -25,13 +34,12 @@ def read_manifest(path: Path) -> Dict[str, Any]:
     """Return the manifest of the store in the directory ``path``.
 
     Raises:
-        InputError: the manifest is damaged or lacks one of ``MANIFEST_KEYS``.
+        InputError: the manifest is missing or damaged, or a key is missing or has a value of another type.
     """
-    try:
-        manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
-        return {**manifest, **{key: manifest[key] for key in MANIFEST_KEYS}}
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
-        raise InputError(f"{path / MANIFEST} is damaged ({type(error).__name__}: {error})") from None
+    manifest: Dict[str, Any] = read_json(path / MANIFEST, SHAPE)
+    if not manifest["modalities"]:
+        raise InputError(f"{path / MANIFEST} names no modality")
+    return manifest
 
 
 def content_sha256(manifest: Dict[str, Any]) -> str:

@@ -17,11 +17,10 @@ from pathlib import Path
 from typing import Dict, List, Mapping, Optional, Sequence, Union
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from recbole_sda.errors import InputError, nearest
-from recbole_sda.features.checks import check_ids, check_matrix
+from recbole_sda.features.checks import check_counts, check_ids, check_matrix, counts_of
 from recbole_sda.features.manifest import (
     FEATURES,
     ITEM_IDS,
@@ -33,8 +32,11 @@ from recbole_sda.features.manifest import (
 )
 from recbole_sda.features.store_choice import store_path
 from recbole_sda.features.writer import write_store
+from recbole_sda.io.atomic_folder import restore_folder
 from recbole_sda.io.hashes import sha256_of
 from recbole_sda.io.ids import id_text
+from recbole_sda.io.regular_file import regular_file
+from recbole_sda.io.tensors import open_tensors, tensor_of
 from recbole_sda.io.text import read_lines
 
 __all__ = ["AlignedFeatures", "FeatureStore", "find_store", "stored_sha256", "write_store"]
@@ -91,24 +93,25 @@ class FeatureStore:
 
     def __init__(self, path: Union[str, Path], verify: bool = True) -> None:
         self.path = Path(path)
+        restore_folder(self.path)
         for name in (MANIFEST, FEATURES, ITEM_IDS):
-            if not (self.path / name).is_file():
+            if not (self.path / name).exists():
                 raise InputError(f"{self.path} is not a feature store: {name} is missing")
+            regular_file(self.path / name)
         self.manifest = read_manifest(self.path)
         schema, hashes, self.counts = (self.manifest[key] for key in MANIFEST_KEYS)
         if schema != SCHEMA_VERSION:
             raise InputError(f"{self.path} has schema version {schema}; this version reads {SCHEMA_VERSION}")
         if verify:
-            for name, expected in hashes.items():
-                if sha256_of(self.path / name) != expected:
+            for name in (FEATURES, ITEM_IDS):
+                if sha256_of(self.path / name) != hashes[name]:
                     raise InputError(f"{self.path / name} is truncated or changed: its sha256 is not the manifest's")
         self.item_ids = check_ids(read_lines(self.path / ITEM_IDS), str(self.path / ITEM_IDS))
-        try:
-            self._file = safe_open(self.path / FEATURES, framework="pt")
-        except SafetensorError as error:
-            raise InputError(f"{self.path / FEATURES} is damaged ({error})") from None
+        self._file = open_tensors(self.path / FEATURES)
         for name in self.modalities:
-            check_matrix(str(self.path), name, self.matrix(name), self.present(name), len(self.item_ids))
+            matrix, present = self.matrix(name), self.present(name)
+            check_matrix(str(self.path), name, matrix, present, len(self.item_ids))
+            check_counts(f"{self.path / MANIFEST}: {name}", self.counts[name], counts_of(matrix, present))
 
     @property
     def modalities(self) -> List[str]:
@@ -134,10 +137,7 @@ class FeatureStore:
         return self._tensor(f"{modality}.present")
 
     def _tensor(self, name: str) -> Tensor:
-        try:
-            return self._file.get_tensor(name)
-        except SafetensorError as error:
-            raise InputError(f"{self.path / FEATURES} has no tensor {name!r} ({error})") from None
+        return tensor_of(self._file, name, self.path / FEATURES)
 
     def check_modalities(self, names: Optional[Sequence[str]]) -> List[str]:
         """Return ``names``, or all modalities where it is None or empty.

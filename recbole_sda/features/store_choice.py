@@ -10,7 +10,9 @@ from typing import List, Optional, Union
 
 from recbole_sda.errors import InputError, MissingFeatures, nearest
 from recbole_sda.features.manifest import MANIFEST
+from recbole_sda.io.atomic_folder import restore_folders
 from recbole_sda.io.atomic_write import write_lines
+from recbole_sda.io.regular_file import read_text
 
 logger = logging.getLogger(__name__)
 
@@ -20,7 +22,10 @@ FEATURES_FOLDER, DEFAULT = "features", "default.txt"
 def store_names(dataset_path: Union[str, Path]) -> List[str]:
     """Return the names of a data set's feature stores, sorted."""
     folder = Path(dataset_path) / FEATURES_FOLDER
-    return sorted(path.name for path in folder.iterdir() if (path / MANIFEST).is_file()) if folder.is_dir() else []
+    if not folder.is_dir():
+        return []
+    restore_folders(folder)
+    return sorted(p.name for p in folder.iterdir() if not p.name.startswith(".") and (p / MANIFEST).is_file())
 
 
 def store_path(dataset_path: Union[str, Path], name: Optional[str] = None) -> Path:
@@ -57,7 +62,7 @@ def store_path(dataset_path: Union[str, Path], name: Optional[str] = None) -> Pa
 def default_store(dataset_path: Union[str, Path]) -> Optional[str]:
     """Return the name of a data set's default store; None where none is recorded, or it is gone."""
     path = Path(dataset_path) / FEATURES_FOLDER / DEFAULT
-    name = path.read_text(encoding="utf-8").strip() if path.is_file() else None
+    name = read_text(path).strip() if path.is_file() else None
     return name if name in store_names(dataset_path) else None
 
 

@@ -31,6 +31,7 @@ from recbole_sda.features.rec_pca import graph_sha256
 from recbole_sda.features.steps import fit, parse_steps
 from recbole_sda.features.store import FeatureStore
 from recbole_sda.io.cache import load_or_compute
+from recbole_sda.io.names import safe_name
 
 __all__ = ["parse_steps", "uses_graph", "view", "view_of_others"]
 
@@ -93,7 +94,7 @@ def view(
         "versions": library_versions("scikit-learn", "scipy", "numpy"),
     }
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
-    path = store.path / "views" / f"{modality}-{digest}.safetensors"
+    path = store.path / "views" / f"{safe_name('modality', modality)}-{digest}.safetensors"
     return load_or_compute(path, compute, {"key": json.dumps(key)})["view"]
 
 

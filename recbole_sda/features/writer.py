@@ -2,9 +2,6 @@
 
 import json
 import logging
-import os
-import shutil
-import uuid
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Dict, Iterator, Mapping, Optional, Sequence, Tuple, Union
@@ -15,11 +12,13 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from recbole_sda.errors import InputError
-from recbole_sda.features.checks import DTYPES, check_ids, check_matrix
+from recbole_sda.features.checks import check_ids, check_matrix, counts_of
 from recbole_sda.features.manifest import FEATURES, ITEM_IDS, MANIFEST, SCHEMA_VERSION, library_versions
 from recbole_sda.features.store_choice import keep_default
-from recbole_sda.io.atomic_write import use_default_permissions
+from recbole_sda.io.atomic_folder import atomic_folder, remove_drafts, restore_folder
+from recbole_sda.io.atomic_write import use_default_permissions, write_lines, write_text
 from recbole_sda.io.hashes import sha256_of
+from recbole_sda.io.locks import exclusive_lock
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +62,7 @@ def write_store(
         {'dim': 2, 'dtype': 'float32', 'present': 2, 'missing': 1}
     """
     path = Path(path)
-    _check_target(path, overwrite)
+    check_target(path, overwrite)
     ids = check_ids(item_ids, str(path))
     if not features:
         raise InputError(f"{path}: a store needs at least one modality")
@@ -72,17 +71,16 @@ def write_store(
     for name, values in features.items():
         matrix, mask = _checked_modality(path, name, values, (present or {}).get(name), len(ids))
         tensors |= {name: (matrix * mask.unsqueeze(-1)).contiguous(), f"{name}.present": mask.contiguous()}
-        n_present = int(mask.sum())
-        counts[name] = {"dim": matrix.shape[1], "dtype": DTYPES[matrix.dtype]}
-        counts[name] |= {"present": n_present, "missing": len(ids) - n_present}
-    with _atomic_directory(path) as draft:
+        counts[name] = counts_of(matrix, mask)
+    with atomic_folder(path) as draft:
         _write_files(draft, ids, tensors, {**(provenance or {}), "n_items": len(ids), "modalities": counts})
     keep_default(path)
     return path
 
 
-def _check_target(path: Path, overwrite: bool) -> None:
+def check_target(path: Path, overwrite: bool) -> None:
     """Refuse a path that exists, unless it is to be overwritten and is a store or an empty directory."""
+    restore_folder(path)
     if not path.exists():
         return
     if not overwrite:
@@ -117,29 +115,25 @@ def _write_files(folder: Path, ids: Sequence[str], tensors: Dict[str, Tensor], r
     """Write the files of a store; the manifest has the keys of ``record`` besides versions and hashes."""
     save_file(tensors, folder / FEATURES)
     use_default_permissions(folder / FEATURES)
-    (folder / ITEM_IDS).write_text("".join(f"{token}\n" for token in ids), encoding="utf-8")
+    write_lines(folder / ITEM_IDS, (f"{token}\n" for token in ids))
     manifest = {
         "schema_version": SCHEMA_VERSION,
         **record,
         "versions": library_versions("numpy", "torch", "safetensors"),
         "sha256": {name: sha256_of(folder / name) for name in (FEATURES, ITEM_IDS)},
     }
-    (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+    write_text(folder / MANIFEST, json.dumps(manifest, indent=2) + "\n")
 
 
 @contextmanager
-def _atomic_directory(path: Path) -> Iterator[Path]:
-    """Yield a neighbouring directory that replaces ``path`` on success and is removed on an error."""
-    draft = path.parent / f".{path.name}.{uuid.uuid4().hex[:8]}"
-    draft.mkdir(parents=True)
-    try:
-        yield draft
-        if path.exists():
-            old = draft.with_name(draft.name + ".old")
-            os.rename(path, old)
-            os.rename(draft, path)
-            shutil.rmtree(old)
-        else:
-            os.rename(draft, path)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+def store_lock(path: Union[str, Path]) -> Iterator[None]:
+    """Context manager in which no other process makes the store at ``path``.
+
+    Raises:
+        InputError: another process is making it.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with exclusive_lock(path.with_name(f".{path.name}.lock"), f"{path}: another process is writing this store"):
+        remove_drafts(path)
+        yield

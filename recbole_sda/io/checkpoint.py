@@ -6,8 +6,9 @@ that training needs to go on) and ``item_ids.txt`` (the item token of each inter
 
 import hashlib
 import pickle
+import zipfile
 from pathlib import Path
-from typing import Any, Dict, List, Sequence, Union
+from typing import Any, Dict, List, Sequence
 
 import numpy as np
 import scipy.sparse as sp
@@ -15,11 +16,14 @@ import torch
 from torch import nn
 
 from recbole_sda.errors import InputError
-from recbole_sda.io.atomic_write import atomic_write
+from recbole_sda.io.atomic_write import atomic_write, write_lines
+from recbole_sda.io.content_hash import content_hash
+from recbole_sda.io.regular_file import PathLike, read_text, regular_file
+from recbole_sda.io.schema import Shape, check_shape
 
-PathLike = Union[str, Path]
 BEST, LAST, ITEM_IDS = Path("checkpoint/best.pt"), Path("checkpoint/last.pt"), Path("item_ids.txt")
 TRAINING = "training interactions"  # of an identity
+HASH = "content_hash"  # of the rest of a checkpoint
 _SPARSE, _ARRAY = "__scipy_sparse__", "__numpy_array__"
 
 
@@ -66,27 +70,42 @@ def save_checkpoint(path: PathLike, state: Dict[str, Any]) -> None:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as draft:
-        torch.save(to_plain(state, path.name), draft)
+        plain = to_plain(state, path.name)
+        torch.save({**plain, HASH: content_hash(plain)}, draft)
 
 
-def load_checkpoint(path: PathLike) -> Dict[str, Any]:
+def load_checkpoint(path: PathLike, shape: Shape = dict) -> Dict[str, Any]:
     """Read a checkpoint that :func:`save_checkpoint` wrote. All tensors are on the CPU, where random states belong.
 
+    Args:
+        path: of the file.
+        shape: keys and types that it must have, see :func:`recbole_sda.io.schema.check_shape`.
+
     Raises:
-        InputError: the file is missing, damaged, or holds pickled objects (as RecBole's own checkpoints do).
+        InputError: the file is missing, damaged, has another shape, or holds pickled objects (as RecBole's own checkpoints do).
     """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"checkpoint {path} does not exist")
+    path = regular_file(path, "checkpoint")
     try:
-        state: Dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        return state
+        with zipfile.ZipFile(path) as archive:
+            changed = archive.testzip()  # torch writes the checksums and does not compare them
+        if changed is not None:
+            raise InputError(f"{path} is damaged: {changed} in it is not what was written")
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except InputError:
+        raise
     except pickle.UnpicklingError:
         raise InputError(
             f"{path} is not a checkpoint of this project: it holds pickled objects, which are not loaded"
         ) from None
-    except (RuntimeError, EOFError, KeyError, ValueError) as error:
-        raise InputError(f"{path} is damaged: {str(error).splitlines()[0]}") from None
+    except Exception as error:  # zipfile, pickle and torch raise errors of any kind for damaged files
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise InputError(f"{path} is damaged: {reason}") from None
+    check_shape(state, dict, str(path))
+    noted = state.pop(HASH, None)  # earlier versions noted none
+    if noted is not None and noted != content_hash(state):
+        raise InputError(f"{path} was changed after it was written: its values are not those of its hash")
+    check_shape(state, shape, str(path))
+    return dict(state)
 
 
 def data_identity(training: Any) -> Dict[str, str]:
@@ -102,7 +121,7 @@ def data_identity(training: Any) -> Dict[str, str]:
 
 def write_item_tokens(run_dir: PathLike, tokens: Sequence[str]) -> None:
     """Write the item token of each internal id of a run; position 0 is the padding item."""
-    (Path(run_dir) / ITEM_IDS).write_text("".join(f"{token}\n" for token in tokens), encoding="utf-8")
+    write_lines(Path(run_dir) / ITEM_IDS, (f"{token}\n" for token in tokens))
 
 
 def read_item_tokens(run_dir: PathLike) -> List[str]:
@@ -110,4 +129,4 @@ def read_item_tokens(run_dir: PathLike) -> List[str]:
     path = Path(run_dir) / ITEM_IDS
     if not path.is_file():
         raise InputError(f"{run_dir} is not a run folder: {ITEM_IDS} is missing")
-    return path.read_text(encoding="utf-8").split("\n")[:-1]
+    return read_text(path, limit=None).split("\n")[:-1]

@@ -5,11 +5,13 @@ from typing import Any
 
 import jinja2
 
+from recbole_sda.io.atomic_write import write_text
+
 
 def write_html(template: Path, out: Path, **values: Any) -> Path:
-    """Fill a template, escape every value, write the page and return its path."""
+    """Fill a template, escape every value, write the page atomically and return its path."""
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined)
     text = environment.from_string(template.read_text(encoding="utf-8")).render(**values)
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(text, encoding="utf-8")
+    write_text(out, text)
     return out

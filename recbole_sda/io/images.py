@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import Iterator, Optional, Tuple, Union
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 ORIENTATION = 0x0112  # EXIF tag; values of 5 and above swap width and height
 DEEP_FORMATS = ("PNG", "PPM")  # their grey values of mode I have 16 bits
+# Formats of pictures alone. Pillow's others are those of documents, and PostScript starts another program.
+FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM")
+MAX_PIXELS = 50_000_000  # of a picture that is decoded; Pillow allows 178 million, which need gigabytes
 
 
 class UnreadableImage(Exception):
@@ -36,18 +39,25 @@ def read_rgb(source: Union[str, Path, bytes], draft: Optional[int] = None) -> Im
 def open_image(source: Union[str, Path, bytes]) -> Iterator[Image.Image]:
     """Context manager that opens an image, not yet decoded, for :func:`to_upright_rgb` and the like.
 
+    It is of one of :data:`FORMATS` and has at most :data:`MAX_PIXELS`.
+
     Args:
         source: path of a file, or its content.
 
     Raises:
         UnreadableImage: the file is missing or is not an image, or an error occurs while it is read in the block.
     """
+    if not isinstance(source, bytes) and not Path(source).is_file():  # a pipe would be waited for
+        raise UnreadableImage(f"{source!s}: there is no such file")
     try:
-        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
+        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise ValueError(f"{image.width} x {image.height} pixels, above the limit of {MAX_PIXELS:,}")
             yield image
-    except MemoryError:
-        raise
-    except Exception as error:  # damaged files make Pillow's readers raise errors of any kind
+    except UnidentifiedImageError:
+        reason = f"not a picture in one of the formats {', '.join(FORMATS)}"
+        raise UnreadableImage(reason if isinstance(source, bytes) else f"{source!s}: {reason}") from None
+    except Exception as error:  # damaged files make Pillow's readers raise errors of any kind, MemoryError among them
         reason = str(error) or type(error).__name__
         named = isinstance(source, bytes) or str(source) in reason
         raise UnreadableImage(reason if named else f"{source!s}: {reason}") from None

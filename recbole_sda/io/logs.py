@@ -39,10 +39,20 @@ def start_logging(level: Optional[str] = None) -> None:
     root.setLevel(getattr(logging, str(level or "INFO").upper(), logging.INFO))
 
 
+class _LogFile(logging.FileHandler):
+    """A log file whose errors, such as a full disk, end the command like those of other files."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        error = sys.exc_info()[1]
+        if isinstance(error, OSError):
+            raise OSError(error.errno, error.strerror, self.baseFilename) from None
+        super().handleError(record)
+
+
 @contextmanager
 def log_to(path: Path) -> Iterator[None]:
     """Context manager that also appends log messages to the file ``path``, those of this package from level INFO on."""
-    handler = logging.FileHandler(path, encoding="utf-8")
+    handler = _LogFile(path, encoding="utf-8")
     handler.setFormatter(PlainFormatter("%(asctime)s %(levelname)s %(message)s"))
     package = logging.getLogger(PACKAGE)
     level = package.level

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any, Dict, List, Union
 
-from recbole_sda.errors import InputError
+from recbole_sda.io.regular_file import read_text
 
 
 def read_lines(path: Union[str, Path]) -> List[str]:
@@ -14,28 +14,10 @@ def read_lines(path: Union[str, Path]) -> List[str]:
     a string, do not.
 
     Raises:
-        InputError: the file is not UTF-8.
+        InputError: the file is missing, is no regular file, or is not UTF-8.
     """
-    with open(path, encoding="utf-8-sig") as file:
-        try:
-            return [line.rstrip("\n") for line in file]
-        except UnicodeDecodeError as error:
-            raise InputError(f"{path} is not a text file in UTF-8: {error}") from None
-
-
-def read_json_lines(path: Path) -> List[Dict[str, Any]]:
-    """Return the objects of a JSON-lines file that is still being appended to.
-
-    A last line without a line break, which an interrupted write leaves behind, is skipped. A missing file has no lines.
-
-    Raises:
-        InputError: any other line is not JSON.
-    """
-    lines = path.read_text(encoding="utf-8").split("\n")[:-1] if path.is_file() else []
-    try:
-        return [json.loads(line) for line in lines]
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path} is damaged ({error})") from None
+    lines = read_text(path, limit=None).replace("\r\n", "\n").split("\n")
+    return lines if lines[-1] else lines[:-1]
 
 
 def replace_lone_surrogates(value: Dict[str, Any], line: str) -> Dict[str, Any]:

@@ -2,12 +2,17 @@
 
 import re
 from importlib import resources
+from math import isfinite
 from pathlib import Path
-from typing import Any, Dict, Union
+from typing import Any, Dict, List, Union
 
 import yaml
 
 from recbole_sda.errors import InputError
+from recbole_sda.io.regular_file import read_text
+
+SIZE_LIMIT = 1 << 21  # bytes of a YAML file: 2 MiB, some 60,000 lines; PyYAML reads about 100 KiB in a second
+MAX_NODES, MAX_DEPTH, MAX_DIGITS = 100_000, 50, 40
 
 
 class YamlLoader(yaml.SafeLoader):
@@ -33,15 +38,10 @@ def read_yaml(path: Union[str, Path]) -> Dict[str, Any]:
     """Read a YAML file of ``key: value`` lines.
 
     Raises:
-        InputError: the file is missing, is not YAML in UTF-8, or holds anything but a mapping.
+        InputError: the file is missing, is no regular file, is not YAML in UTF-8, holds anything but a mapping, or see
+            :func:`parse_yaml`.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"configuration file {path} does not exist")
-    try:
-        values = yaml.load(path.read_text(encoding="utf-8"), YamlLoader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    values = parse_yaml(read_text(path, "configuration file", limit=SIZE_LIMIT), str(path))
     if values is None:
         return {}
     if not isinstance(values, dict):
@@ -51,6 +51,87 @@ def read_yaml(path: Union[str, Path]) -> Dict[str, Any]:
 
 # An interval with an open end, such as [5,inf), which is no YAML, and is a text in RecBole's documentation.
 _INTERVAL = re.compile(r"""(?<!['"\w])([\[(]\s*[-+.\w]+\s*,\s*[-+.\w]+\s*[\])])(?!['"\w])""")
+
+
+def parse_yaml(text: str, where: str) -> Any:
+    """Return the value of a YAML text.
+
+    Aliases are read, but the values that they stand for count each time.
+
+    Args:
+        text: one YAML document.
+        where: the file, for messages.
+
+    Raises:
+        InputError: it is not YAML, has a key twice, a number that is not finite or has more than 40 digits, a character that is
+            none, more than 100,000 values, or values nested more than 50 times.
+
+    Example:
+        >>> parse_yaml("epochs: 3\\nepochs: 4", "run.yaml")
+        Traceback (most recent call last):
+        recbole_sda.errors.InputError: run.yaml is not YAML: the key 'epochs' occurs twice, in line 2
+    """
+    try:
+        loader = YamlLoader(text)
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        _check_nodes(node)
+        return loader.construct_document(node)
+    except RecursionError:
+        reason = "values are nested too deeply"
+    except (
+        Exception
+    ) as error:  # beside YAMLError, PyYAML raises errors of any kind for values that look like dates and numbers
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
+    raise InputError(f"{where} is not YAML: {reason}")
+
+
+def _check_nodes(root: yaml.Node) -> None:
+    """Refuse what PyYAML would take in silence, or not end with. Nodes of aliases are counted at each place."""
+    n_nodes, level = 0, [root]
+    for _ in range(MAX_DEPTH):
+        n_nodes += len(level)
+        if n_nodes > MAX_NODES:
+            raise ValueError(f"with its aliases it has more than {MAX_NODES:,} values")
+        below: List[yaml.Node] = []
+        for node in level:
+            if isinstance(node, yaml.MappingNode):
+                _check_keys(node)
+                below += [part for pair in node.value for part in pair]
+            elif isinstance(node, yaml.SequenceNode):
+                below += node.value
+            elif isinstance(node, yaml.ScalarNode):
+                _check_scalar(node)
+            if len(below) > MAX_NODES:
+                raise ValueError(f"with its aliases it has more than {MAX_NODES:,} values")
+        level = below
+        if not level:
+            return
+    raise ValueError(f"values are nested more than {MAX_DEPTH} times")
+
+
+def _check_keys(node: yaml.MappingNode) -> None:
+    seen = set()
+    for key, _ in node.value:
+        if isinstance(key, yaml.ScalarNode):
+            if (key.tag, key.value) in seen:
+                raise ValueError(f"the key {key.value[:60]!r} occurs twice, in line {key.start_mark.line + 1}")
+            seen.add((key.tag, key.value))
+
+
+def _float(text: str) -> float:
+    return float(text.lower().replace("_", "").replace(".inf", "inf").replace(".nan", "nan"))
+
+
+def _check_scalar(node: yaml.ScalarNode) -> None:
+    place = f"in line {node.start_mark.line + 1}"
+    if node.tag.endswith(":int") and len(node.value) > MAX_DIGITS:
+        raise ValueError(f"a number has {len(node.value)} digits, {place}; expected at most {MAX_DIGITS}")
+    if node.tag.endswith(":float") and not isfinite(_float(node.value)):
+        raise ValueError(f"{node.value[:40]} is no finite number, {place}")
+    if "\0" in node.value or any("\ud800" <= c <= "\udfff" for c in node.value):
+        raise ValueError(f"a text has a character that is none, {place}")
 
 
 def parse_value(key: str, text: str) -> Any:
@@ -63,10 +144,12 @@ def parse_value(key: str, text: str) -> Any:
     if text == "None":
         return None
     try:
-        return yaml.load(text, YamlLoader)
-    except yaml.YAMLError:
-        pass
+        return parse_yaml(text, f"--{key}")
+    except InputError as error:
+        reason = str(error).partition(" is not YAML: ")[2]
     try:
-        return yaml.load(_INTERVAL.sub(r"'\1'", text), YamlLoader)
-    except yaml.YAMLError:
-        raise InputError(f"--{key}={text}: not a YAML value; quote it, as in --{key}=\"'...'\"") from None
+        return parse_yaml(_INTERVAL.sub(r"'\1'", text), f"--{key}")
+    except InputError:
+        raise InputError(
+            f"--{key}={text[:200]}: not a YAML value ({reason}); quote it, as in --{key}=\"'...'\""
+        ) from None

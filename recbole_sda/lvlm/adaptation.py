@@ -10,7 +10,6 @@ The folder of an adaptation contains
 """
 
 import logging
-import shutil
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Union
 
@@ -20,11 +19,14 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from recbole_sda.errors import InputError
 from recbole_sda.features.manifest import library_versions
+from recbole_sda.io.atomic_folder import atomic_folder, restore_folder
+from recbole_sda.io.atomic_write import write_text
 from recbole_sda.io.checkpoint import load_checkpoint, save_checkpoint
 from recbole_sda.io.hashes import sha256_of
 from recbole_sda.io.progress import Progress
-from recbole_sda.io.yaml import read_yaml
+from recbole_sda.io.schema import COUNT, NUMBER
 from recbole_sda.lvlm import adapters
+from recbole_sda.lvlm.adaptation_folder import LAST, adaptation_lock, new_folder, settings_of
 from recbole_sda.lvlm.adapter_trainer import AdapterTrainer
 from recbole_sda.lvlm.adapters import ADAPTER, RECORD
 from recbole_sda.lvlm.backbone import load_backbone
@@ -33,14 +35,14 @@ from recbole_sda.lvlm.devices import join_processes
 from recbole_sda.lvlm.evaluate import evaluate
 from recbole_sda.lvlm.inputs import Batches, batch_loader
 from recbole_sda.lvlm.items import read_item_content
+from recbole_sda.lvlm.record import SHAPE
 from recbole_sda.lvlm.settings import LVLMSettings, read_settings
-from recbole_sda.lvlm.train_log import LOG_FILE, TENSORBOARD, TrainLog
+from recbole_sda.lvlm.train_log import TrainLog
 from recbole_sda.lvlm.training_items import StepBatches, select_training_items
 from recbole_sda.machine import torchrun
 
 logger = logging.getLogger(__name__)
 
-LAST = "last.pt"
 # Settings that may change when an adaptation is resumed: they do not affect what is trained.
 FREE = {"device", "threads", "workers", "patience", "token_budget", "backbone", "items", "gradient_checkpointing"}
 
@@ -51,6 +53,12 @@ def quality(metrics: Dict[str, float]) -> List[float]:
     With few held-out items, Recall@10 is the same for all adapters.
     """
     return [metrics["recall@10"], metrics["recall@1"], -metrics["alignment"]]
+
+
+STATE = {  # of its last checkpoint
+    "step": COUNT, "best": [NUMBER], "best_step": COUNT, "without_gain": COUNT, "training": dict,
+    "record": {**SHAPE, "backbone": dict, "items_sha256": str},
+}  # fmt: skip
 
 
 class Adaptation:
@@ -115,7 +123,7 @@ class Adaptation:
 
     def _train(self) -> None:
         s = self.settings
-        if self.done == 0:
+        if "before" not in self.record:  # a state that is resumed has been evaluated
             self._evaluate()
         part = s.batch_size // torchrun.world_size()
         plan = _ProcessPart(self.plan, slice(part * torchrun.rank(), part * (torchrun.rank() + 1)))
@@ -163,17 +171,25 @@ class Adaptation:
             self._save(gain)
 
     def _save(self, gain: bool) -> None:
-        """Write the record and the state of training; with ``gain``, also the adapter."""
+        """Write the state of training and the record; with ``gain``, first the adapter.
+
+        After a kill between two of them, the training goes on from the earlier state, or the record is written again.
+        """
         if gain:
-            adapters.save(self.trainer.adapted, self.out / ADAPTER)
+            with atomic_folder(self.out / ADAPTER) as draft:
+                adapters.save(self.trainer.adapted, draft)
+            self.record["adapter"] = adapters.fingerprint(self.out / ADAPTER)
         gates = adapters.gates(self.trainer.adapted)
         if gates:
             self.record["gates"] = {name: [[round(g, 4) for g in row] for row in rows] for name, rows in gates.items()}
             self.log.add_gates(self.done, gates)
-        text = yaml.safe_dump(self.record, sort_keys=False, allow_unicode=True, default_flow_style=None, width=120)
-        (self.out / RECORD).write_text(text, encoding="utf-8")
         state = {"step": self.done, "best": self.best, "best_step": self.best_step, "without_gain": self.without_gain}
         save_checkpoint(self.out / LAST, {**state, "training": self.trainer.state(), "record": self.record})
+        self._write_record()
+
+    def _write_record(self) -> None:
+        text = yaml.safe_dump(self.record, sort_keys=False, allow_unicode=True, default_flow_style=None, width=120)
+        write_text(self.out / RECORD, text)
 
     def restore(self) -> None:
         """Restore the state of the folder's last evaluation.
@@ -181,14 +197,17 @@ class Adaptation:
         Raises:
             InputError: the items file or the backbone has changed since, or there is no state.
         """
-        state = load_checkpoint(self.out / LAST)
+        state = load_checkpoint(self.out / LAST, STATE)
         for key, name in (("items_sha256", "items file"), ("backbone", "backbone")):
             if state["record"][key] != self.record[key]:
                 raise InputError(f"--resume={self.out}: the {name} is not the one that the adaptation started with")
-        self.trainer.load_state(state["training"])
+        self.trainer.load_state(state["training"], str(self.out / LAST))
         self.record, self.done, self.best = state["record"], state["step"], state["best"]
         self.best_step, self.without_gain = state["best_step"], state["without_gain"]
         self.log.truncate_after(self.done)
+        if torchrun.is_main():
+            restore_folder(self.out / ADAPTER)
+            self._write_record()
         logger.info("resuming %s after step %d", self.out, self.done)
 
 
@@ -222,8 +241,9 @@ def run_adaptation(settings: LVLMSettings, out: Union[str, Path], overwrite: boo
     if settings.method == "none":
         raise InputError("method=none adapts nothing: allowed are moda, lora, two_lora")
     join_processes(settings)
-    torchrun.run_on_main_process(lambda: _new_folder(Path(out), overwrite))
-    return Adaptation(settings, out).run()
+    with adaptation_lock(Path(out)):
+        torchrun.run_on_main_process(lambda: new_folder(Path(out), overwrite))
+        return Adaptation(settings, out).run()
 
 
 def resume_adaptation(out: Union[str, Path], overrides: Optional[Dict[str, Any]] = None) -> Dict[str, float]:
@@ -239,33 +259,13 @@ def resume_adaptation(out: Union[str, Path], overrides: Optional[Dict[str, Any]]
     Raises:
         InputError: the folder holds no adaptation, or ``overrides`` changes a setting that affects what is trained.
     """
-    base = read_yaml(Path(out) / RECORD)["settings"]
+    base = settings_of(Path(out))
     settings = read_settings((), overrides, base)
-    changed = {k for k, v in settings.plain().items() if v != base[k]} - FREE
+    changed = {k for k, v in settings.plain().items() if v != base.get(k)} - FREE
     if changed:
         raise InputError(f"--resume={out}: {', '.join(sorted(changed))} cannot change; {', '.join(sorted(FREE))} can")
     join_processes(settings)
-    adaptation = Adaptation(settings, out)
-    adaptation.restore()
-    return adaptation.run()
-
-
-def _new_folder(out: Path, overwrite: bool) -> None:
-    """Create the folder, or empty that of an earlier adaptation.
-
-    A folder with nothing but a log is that of an adaptation which was killed before its first checkpoint. It is emptied
-    without ``overwrite``.
-    """
-    names = {path.name for path in out.iterdir()} if out.exists() else set()
-    if names - {LOG_FILE, TENSORBOARD}:
-        if not overwrite:
-            raise InputError(
-                f"{out} exists already: continue it with --resume={out}, choose another folder, or --overwrite=True"
-            )
-        if RECORD not in names:
-            raise InputError(f"{out} is not the folder of an adaptation ({RECORD} is missing) and is not overwritten")
-    for name in (RECORD, LAST, LOG_FILE):
-        (out / name).unlink(missing_ok=True)
-    for name in (ADAPTER, TENSORBOARD):
-        shutil.rmtree(out / name, ignore_errors=True)
-    out.mkdir(parents=True, exist_ok=True)
+    with adaptation_lock(Path(out)):
+        adaptation = Adaptation(settings, out)
+        adaptation.restore()
+        return adaptation.run()

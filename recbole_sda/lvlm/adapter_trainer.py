@@ -9,6 +9,8 @@ from torch import Tensor, distributed, nn
 from transformers import get_scheduler
 
 from recbole_sda.errors import InputError
+from recbole_sda.io.optimizer_state import load_optimizer_state
+from recbole_sda.io.schema import COUNT, NUMBER, check_shape
 from recbole_sda.lvlm.adaptation_loss import AdaptationLoss
 from recbole_sda.lvlm.adapters import attach
 from recbole_sda.lvlm.backbone import Backbone
@@ -16,6 +18,7 @@ from recbole_sda.lvlm.encode import encode
 from recbole_sda.lvlm.settings import LVLMSettings
 from recbole_sda.machine import torchrun
 
+SCHEDULE = {"last_epoch": COUNT, "base_lrs": [NUMBER], "_last_lr?": [NUMBER]}  # of its state
 SCHEDULES = {"constant": "constant_with_warmup"}  # key -> name in transformers, where they differ
 
 
@@ -114,14 +117,26 @@ class AdapterTrainer:
             "schedule": self.schedule.state_dict(),
         }
 
-    def load_state(self, state: Dict[str, Any]) -> None:
-        """Restore a state that :meth:`state` returned."""
-        parameters = dict(self.adapted.named_parameters())
+    def load_state(self, state: Dict[str, Any], where: str = "state") -> None:
+        """Restore a state that :meth:`state` returned.
+
+        Raises:
+            InputError: it is none of this adapter; ``where`` names the file.
+        """
+        shape = {"adapter": {str: Tensor}, "objective": dict, "optimizer": dict, "schedule": SCHEDULE}
+        check_shape(state, shape, where)
+        parameters = {name: p for name, p in self.adapted.named_parameters() if p.requires_grad}
+        shapes = [{name: tuple(p.shape) for name, p in of.items()} for of in (parameters, state["adapter"])]
+        if shapes[0] != shapes[1]:
+            raise InputError(f"{where}: the tensors of the adapter have other names or shapes than this adapter's")
         with torch.no_grad():
             for name, value in state["adapter"].items():
                 parameters[name].copy_(value)
-        self.loss.load_state_dict(state["objective"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        try:
+            self.loss.load_state_dict(state["objective"])
+        except RuntimeError as error:
+            raise InputError(f"{where}: objective: {' '.join(str(error).split())[:200]}") from None
+        load_optimizer_state(self.optimizer, state["optimizer"], f"{where}: optimizer")
         self.schedule.load_state_dict(state["schedule"])
 
 

@@ -1,5 +1,6 @@
 """Adapters on a backbone: MoDA, one LoRA for both modalities, or one LoRA per modality."""
 
+import re
 import warnings
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
@@ -9,17 +10,20 @@ from typing import Any, Dict, Iterator, List, Sequence, Tuple, Union, cast
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict
 from peft.tuners.tuners_utils import BaseTunerLayer
-from safetensors import safe_open
 from torch import nn
 
 from recbole_sda.errors import InputError
 from recbole_sda.io.hashes import sha256_of
-from recbole_sda.io.yaml import read_yaml
+from recbole_sda.io.json import read_json
+from recbole_sda.io.schema import NUMBER
+from recbole_sda.io.tensors import open_tensors, read_tensors
 from recbole_sda.lvlm.moda import MoDAConfig, MoDALinear
 from recbole_sda.lvlm.modality_context import current_modality, modality
+from recbole_sda.lvlm.record import read_record
 from recbole_sda.lvlm.settings import LVLMSettings
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+MAX_REPETITIONS = 4  # of an expression for names of layers
 ADAPTER, RECORD = "adapter", "adapt.yaml"  # in the folder of an adaptation
 NAMES = ("image", "text")  # of the two adapters of two_lora, in the order of the modalities
 
@@ -157,6 +161,9 @@ def load(model: Any, folder: Union[str, Path], trainable: bool = False) -> PeftM
         InputError: the folder holds no adapter, or the adapter is for a model with other layers.
     """
     parts = [(name or "default", part) for name, part in parts_of(folder_of(folder))]
+    for _, part in parts:
+        read_config(part)
+        read_tensors(part / WEIGHTS)
     try:
         with _without_future_warnings():
             adapted = PeftModel.from_pretrained(model, str(parts[0][1]), parts[0][0], is_trainable=trainable)
@@ -164,7 +171,16 @@ def load(model: Any, folder: Union[str, Path], trainable: bool = False) -> PeftM
                 adapted.load_adapter(str(part), name, is_trainable=trainable)
         for name, part in parts:
             _check_tensors(adapted, name, part)
-    except (ValueError, RuntimeError) as error:
+    except InputError:
+        raise
+    except (
+        ValueError,
+        RuntimeError,
+        TypeError,
+        KeyError,
+        AttributeError,
+        IndexError,
+    ) as error:  # of PEFT, for a foreign config
         reason = " ".join(str(error).split())[:300]
         raise InputError(f"adapter={folder} does not fit this backbone: {reason}") from None
     return adapted
@@ -172,8 +188,7 @@ def load(model: Any, folder: Union[str, Path], trainable: bool = False) -> PeftM
 
 def _check_tensors(adapted: PeftModel, name: str, part: Path) -> None:
     """Raise a ValueError unless the saved adapter has exactly the model's tensors; PEFT ignores missing and extra ones."""
-    with safe_open(part / WEIGHTS, framework="pt") as file:
-        saved = set(file.keys())
+    saved = set(open_tensors(part / WEIGHTS).keys())
     differing = saved ^ set(get_peft_model_state_dict(adapted, adapter_name=name))
     if differing:
         raise ValueError(
@@ -196,7 +211,36 @@ def folder_of(path: Union[str, Path]) -> Path:
 def record_of(folder: Path) -> Dict[str, Any]:
     """Return what ``lvlm adapt`` recorded about the adapter in a folder; empty for adapters from other sources."""
     path = folder.parent / RECORD
-    return read_yaml(path) if folder.name == ADAPTER and path.is_file() else {}
+    if folder.name != ADAPTER or not path.exists():
+        return {}
+    record = read_record(path)
+    if "adapter" in record and record["adapter"] != fingerprint(folder):
+        raise InputError(
+            f"{folder} was changed after {path} was written, or the adaptation ended between the two; "
+            f"`lvlm adapt --resume={folder.parent}` continues it"
+        )
+    return record
+
+
+def read_config(part: Path) -> Dict[str, Any]:
+    """Return the ``adapter_config.json`` of a saved adapter.
+
+    Raises:
+        InputError: it is damaged, is no object with a ``peft_type``, or names the adapted layers by an expression whose search may
+            take for ever: with a repeated group, or with more than 4 repetitions.
+    """
+    config: Dict[str, Any] = read_json(
+        part / CONFIG, {"peft_type": str, "r?": int, "alpha?": NUMBER, "lora_alpha?": NUMBER}
+    )
+    targets = config.get("target_modules")
+    names = [targets] if isinstance(targets, str) else targets
+    if names is not None and not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
+        raise InputError(f"{part / CONFIG}: target_modules={str(targets)[:80]!r}: expected a list of names of layers")
+    if isinstance(targets, str) and (
+        re.search(r"\)[*+{?]", targets) or len(re.findall("[*+{]", targets)) > MAX_REPETITIONS
+    ):
+        raise InputError(f"{part / CONFIG}: target_modules={targets[:80]!r}: expected a list of names of layers")
+    return config
 
 
 def check_backbone(folder: Path, backbone: Dict[str, Any]) -> None:
@@ -224,6 +268,6 @@ def parts_of(folder: Path) -> List[Tuple[str, Path]]:
 def fingerprint(folder: Path) -> Dict[str, str]:
     """Return plain data that identifies a saved adapter: its method and the SHA-256 of its weights."""
     parts = parts_of(folder)
-    kind = read_yaml(parts[0][1] / CONFIG)["peft_type"]  # JSON is YAML
+    kind = read_config(parts[0][1])["peft_type"]
     method = "two_lora" if len(parts) == 2 else str(kind).lower()
     return {"method": method, "sha256": " ".join(sha256_of(part / WEIGHTS) for _, part in parts)}

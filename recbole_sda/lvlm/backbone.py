@@ -12,6 +12,7 @@ from transformers import PretrainedConfig
 from transformers.models.auto import modeling_auto
 
 from recbole_sda.errors import InputError
+from recbole_sda.io.regular_file import regular_file
 from recbole_sda.lvlm.devices import default_device, quiet
 from recbole_sda.lvlm.processor import DUAL, TEXT, VLM, Processor
 from recbole_sda.lvlm.settings import LVLMSettings
@@ -109,7 +110,8 @@ def load_backbone(settings: LVLMSettings, weights: bool = True) -> Backbone:
     with quiet():
         config = _config(source, settings.revision)
         kind, auto = _kind(source, config)
-        record = _record(settings, source, config)  # before a model is created: that changes the configuration
+        # Before a model is created, which changes the configuration.
+        record = _load(source, lambda: _record(settings, source, config))
         processor = _load(
             source,
             lambda: Processor(
@@ -128,9 +130,9 @@ def load_backbone(settings: LVLMSettings, weights: bool = True) -> Backbone:
                 model = model.to(default_device(settings.device))
         else:
             with torch.device("meta"):
-                model = auto.from_config(config)
+                model = _load(source, lambda: auto.from_config(config))
     model.requires_grad_(False).eval()
-    return Backbone(model, processor, kind, _vector_dim(config, kind), record)
+    return Backbone(model, processor, kind, _load(source, lambda: _vector_dim(config, kind)), record)
 
 
 def _kind(source: str, config: PretrainedConfig) -> Tuple[str, Any]:
@@ -156,7 +158,13 @@ def _config(source: str, revision: Optional[str]) -> Any:
         raise InputError(f"backbone={source}: the folder holds no config.json")
     if not folder.is_dir() and (source.startswith((".", "/", "~")) or source.count("/") > 1):
         raise InputError(f"backbone={source}: the folder does not exist")
-    return _load(source, lambda: transformers.AutoConfig.from_pretrained(source, revision=revision))
+    if folder.is_dir():
+        for path in folder.iterdir():
+            if not path.is_dir():
+                regular_file(path, f"backbone={source}: file")  # transformers would wait for a pipe
+    return _load(
+        source, lambda: transformers.AutoConfig.from_pretrained(source, revision=revision, trust_remote_code=False)
+    )
 
 
 def _load(source: str, action: Callable[[], Result]) -> Result:
@@ -172,6 +180,7 @@ def _load(source: str, action: Callable[[], Result]) -> Result:
 
 def _model_arguments(settings: LVLMSettings) -> Dict[str, Any]:
     arguments: Dict[str, Any] = {"revision": settings.revision, "dtype": getattr(torch, settings.dtype)}
+    arguments["trust_remote_code"] = False  # without it, transformers asks on the terminal
     if settings.device == "auto":
         arguments["device_map"] = "auto"
     if settings.quantization is not None:

@@ -1,6 +1,5 @@
 """Co-purchase counts: how many users bought both of two items, from the training part of an interaction file."""
 
-import csv
 from pathlib import Path
 from typing import Sequence, Union
 
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor
 
 from recbole_sda.errors import InputError
+from recbole_sda.io.atomic_table import read_atomic
 from recbole_sda.io.ids import id_text
 
 N_EVALUATION = 2  # last interactions of each user: validation and test of a leave-one-out split
@@ -27,10 +27,7 @@ def count_co_purchases(path: Union[str, Path], ids: Sequence[str]) -> sp.csr_mat
     Raises:
         InputError: the file or a column is missing, a timestamp is not a number, or the file holds none of the items.
     """
-    if not Path(path).is_file():
-        raise InputError(f"interactions={path} does not exist")
-    table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, quoting=csv.QUOTE_NONE, encoding="utf-8-sig")
-    table.columns = [name.partition(":")[0] for name in table.columns]
+    table = read_atomic(path, "interactions file")
     for name in ("user_id", "item_id", "timestamp"):
         if name not in table:
             raise InputError(

@@ -12,17 +12,21 @@ from typing import Any, Dict, Union
 
 import yaml
 from peft import LoraConfig
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from recbole_sda.errors import InputError
 from recbole_sda.features.manifest import library_versions
-from recbole_sda.io.atomic_write import use_default_permissions
+from recbole_sda.io.atomic_folder import atomic_folder
+from recbole_sda.io.atomic_write import use_default_permissions, write_text
 from recbole_sda.io.hashes import sha256_of
+from recbole_sda.io.schema import COUNT, NUMBER, check_shape
+from recbole_sda.io.tensors import read_tensors
 from recbole_sda.io.yaml import read_yaml
 from recbole_sda.layers.low_rank import gate_weights
 from recbole_sda.lvlm.adapters import CONFIG, NAMES, WEIGHTS, fingerprint, folder_of, parts_of, record_of
 
+MANIFEST = "export.json"
 CARD = """\
 ---
 library_name: peft
@@ -60,6 +64,10 @@ to {high} pixels; the prompts are listed below. The backbone's licence applies t
 ```yaml
 {record}```
 """
+MODA_CONFIG = {
+    "r": int, "alpha": NUMBER, "dropout": NUMBER, "experts": COUNT, "base_model_name_or_path": (str, None), "revision": (str, None),
+    "target_modules": (str, list, None),
+}  # fmt: skip
 DESCRIPTIONS = {
     "moda": "low-rank experts mixed by modality",
     "lora": "one LoRA for both modalities, a baseline; both folders hold the same weights",
@@ -79,15 +87,22 @@ def export_lora(adapter: Union[str, Path], out: Union[str, Path], overwrite: boo
         The folder ``out``.
 
     Raises:
-        InputError: ``adapter`` is not an adapter of this stage, or ``out`` exists.
+        InputError: ``adapter`` is not an adapter of this stage, or ``out`` exists, or is no export.
     """
     folder, out = folder_of(adapter), Path(out)
     if out.exists() and any(out.iterdir()) and not overwrite:
         raise InputError(f"{out} exists already; choose another folder, or --overwrite=True")
+    if out.exists() and any(out.iterdir()) and not (out / MANIFEST).is_file():
+        raise InputError(f"{out} is not an export ({MANIFEST} is missing), so it is not overwritten")
     method = fingerprint(folder)["method"]
     if method not in DESCRIPTIONS:
         raise InputError(f"adapter={adapter} has the method {method}: allowed are {', '.join(DESCRIPTIONS)}")
-    out.mkdir(parents=True, exist_ok=True)
+    with atomic_folder(out) as draft:
+        _write_export(folder, method, draft)
+    return out
+
+
+def _write_export(folder: Path, method: str, out: Path) -> None:
     parts = dict(parts_of(folder))
     for m, name in enumerate(NAMES):
         source = parts.get(name, folder)
@@ -96,25 +111,38 @@ def export_lora(adapter: Union[str, Path], out: Union[str, Path], overwrite: boo
         else:
             shutil.copytree(source, out / name, dirs_exist_ok=True, ignore=lambda *_: ["README.md"])
     card = model_card(method, read_yaml(out / NAMES[0] / CONFIG), record_of(folder))
-    (out / "README.md").write_text(card, encoding="utf-8")
+    write_text(out / "README.md", card)
     manifest = {
         "adapter": fingerprint(folder),
         "sha256": {name: sha256_of(out / name / WEIGHTS) for name in NAMES},
         "versions": library_versions("peft", "torch"),
     }
-    (out / "export.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
-    return out
+    write_text(out / MANIFEST, json.dumps(manifest, indent=2) + "\n")
 
 
 def _export_moda(source: Path, out: Path, m: int) -> None:
     """Write the adapter of modality number ``m`` of a MoDA adapter."""
-    config = read_yaml(source / CONFIG)
+    config = check_shape(read_yaml(source / CONFIG), MODA_CONFIG, str(source / CONFIG))
+    if not 0 < config["experts"] <= config["r"]:
+        raise InputError(f"{source / CONFIG}: experts={config['experts']}: expected 1 to r={config['r']}")
     arguments = {"r": config["r"], "lora_alpha": config["alpha"], "lora_dropout": config["dropout"]}
     arguments |= {key: config[key] for key in ("base_model_name_or_path", "revision", "target_modules")}
     out.mkdir(exist_ok=True)
-    save_file(as_lora(load_file(source / WEIGHTS), config, m), out / WEIGHTS, {"format": "pt"})
+    save_file(as_lora(_weights(source / WEIGHTS), config, m), out / WEIGHTS, {"format": "pt"})
     use_default_permissions(out / WEIGHTS)
     LoraConfig(**arguments, inference_mode=True).save_pretrained(str(out))
+
+
+def _weights(path: Path) -> Dict[str, Tensor]:
+    """Return the tensors of a MoDA adapter; a layer that lacks one is an InputError."""
+    tensors = read_tensors(path)
+    layers = {key.rpartition(".moda_")[0] for key in tensors if ".moda_" in key}
+    for name in (f"{layer}.moda_{part}" for layer in sorted(layers) for part in ("A", "B", "embedding", "projection")):
+        if name not in tensors:
+            raise InputError(f"{path} lacks the tensor {name}")
+    if not layers:
+        raise InputError(f"{path} has no tensor of a MoDA adapter")
+    return tensors
 
 
 def as_lora(tensors: Dict[str, Tensor], config: Dict[str, Any], m: int) -> Dict[str, Tensor]:

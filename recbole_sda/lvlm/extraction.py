@@ -3,7 +3,7 @@
 import logging
 import shutil
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Union
 
@@ -13,7 +13,7 @@ from torch import Tensor, distributed
 
 from recbole_sda.errors import InputError
 from recbole_sda.features.manifest import library_versions
-from recbole_sda.features.writer import write_store
+from recbole_sda.features.writer import store_lock, write_store
 from recbole_sda.io.hashes import sha256_of
 from recbole_sda.io.progress import Progress
 from recbole_sda.lvlm import adapters
@@ -148,6 +148,12 @@ def run_extraction(
     if out.exists() and not overwrite:
         raise InputError(f"{out} exists already; remove it, choose another name, or --overwrite=True")
     join_processes(settings)
+    with store_lock(out) if torchrun.is_main() else nullcontext():
+        _extract(settings, out, overwrite, encode_shards)
+    return out
+
+
+def _extract(settings: LVLMSettings, out: Path, overwrite: bool, encode_shards: Optional[ShardEncoder]) -> None:
     extractor = Extractor(settings, weights=encode_shards is None)
     plan, shards = extractor.plan, Shards(out, extractor.plan)
     torchrun.run_on_main_process(shards.open)
@@ -173,7 +179,6 @@ def run_extraction(
     n_encoded = sum(len(s.rows) for s in missing)
     logger.info("encoded %d inputs in %.1f s", n_encoded, time.perf_counter() - start)
     torchrun.run_on_main_process(lambda: _write_store(extractor, shards, out, overwrite))
-    return out
 
 
 def _process_shard_encoder(extractor: Extractor) -> ShardEncoder:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from recbole_sda.errors import InputError
 from recbole_sda.features.manifest import library_versions
+from recbole_sda.io.atomic_write import write_text
 from recbole_sda.io.hashes import sha256_of
 from recbole_sda.lvlm.adapter_trainer import AdapterTrainer, total
 from recbole_sda.lvlm.backbone import load_backbone
@@ -150,5 +151,5 @@ def write(result: Dict[str, Any], out: Union[str, Path]) -> Path:
     """Write the result of :func:`measure` as JSON into a folder; return the file's path."""
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    (out / RESULT).write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    write_text(out / RESULT, json.dumps(result, indent=1) + "\n")
     return out / RESULT

@@ -78,7 +78,7 @@ class Processor:
         self.patches = patches
         self.kind, self.model_type = kind, model_type
         self.min_pixels, self.max_pixels = min_pixels, max_pixels
-        self.tokenizer: Any = AutoTokenizer.from_pretrained(source, revision=revision)
+        self.tokenizer: Any = AutoTokenizer.from_pretrained(source, revision=revision, trust_remote_code=False)
         if self.tokenizer.pad_token is None:
             self.tokenizer.pad_token = self.tokenizer.eos_token
         self.processor: Any = None  # of transformers, for kind vlm
@@ -88,7 +88,9 @@ class Processor:
             self._limit(self.processor.image_processor)
         self.image_processor: Any = None
         if kind == DUAL:
-            self.image_processor = AutoImageProcessor.from_pretrained(source, revision=revision)
+            self.image_processor = AutoImageProcessor.from_pretrained(
+                source, revision=revision, trust_remote_code=False
+            )
         self._image_tokens: Dict[Size, int] = {}
 
     def __reduce__(self) -> Any:
@@ -125,9 +127,14 @@ class Processor:
             content: List[Dict[str, str]] = [{"type": "image"}] * with_image + [{"type": "text", "text": text}]
             conversation: Any = [{"role": "user", "content": content}]
             date: Dict[str, Any] = {"date_string": DATE} if "date_string" in str(self.processor.chat_template) else {}
-            rendered = ProcessorMixin.apply_chat_template(
-                self.processor, conversation, tokenize=False, add_generation_prompt=True, **date
-            )
+            try:
+                rendered = ProcessorMixin.apply_chat_template(
+                    self.processor, conversation, tokenize=False, add_generation_prompt=True, **date
+                )
+            except Exception as error:  # a template is a program; its sandbox raises errors of any kind
+                raise InputError(
+                    f"backbone: its chat template cannot be used ({' '.join(str(error).split())[:200]})"
+                ) from None
         begin = self.tokenizer.bos_token
         if (
             self.model_type == "mllama" and begin and begin not in rendered
@@ -230,6 +237,6 @@ def _load(source: str, revision: Optional[str], model_type: str) -> ProcessorMix
         raise InputError(f"backbone={source}: transformers has no processor for model type {model_type!r}")
     kind = without_video(getattr(transformers, name[0] if isinstance(name, tuple) else name))
     try:
-        return kind.from_pretrained(source, revision=revision)
+        return kind.from_pretrained(source, revision=revision, trust_remote_code=False)
     except ImportError as error:
         raise InputError(f"backbone={source}: its processor needs a package that is missing: {error}") from None

@@ -5,15 +5,18 @@ from pathlib import Path
 from typing import Any, List, Union
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from recbole_sda.errors import InputError
-from recbole_sda.io.atomic_write import atomic_write
+from recbole_sda.io.atomic_write import atomic_write, write_text
+from recbole_sda.io.content_hash import content_hash
+from recbole_sda.io.json import read_json
+from recbole_sda.io.tensors import open_tensors, tensor_of
 from recbole_sda.lvlm.extraction_plan import Plan, Shard
 
 PLAN = "plan.json"
+HASH = "content_hash"  # of the vectors, in the header of a shard
 
 
 class Shards:
@@ -36,10 +39,7 @@ class Shards:
         """
         path = self.folder / PLAN
         if path.is_file():
-            try:
-                earlier = json.loads(path.read_text(encoding="utf-8"))
-            except json.JSONDecodeError:
-                raise InputError(f"{path} is damaged; remove {self.folder} to start again") from None
+            earlier = read_json(path, dict, f"remove {self.folder} to start again")
             changed = differences(earlier, json.loads(json.dumps(self.plan.record, default=str)))
             if changed:
                 raise InputError(
@@ -48,8 +48,7 @@ class Shards:
                 )
             return
         self.folder.mkdir(parents=True, exist_ok=True)
-        with atomic_write(path) as draft:
-            draft.write_text(json.dumps(self.plan.record, indent=2, default=str) + "\n", encoding="utf-8")
+        write_text(path, json.dumps(self.plan.record, indent=2, default=str) + "\n")
 
     def finished(self, shard: Shard) -> bool:
         """Return whether a shard exists, is complete and belongs to this plan."""
@@ -62,7 +61,8 @@ class Shards:
     def write(self, shard: Shard, vectors: Tensor) -> None:
         """Write the vectors of a shard's rows, (n_rows, dim)."""
         with atomic_write(self.folder / shard.name) as draft:
-            save_file({"vectors": vectors.contiguous()}, draft, {"plan": self.plan.fingerprint})
+            vectors = vectors.contiguous()
+            save_file({"vectors": vectors}, draft, {"plan": self.plan.fingerprint, HASH: content_hash(vectors)})
 
     def read(self, shard: Shard) -> Tensor:
         """Return the vectors of a shard's rows, (n_rows, dim).
@@ -71,13 +71,12 @@ class Shards:
             InputError: the shard is missing, damaged or of another plan.
         """
         path = self.folder / shard.name
-        try:
-            with safe_open(path, framework="pt") as file:
-                plan, vectors = (file.metadata() or {}).get("plan"), file.get_tensor("vectors")
-        except (SafetensorError, OSError) as error:
-            raise InputError(f"shard {path} cannot be read ({error})") from None
-        if plan != self.plan.fingerprint or len(vectors) != len(shard.rows):
+        file = open_tensors(path)
+        noted, vectors = file.metadata() or {}, tensor_of(file, "vectors", path)
+        if noted.get("plan") != self.plan.fingerprint or vectors.dim() != 2 or len(vectors) != len(shard.rows):
             raise InputError(f"shard {path} is of another plan")
+        if noted.get(HASH) != content_hash(vectors):
+            raise InputError(f"shard {path} was changed after it was written")
         return vectors
 
     def missing(self) -> List[Shard]:

@@ -7,10 +7,13 @@ from typing import Dict, List, Optional, Union
 import numpy as np
 from torch.utils.tensorboard import SummaryWriter
 
-from recbole_sda.io.text import read_json_lines
+from recbole_sda.io.atomic_write import append_line, write_lines
+from recbole_sda.io.json import read_json_lines
+from recbole_sda.io.schema import COUNT
 from recbole_sda.machine import torchrun
 
 LOG_FILE, TENSORBOARD = "history.jsonl", "tensorboard"
+LINE = {"step": COUNT, "phase": str}
 
 
 class TrainLog:
@@ -36,8 +39,7 @@ class TrainLog:
         """
         if self.writer is None:
             return
-        with open(self.path, "a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": step, "phase": phase, **values}) + "\n")
+        append_line(self.path, json.dumps({"step": step, "phase": phase, **values}))
         for name, value in values.items():
             self.writer.add_scalar(f"{phase}/{name}", value, step)
         self.writer.flush()
@@ -53,5 +55,5 @@ class TrainLog:
         """Remove the lines after ``step``, which a resumed run writes again."""
         if self.writer is None or not self.path.is_file():
             return
-        lines = [json.dumps(line) + "\n" for line in read_json_lines(self.path) if line["step"] <= step]
-        self.path.write_text("".join(lines), encoding="utf-8")
+        lines = [json.dumps(line) + "\n" for line in read_json_lines(self.path, LINE, True) if line["step"] <= step]
+        write_lines(self.path, lines)

@@ -35,17 +35,21 @@ def load_item_table(
             on another part of the same data.
     """
     run = Path(run_dir)
-    checkpoint = load_checkpoint(run / BEST)
+    checkpoint = load_checkpoint(run / BEST, {"model": str, "identity?": dict, "state_dict": {str: torch.Tensor}})
     if checkpoint["model"] != base:
         raise InputError(
             f"alignment_run={run_dir}: a run of {checkpoint['model']}; expected one of {base}, trained on ids alone"
         )
-    trained = checkpoint["state_dict"][f"{item_table}.weight"]
+    trained = checkpoint["state_dict"].get(f"{item_table}.weight")
+    if trained is None or trained.dim() != 2:
+        raise InputError(f"alignment_run={run_dir}: {BEST} has no table {item_table}.weight")
     if trained.shape[1] != dim:
         raise InputError(f"alignment_run={run_dir}: item embeddings are {trained.shape[1]}-d, this model's are {dim}-d")
     _check_training_part(run_dir, checkpoint.get("identity", {}), data_identity(dataset))
     row_of_token = {token: row for row, token in enumerate(read_item_tokens(run)) if row}
     rows = torch.tensor([row_of_token.get(token, -1) for token in item_tokens(dataset)])
+    if int(rows.max()) >= len(trained):
+        raise InputError(f"alignment_run={run_dir}: its list of items is longer than its table of {len(trained)} rows")
     available = rows >= 0
     if not available.any():
         raise InputError(f"alignment_run={run_dir}: has none of the data set's items")

@@ -8,7 +8,7 @@ import numpy as np
 
 from recbole_sda.data.user_histories import history_batch, inference_batch
 from recbole_sda.errors import InputError, nearest
-from recbole_sda.io.atomic_write import atomic_write
+from recbole_sda.io.atomic_write import atomic_write, write_text
 from recbole_sda.model.ensemble.products import product_of
 from recbole_sda.recommend.recommender import Recommender
 
@@ -119,10 +119,8 @@ class ItemIndex:
         for matrix_name, ids_name, matrix, ids in parts:
             with atomic_write(folder / matrix_name) as draft, open(draft, "wb") as file:
                 np.save(file, matrix)
-            with atomic_write(folder / ids_name) as draft:
-                draft.write_text("\n".join(ids) + "\n", encoding="utf-8")
-        with atomic_write(folder / ABOUT) as draft:
-            draft.write_text(json.dumps(self._about(), indent=2, default=str) + "\n", encoding="utf-8")
+            write_text(folder / ids_name, "\n".join(ids) + "\n")
+        write_text(folder / ABOUT, json.dumps(self._about(), indent=2, default=str) + "\n")
 
     def _about(self) -> Dict[str, Any]:
         record: Any = getattr(self._model, "record", None)

@@ -5,10 +5,9 @@ import io
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional
 
-import pandas as pd
-
 from recbole_sda.errors import InputError, nearest
 from recbole_sda.features.items_file import field_text, read_items
+from recbole_sda.io.atomic_table import read_atomic
 from recbole_sda.io.ids import id_text
 from recbole_sda.io.images import UnreadableImage, read_rgb
 
@@ -65,8 +64,7 @@ def read_titles(
 
 def _read_item_rows(path: Path) -> List[Dict[str, Any]]:
     """Return the rows of an ``.item`` file as texts, by the names of its columns without their types."""
-    table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, quoting=3, encoding="utf-8-sig")
-    return table.rename(columns=lambda name: name.partition(":")[0]).to_dict("records")
+    return read_atomic(path).to_dict("records")
 
 
 def _title_field(rows: List[Dict[str, Any]], given: Optional[str], path: Path) -> str:

@@ -1,6 +1,5 @@
 """Writing recommendations as a parquet or CSV table, or as an HTML page."""
 
-import os
 from itertools import islice
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterable, List
@@ -10,6 +9,8 @@ import pyarrow
 import pyarrow.parquet
 
 from recbole_sda.errors import InputError
+from recbole_sda.io.atomic_write import atomic_write
+from recbole_sda.io.escape import csv_frame
 from recbole_sda.io.html import write_html
 from recbole_sda.io.ids import id_text
 from recbole_sda.recommend.item_titles import Item, thumbnail
@@ -42,15 +43,15 @@ def with_titles(block: pd.DataFrame, items: Dict[str, Item]) -> pd.DataFrame:
 def write_table(blocks: Iterable[pd.DataFrame], out: Path) -> int:
     """Write blocks to a parquet or CSV file, one block in memory at a time; return the number of lines.
 
-    The file appears atomically, after the last block.
+    The file appears atomically, after the last block. In CSV, a text that a spreadsheet would compute, such as ``=1+1``, gets an
+    apostrophe in front.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
-    draft = out.with_name(f".{out.name}.part")
     n, writer = 0, None
-    try:
+    with atomic_write(out) as draft:
         for block in blocks:
             if out.suffix == ".csv":
-                block.to_csv(draft, mode="a" if n else "w", header=not n, index=False)
+                csv_frame(block).to_csv(draft, mode="a" if n else "w", header=not n, index=False)
             else:
                 # Without named types, a first block that has no title would make a column of nulls.
                 schema = pyarrow.schema([(name, TYPES[name]) for name in block.columns])
@@ -59,9 +60,6 @@ def write_table(blocks: Iterable[pd.DataFrame], out: Path) -> int:
             n += len(block)
         if writer:
             writer.close()
-        os.replace(draft, out)
-    finally:
-        draft.unlink(missing_ok=True)
     return n
 
 

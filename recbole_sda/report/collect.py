@@ -10,10 +10,12 @@ from recbole_sda.comparison.plan import Plan
 from recbole_sda.comparison.planned_run import FREE_KEYS, ModelEntry
 from recbole_sda.comparison.statistics import SAME_RULES, compare_runs
 from recbole_sda.comparison.tables import COMPARISON, read_comparison
-from recbole_sda.engine.run_folder import CONFIG, METRICS, read_metrics
+from recbole_sda.engine.run_folder import CONFIG, CONFIG_SHAPE, METRICS, read_metrics
 from recbole_sda.engine.train_log import read_history
 from recbole_sda.errors import InputError
+from recbole_sda.io.schema import COUNT, check_shape
 from recbole_sda.io.yaml import read_yaml
+from recbole_sda.lvlm.record import read_record
 from recbole_sda.model.model_table import SUFFIX
 from recbole_sda.model.registry import base_name
 
@@ -94,7 +96,7 @@ def collect(folders: Sequence[Union[str, Path]]) -> ReportData:
         elif (path / METRICS).is_file():
             runs.append(path)
         elif (path / ADAPTATION).is_file():
-            data.adaptations[str(path)] = read_yaml(path / ADAPTATION)
+            data.adaptations[str(path)] = read_record(path / ADAPTATION)
         elif (path / GRADIENTS).is_file():
             data.gradients.append(path / GRADIENTS)
         else:
@@ -125,7 +127,10 @@ def plan_of_runs(folders: Sequence[Path]) -> Plan:
     Raises:
         InputError: two runs have the same model, keys, data set and seed.
     """
-    configs = [read_yaml(folder / CONFIG) for folder in folders]
+    configs = [
+        check_shape(read_yaml(folder / CONFIG), {**CONFIG_SHAPE, "seed": COUNT}, str(folder / CONFIG))
+        for folder in folders
+    ]
     entries: Dict[str, ModelEntry] = {}
     folder_of: Dict[Tuple[str, str, int], Path] = {}
     for folder, config in zip(folders, configs):

@@ -1,17 +1,31 @@
 """Figure of gradient conflict: the cosine of image and text gradients, by layer and over training."""
 
-import json
 from pathlib import Path
 from typing import Union
 
+from recbole_sda.errors import InputError
+from recbole_sda.io.atomic_write import atomic_write
+from recbole_sda.io.json import read_json
+from recbole_sda.io.schema import COUNT, NUMBER
 from recbole_sda.report.style import Figure, style
 
+POINT = {"step": COUNT, "mean": NUMBER, "layers": {str: NUMBER}}
+SHAPE = {"methods": {str: [POINT]}, "backbone": {"model": str}}
 NAMES = {"lora": "LoRA", "two_lora": "two LoRAs", "moda": "MoDA"}
 
 
 def conflict_figure(path: Union[str, Path]) -> Figure:
-    """Return the figure of a gradient measurement, a file that :func:`recbole_sda.lvlm.gradients.write` wrote."""
-    measurement = json.loads(Path(path).read_text(encoding="utf-8"))
+    """Return the figure of a gradient measurement, a file that :func:`recbole_sda.lvlm.gradients.write` wrote.
+
+    Raises:
+        InputError: the file is missing or damaged, or an entry is missing or has another type.
+    """
+    measurement = read_json(path, SHAPE)
+    for method, points in measurement["methods"].items():
+        if method not in NAMES or not points:
+            raise InputError(f"{path}: methods: {method}: expected points of one of {', '.join(NAMES)}")
+    if not measurement["methods"]:
+        raise InputError(f"{path}: methods is empty")
     figure = Figure(figsize=(11, 4), layout="constrained")
     by_layer, over_time = figure.subplots(1, 2, width_ratios=[2, 1])
     for k, (method, points) in enumerate(measurement["methods"].items()):
@@ -34,5 +48,6 @@ def conflict_figure(path: Union[str, Path]) -> Figure:
 
 def draw(path: Union[str, Path], out: Union[str, Path]) -> Path:
     """Draw the figure of a gradient measurement into an image file; return its path."""
-    conflict_figure(path).savefig(out, dpi=150)
+    with atomic_write(Path(out)) as draft:
+        conflict_figure(path).savefig(draft, format=Path(out).suffix[1:] or "png", dpi=150)
     return Path(out)

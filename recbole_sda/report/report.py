@@ -12,6 +12,8 @@ from recbole_sda import __version__
 from recbole_sda.comparison.captions import protocol_line, reservations
 from recbole_sda.comparison.tables import datasets_of, metric_title, notes, results_frame, tests_frame, to_latex
 from recbole_sda.errors import InputError
+from recbole_sda.io.atomic_write import write_text
+from recbole_sda.io.escape import markdown, markdown_table
 from recbole_sda.io.html import write_html
 from recbole_sda.report.collect import ReportData, SeedRuns, collect
 from recbole_sda.report.embedding_space import NEAREST, cross_modal_recall, read_space, space_figure
@@ -228,20 +230,20 @@ def write_report(folders: Sequence[Union[str, Path]], out: Union[str, Path], tit
     title, about = title or only["title"], only["about"]
     template = Path(__file__).with_name("page.html")
     write_html(template, out / PAGE, title=title, about=about, sections=sections, version=__version__)
-    (out / MARKDOWN).write_text(_markdown(title, about, sections), encoding="utf-8")
-    (out / LATEX).write_text("\n".join(map(to_latex, data.comparisons)), encoding="utf-8")
+    write_text(out / MARKDOWN, _markdown(title, about, sections))
+    write_text(out / LATEX, "\n".join(map(to_latex, data.comparisons)))
     return out / PAGE
 
 
 def _markdown(title: str, about: str, sections: List[Section]) -> str:
-    blocks = [f"# {title}", about]
+    blocks = [f"# {markdown(title)}", markdown(about)]
     for section in sections:
         blocks.append(f"## {section.title}")
         for part in section.parts:
-            blocks.append(f"### {part.heading}" if part.heading else "")
+            blocks.append(f"### {markdown(part.heading)}" if part.heading else "")
             if part.frame is not None:
-                blocks.append(part.frame.to_markdown(index=False, disable_numparse=True))
+                blocks.append(markdown_table(part.frame, disable_numparse=True))
             if part.path is not None:
-                blocks.append(f"![{part.text}]({FIGURES}/{part.path.name})")
-            blocks.append(part.text)
+                blocks.append(f"![{markdown(part.text)}]({FIGURES}/{part.path.name})")
+            blocks.append(markdown(part.text))
     return "\n\n".join(block for block in blocks if block) + "\n"

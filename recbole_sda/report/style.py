@@ -4,7 +4,11 @@ from pathlib import Path
 from typing import Any, Dict, List, Tuple
 
 import matplotlib
-from matplotlib.figure import Figure  # without pyplot, whose figures and backend belong to the whole process
+from matplotlib.text import Text
+
+from recbole_sda.io.atomic_write import atomic_write
+
+from matplotlib.figure import Figure  # isort: skip  # without pyplot, whose figures and backend belong to the whole process
 
 # Okabe and Ito's palette, in an order in which neighbours also differ in lightness.
 COLOURS = ("#0072B2", "#D55E00", "#555555", "#CC79A7", "#009E73", "#E69F00", "#56B4E9", "#000000")
@@ -61,7 +65,15 @@ def legend_below(figure: Figure, axes: List[Any]) -> None:
 
 def save(figure: Figure, path: Path) -> Path:
     """Write a figure as SVG and PNG; ``path`` has no suffix. Return the path of the SVG file."""
+    for text in figure.findobj(Text):
+        if "mathdefault" not in text.get_text():  # of matplotlib's own tick labels; a $ in a name begins no formula
+            text.set_parse_math(False)
     with matplotlib.rc_context({"svg.hashsalt": "recbole_sda"}):
-        figure.savefig(path.with_suffix(".svg"), metadata={"Date": None})
-    figure.savefig(path.with_suffix(".png"), dpi=150)
+        _write(figure, path.with_suffix(".svg"), metadata={"Date": None})
+    _write(figure, path.with_suffix(".png"), dpi=150)
     return path.with_suffix(".svg")
+
+
+def _write(figure: Figure, path: Path, **options: Any) -> None:
+    with atomic_write(path) as draft:
+        figure.savefig(draft, format=path.suffix[1:], **options)

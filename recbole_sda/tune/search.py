@@ -18,7 +18,9 @@ from recbole_sda.engine.run_folder import METRICS, read_metrics
 from recbole_sda.engine.summary import result_table
 from recbole_sda.errors import InputError
 from recbole_sda.io.atomic_write import write_lines
+from recbole_sda.io.json import read_json
 from recbole_sda.io.locks import exclusive_lock
+from recbole_sda.io.schema import NUMBER
 from recbole_sda.io.yaml import read_yaml
 from recbole_sda.machine.ray_session import check_gpu_share, ray_session
 from recbole_sda.model.model_table import SUFFIX
@@ -31,6 +33,12 @@ from recbole_sda.validation import AT_LEAST_ONE, NOT_NEGATIVE
 
 logger = logging.getLogger(__name__)
 
+STAGE = {
+    "inputs": str,
+    "best": {"folder": str, "settings": dict, "score": NUMBER},
+    "trials": [{"error": (str, None), "folder": (str, None)}],
+}
+SHAPE = {"stages?": [STAGE]}  # of search.json, as far as it is read again
 SEARCH, BEST, SCRATCH = "search.json", "best.yaml", ".ray-tune"
 
 
@@ -180,10 +188,7 @@ class Search:
         path = self.out / SEARCH
         if not self.staged or not path.is_file():
             return {}
-        try:
-            stages = json.loads(path.read_text(encoding="utf-8")).get("stages", [])
-        except json.JSONDecodeError as error:
-            raise InputError(f"{path} is damaged ({error}); remove it to repeat the search") from None
+        stages = read_json(path, SHAPE, "remove it to repeat the search").get("stages", [])
         return {
             stage["inputs"]: stage
             for stage in stages

@@ -14,6 +14,7 @@ DRAWS = 50  # draws per sample to find settings that were not drawn before
 KINDS: Dict[str, Optional[int]] = {"choice": None, "uniform": 2, "loguniform": 2, "quniform": 3, "randint": 2}
 TOGETHER = "together"  # values are mappings of several keys
 LISTED = ("choice", TOGETHER)
+OPTION_RANGES = {"samples": (1, 100_000), "grace_epochs": (1, 10**6), "reduction": (2, 1000), "seed": (0, 2**32 - 1)}
 
 
 @dataclass(frozen=True)
@@ -77,13 +78,15 @@ class Space:
         if options.get("samples") == "grid":
             options["samples"] = None
         space = replace(self, **options)
-        for key, low in (("samples", 1), ("grace_epochs", 1), ("reduction", 2), ("seed", 0)):
+        for key, (low, high) in OPTION_RANGES.items():
             value = getattr(space, key)
             if key == "samples" and value is None:
                 continue
-            if not isinstance(value, int) or isinstance(value, bool) or value < low:
+            if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
                 more = ", or `grid`" if key == "samples" else ""
-                raise InputError(f"{source}: {key}={value!r}: expected a whole number of at least {low}{more}")
+                raise InputError(
+                    f"{source}: {key}={value!r}: expected a whole number of at least {low}{more}, and at most {high}"
+                )
         if space.samples is None:
             for key, domain in space.domains.items():
                 if domain.kind not in LISTED:

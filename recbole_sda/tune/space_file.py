@@ -6,16 +6,19 @@ from pathlib import Path
 from typing import Any, Dict, List, Union
 
 from recbole_sda.errors import InputError, nearest
+from recbole_sda.io.regular_file import read_text
 from recbole_sda.io.yaml import parse_value, read_yaml
 from recbole_sda.tune.space import KINDS, TOGETHER, Domain, Space
 from recbole_sda.tune.stages import Stage, StagedSpace
-from recbole_sda.validation import file_or_properties_file
+from recbole_sda.validation import POSITIVE, Range, file_or_properties_file
 
 FOLDER = "search"
 OPTIONS = ("samples", "grace_epochs", "reduction", "seed")
 PLAIN = (*OPTIONS, "space")
 STAGED = (*OPTIONS, "stages")
 STAGE = ("name", *PLAIN)
+NUMBERS = Range(-(2.0**62), 2.0**62)  # the ends of a domain
+LOGARITHMS = Range(-700, 43)  # of the ends of one: what fits into a float, and into NUMBERS
 
 
 def find_space(name: str) -> Path:
@@ -95,6 +98,12 @@ def _domain(source: str, key: str, given: Any) -> Domain:
         if not numbers or values[0] >= values[1] or (kind == "loguniform" and values[0] <= 0):
             lowest = ", both above 0" if kind == "loguniform" else ""
             raise InputError(f"{source}: {key}: {kind}={values!r}: expected numbers, the lower one first{lowest}")
+        for value in values:
+            NUMBERS.check(f"{source}: {key}: {kind}", value, whole=kind == "randint")
+        if kind == "quniform":
+            step = POSITIVE.check(f"{source}: {key}: {kind}: step", values[2])
+            if any(abs(end / step - round(end / step)) > 1e-6 for end in values[:2]):
+                raise InputError(f"{source}: {key}: {kind}={values!r}: expected ends that are multiples of the step")
     if kind == TOGETHER:
         values = [_same_keys(source, key, value, values[0]) for value in values]
     if n is None:  # 0.1 and 0.10 are one value
@@ -118,10 +127,8 @@ def _recbole_lines(path: Path) -> Dict[str, Any]:
 
     RecBole evaluates values in quotes once more, so that ``'[64,64]'`` is a list.
     """
-    if not path.is_file():
-        raise InputError(f"search space {path} does not exist")
     domains: Dict[str, Any] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(read_text(path, "search space").splitlines(), 1):
         words = line.split("#")[0].split()
         if not words:
             continue
@@ -129,8 +136,13 @@ def _recbole_lines(path: Path) -> Dict[str, Any]:
             kinds = ", ".join(KINDS)
             raise InputError(f"{path}, line {number}: {line!r}: expected `key kind values`, with one of {kinds}")
         key, kind, text = words[0], words[1], "".join(words[2:])
-        values = parse_value(key, text if text.startswith("[") else f"[{text}]")
-        if kind == "loguniform" and all(isinstance(value, (int, float)) for value in values):
-            values = [math.exp(value) for value in values]
-        domains[key] = {kind: [parse_value(key, value) if isinstance(value, str) else value for value in values]}
+        where = f"{path}, line {number}"
+        try:
+            values = parse_value(key, text if text.startswith("[") else f"[{text}]")
+            if kind == "loguniform" and all(isinstance(value, (int, float)) for value in values):
+                values = [math.exp(LOGARITHMS.check(key, value)) for value in values]
+            values = [parse_value(key, value) if isinstance(value, str) else value for value in values]
+        except InputError as error:
+            raise InputError(f"{where}: {error}") from None
+        domains[key] = {kind: values}
     return domains

@@ -100,8 +100,8 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path, capsys):
     (tmp_path / "file").write_text("")
     assert run_command((tmp_path / "file/folder").mkdir) == 2
     assert capsys.readouterr().err == f"error: {tmp_path}/file/folder: Not a directory\n"
-    with pytest.raises(FileNotFoundError):  # which is the program's mistake
-        run_command((tmp_path / "none").read_text)
+    assert run_command((tmp_path / "none").rmdir) == 2
+    assert capsys.readouterr().err == f"error: {tmp_path}/none: No such file or directory\n"
 
 
 def test_exit_status_of_an_interruption(capsys):

@@ -51,6 +51,10 @@ def _write_run(folder: Path, ranks, users=None, tail=None, item="i") -> None:
         "dataset": "d",
         "protocol": PROTOCOL,
         "seconds": {"training": 6.0},
+        "model": "BPR",
+        "groups": {},
+        "environment": {},
+        "best_epoch": 2,
         "epochs_run": 3,
         "parameters": 5,
     }

@@ -126,7 +126,7 @@ def test_a_damaged_result_is_named(plan_of):
     path = plan.runs()[0].folder / "metrics.json"
     for text in (path.read_text()[:100], "[1]"):
         path.write_text(text)
-        with pytest.raises(InputError, match="metrics.json is damaged .*remove it, and --resume="):
+        with pytest.raises(InputError, match="metrics.json.*; remove it, and --resume="):
             compare_runs(plan)
 
 

@@ -18,5 +18,5 @@ def test_a_users_metrics(write_run, tmp_path):
     with pytest.raises(InputError, match="ranks-valid.parquet is missing"):
         user_metrics(tmp_path / "run", ["hit@10"], phase="valid")
     (tmp_path / "run/ranks-valid.parquet").write_text("cut off")
-    with pytest.raises(InputError, match="ranks-valid.parquet cannot be read"):
+    with pytest.raises(InputError, match="ranks-valid.parquet is damaged"):
         user_metrics(tmp_path / "run", ["hit@10"], phase="valid")

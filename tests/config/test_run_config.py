@@ -100,7 +100,7 @@ def test_broken_files(tmp_path, content, message):
 def test_files_that_are_not_utf8(tmp_path):
     (tmp_path / "x").write_bytes(b"a: \xff")
     for read, message in (
-        (read_yaml, "x is not YAML: .*byte 0xff"),
+        (read_yaml, "x is not a text file in UTF-8: .*byte 0xff"),
         (read_lines, "x is not a text file in UTF-8: .*byte 0xff"),
     ):
         with pytest.raises(InputError, match=message):

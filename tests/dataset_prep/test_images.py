@@ -9,7 +9,7 @@ from PIL import Image
 from dataset_prep.image_source import ImageOptions
 from dataset_prep.images import fetch_images, file_stems
 
-QUICK = ImageOptions(per_second=1000, timeout=0.5, tries=2, pause=0.0, max_bytes=40_000)
+QUICK = ImageOptions(per_second=1000, timeout=0.5, tries=2, pause=0.0, max_bytes=40_000, private=True)
 
 
 def test_good_and_bad_answers(server, tmp_path):
@@ -21,7 +21,7 @@ def test_good_and_bad_answers(server, tmp_path):
     reasons = {failure["item_id"]: failure["reason"] for failure in failures}
     assert set(reasons) == {"404", "slow", "text", "cut", "broken", "huge"}
     assert "404 Not Found" in reasons["404"] and "no answer in 0.5 s, 2 tries" in reasons["slow"]
-    assert "not a complete image" in reasons["text"] and "<html>" in reasons["text"]
+    assert "not a complete image" in reasons["text"] and "html" not in reasons["text"]
     assert "connection closed after" in reasons["cut"] and "not a complete image" in reasons["broken"]
     assert "larger than 40,000 bytes" in reasons["huge"]
     listed = [json.loads(line) for line in (tmp_path / "failures.jsonl").read_text().splitlines()]
@@ -51,7 +51,7 @@ def test_large_images_are_shrunk(server, tmp_path):
 def test_images_of_a_folder(tmp_path):
     Image.new("RGB", (5, 5)).save(tmp_path / "x.bmp")
     sources = {"a": [str(tmp_path / "x.bmp")], "b": [str(tmp_path / "none.png")]}
-    names, failures = fetch_images(sources, tmp_path / "out", QUICK)
+    names, failures = fetch_images(sources, tmp_path / "out", QUICK._replace(folder=tmp_path))
     assert names == {"a": "a.bmp"} and "No such file" in failures[0]["reason"]
 
 
@@ -75,7 +75,9 @@ def test_another_selection_of_items_keeps_their_images(tmp_path):
         Image.new("RGB", (5, 5), colour).save(tmp_path / f"{k}.png")
     sources = {item: [str(tmp_path / f"{k}.png")] for k, item in enumerate(colours)}
     for chosen in (list(colours), ["椅子", "花瓶", "AB"], ["ab", "茶杯"]):
-        names, _ = fetch_images({item: sources[item] for item in chosen}, tmp_path / "out", QUICK)
+        names, _ = fetch_images(
+            {item: sources[item] for item in chosen}, tmp_path / "out", QUICK._replace(folder=tmp_path)
+        )
         assert {item: Image.open(tmp_path / "out" / name).getpixel((0, 0)) for item, name in names.items()} == {
             item: colours[item] for item in chosen
         }
@@ -89,8 +91,21 @@ def test_an_invalid_address(tmp_path):
 def test_a_record_of_a_source_that_an_interruption_cut_short(tmp_path):
     Image.new("RGB", (5, 5)).save(tmp_path / "x.png")
     sources = {"a": [str(tmp_path / "x.png")], "b": [str(tmp_path / "x.png")]}
-    fetch_images({"a": sources["a"]}, tmp_path / "out", QUICK)
+    fetch_images({"a": sources["a"]}, tmp_path / "out", QUICK._replace(folder=tmp_path))
     with open(tmp_path / "out/sources.jsonl", "a") as file:
         file.write('{"item_id": "b", "sou')
     for _ in range(2):
-        assert set(fetch_images(sources, tmp_path / "out", QUICK)[0]) == {"a", "b"}
+        assert set(fetch_images(sources, tmp_path / "out", QUICK._replace(folder=tmp_path))[0]) == {"a", "b"}
+
+
+def test_files_only_from_the_folder_that_the_user_gave(tmp_path):
+    for folder in ("images", "secret"):
+        (tmp_path / folder).mkdir()
+        Image.new("RGB", (5, 5)).save(tmp_path / folder / "x.png")
+    inside, outside = str(tmp_path / "images/x.png"), str(tmp_path / "images/../secret/x.png")
+    sources = {"in": [inside], "out": [outside], "link": [f"file://{inside}"], "ftp": ["ftp://h/x.png"]}
+    names, failures = fetch_images(sources, tmp_path / "a", QUICK._replace(folder=tmp_path / "images"))
+    assert set(names) == {"in"} and [f["item_id"] for f in failures] == ["out", "link", "ftp"]
+    assert "a path outside of --images" in failures[0]["reason"]
+    names, failures = fetch_images({"in": [inside]}, tmp_path / "b", QUICK)
+    assert names == {} and "neither http nor https" in failures[0]["reason"]

@@ -29,7 +29,7 @@ def files_of(folder):
 
 @pytest.mark.parametrize("release", ["2014", "2018", "2023"])
 def test_a_release_with_a_known_core(raw, tmp_path, server, release, capsys):
-    assert amazon(raw, tmp_path, release, "--per-second", "1000", address=server) == 0
+    assert amazon(raw, tmp_path, release, "--per-second", "1000", "--private-addresses", address=server) == 0
     folder = tmp_path / "dataset/Amazon_Instruments"
     record = json.loads((folder / "dataset.json").read_text())
     steps = [(s["users"], s["items"], s["interactions"]) for s in record["steps"]]
@@ -54,7 +54,12 @@ def test_the_same_command_gives_the_same_bytes(raw, tmp_path, server):
     reviews, meta = raw("2018", server)
     for out in (first, second, second):
         given = ["--reviews", str(reviews), "--meta", str(meta), "--out", str(out), "--per-second", "1000"]
-        assert main(["amazon", "--category", "Baby", "--release", "2018", *given, "--split", "ratio"]) == 0
+        assert (
+            main(
+                ["amazon", "--category", "Baby", "--release", "2018", *given, "--split", "ratio", "--private-addresses"]
+            )
+            == 0
+        )
     assert files_of(first) == files_of(second)
 
 
@@ -159,7 +164,7 @@ def test_published_splits_of_mmrec(tmp_path, capsys):
 
 def test_from_raw_files_to_a_trained_model(raw, tmp_path, server):
     """prepare, extract, SASRec_SDA."""
-    assert amazon(raw, tmp_path, "2014", "--per-second", "1000", address=server) == 0
+    assert amazon(raw, tmp_path, "2014", "--per-second", "1000", "--private-addresses", address=server) == 0
     folder = tmp_path / "dataset/Amazon_Instruments"
     store = folder / "features/light"
     assert (

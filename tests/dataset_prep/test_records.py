@@ -90,7 +90,7 @@ def test_parquet(tmp_path):
         {"id": r"\xe9", "pictures": None},
     ]
     path.write_text("no")
-    with pytest.raises(InputError, match="not a Parquet file"):
+    with pytest.raises(InputError, match="no parquet file"):
         list(read_records(path, Problems()))
 
 

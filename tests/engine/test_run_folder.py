@@ -24,18 +24,46 @@ def test_what_cannot_be_a_run_folder(tmp_path, config, message):
         make_run_dir(config)
 
 
+RESULT = {
+    "model": "BPR",
+    "dataset": "tiny",
+    "protocol": {},
+    "test": {"hit@5": 0.5},
+    "groups": {},
+    "seconds": {"training": 1.5, "training_and_validation_since_start": None},
+    "best_epoch": 1,
+    "epochs_run": 2,
+    "parameters": 3,
+    "environment": {"torch": "2"},
+}
+
+
 def test_groups_of_earlier_versions_are_renamed(tmp_path):
     groups = {"test": {"items": {"fifth 1": {"hit@5": 0.5}, "tail": {}}, "users": {"fifth 5": {}}, "limits": {}}}
     expected = {
         "test": {"items": {"quintile 1": {"hit@5": 0.5}, "tail": {}}, "users": {"quintile 5": {}}, "limits": {}}
     }
-    (tmp_path / "metrics.json").write_text(json.dumps({"groups": groups}))
-    assert read_metrics(tmp_path) == {"groups": expected}
+    (tmp_path / "metrics.json").write_text(json.dumps({**RESULT, "groups": groups}))
+    assert read_metrics(tmp_path) == {**RESULT, "groups": expected}
     assert with_current_names({"test": {}}) == {"test": {}}
 
 
-@pytest.mark.parametrize("text", ["{", "3"])
-def test_damaged_metrics(tmp_path, text):
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("{", "metrics.json is damaged"),
+        ("3", "metrics.json: 3: expected an object"),
+        ('{"model": "BPR"}', "metrics.json lacks 'dataset'"),
+        (
+            json.dumps({**RESULT, "test": {"hit@5": "x"}}),
+            "metrics.json: test: hit@5: 'x': expected a whole number or a number",
+        ),
+        (json.dumps({**RESULT, "groups": {"test": []}}), "metrics.json: groups: test: a list: expected an object"),
+        (json.dumps(RESULT)[:-1] + ', "model": "BPR"}', "the key 'model' occurs twice"),
+        (json.dumps({**RESULT, "test": {"hit@5": float("nan")}}), "NaN is no finite number"),
+    ],
+)
+def test_damaged_metrics(tmp_path, text, message):
     (tmp_path / "metrics.json").write_text(text)
-    with pytest.raises(InputError, match="metrics.json is damaged .*; remove it, and --resume="):
+    with pytest.raises(InputError, match=f"{message}.*; remove it, and --resume="):
         read_metrics(tmp_path)

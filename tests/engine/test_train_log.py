@@ -36,7 +36,7 @@ def test_an_epoch_is_counted_from_one():
 def test_a_history_is_truncated_to_whole_epochs(tmp_path):
     assert read_history(tmp_path) == []
     for epoch in range(3):
-        append_history(tmp_path, {"epoch": epoch, "phase": "train"})
+        append_history(tmp_path, {"epoch": epoch, "phase": "train", "seconds": 1.0})
         append_history(tmp_path, {"epoch": epoch, "phase": "valid"})
     with open(tmp_path / HISTORY, "a") as file:
         file.write('{"epoch": 3, "ph')

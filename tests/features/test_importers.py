@@ -57,7 +57,7 @@ def test_parquet_errors(tmp_path):
     with pytest.raises(InputError, match="has no column 'x'; it has item_id, v, w"):
         from_parquet(path, {"text": "x"})
     (tmp_path / "no.parquet").write_text("no")
-    with pytest.raises(InputError, match="is not a parquet file"):
+    with pytest.raises(InputError, match="damaged, or no parquet file"):
         from_parquet(str(tmp_path / "no.parquet"), {"text": "v"})
 
 

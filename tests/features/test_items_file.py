@@ -17,7 +17,7 @@ def test_item_text():
     "content, message",
     [
         ("", "holds no items"),
-        ('{"item_id": "a"}\n{broken', "line 2: not JSON"),
+        ('{"item_id": "a"}\n{broken', "line 2 is not JSON"),
         ('["a"]', "line 1: expected an object with an 'item_id'"),
         ('{"title": "x"}', "line 1: expected an object with an 'item_id'"),
         ('{"item_id": null}', "line 1: an id is missing"),
@@ -28,8 +28,8 @@ def test_item_text():
         ('{"item_id": "a", "image": ["a.jpg"]}', "line 1: image=.*expected the path of one image file, or null"),
         ('{"item_id": "a", "image": 5}', "line 1: image=5"),
         ('{"item_id": "a", "image": "https://x.invalid/a.jpg"}', "line 1: .*fetches images"),
-        ("[" * 100_000, "line 1: not JSON"),
-        ('{"item_id": ' + "1" * 5000 + "}", "line 1: not JSON"),
+        ("[" * 100_000, "line 1 is not JSON"),
+        ('{"item_id": ' + "1" * 5000 + "}", "line 1 is not JSON"),
     ],
 )
 def test_bad_items_files(tmp_path, content, message):

@@ -28,7 +28,7 @@ def test_made_once(tmp_path):
 
 
 @pytest.mark.parametrize("error", [SafetensorError("disk full"), PermissionError("denied")])
-@pytest.mark.parametrize("function", ["load_file", "save_file"])
+@pytest.mark.parametrize("function", ["open_tensors", "save_file"])
 def test_files_that_fail_cost_time_alone(tmp_path, monkeypatch, caplog, error, function):
     path = tmp_path / "a.safetensors"
     load_or_compute(path, lambda: {"x": torch.ones(1)})

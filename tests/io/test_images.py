@@ -1,7 +1,10 @@
+import os
+
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
+from recbole_sda.io import images
 from recbole_sda.io.images import ORIENTATION, UnreadableImage, read_rgb, to_upright_rgb, upright_size
 
 RAMP = np.linspace(0, 65535, 64 * 64).reshape(64, 64)  # a picture from black to white
@@ -89,5 +92,39 @@ def test_what_is_no_image_gives_its_reason(tmp_path):
     for name in ("cut.jpg", "page.jpg", "empty.jpg", "folder.jpg", "nan.tiff", "missing.jpg"):
         with pytest.raises(UnreadableImage, match=name):
             read_rgb(tmp_path / name)
-    with pytest.raises(UnreadableImage, match="cannot identify"):
+    with pytest.raises(UnreadableImage, match="not a picture in one of the formats JPEG, PNG"):
         read_rgb(b"<html>")
+
+
+def test_no_document_and_no_other_program(tmp_path, monkeypatch):
+    """PostScript would be rendered by Ghostscript, which is an interpreter of a whole language."""
+    program = tmp_path / "bin/gs"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\ntouch {tmp_path}/called\nexit 1\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    (tmp_path / "a.png").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n%%EOF\n")
+    for source in (tmp_path / "a.png", (tmp_path / "a.png").read_bytes()):
+        with pytest.raises(UnreadableImage, match="not a picture in one of the formats"):
+            read_rgb(source)
+    assert not (tmp_path / "called").exists()
+
+
+def test_the_limit_of_pixels_comes_before_decoding(tmp_path, monkeypatch):
+    Image.new("1", (7000, 7200)).save(tmp_path / "large.png")
+    with pytest.raises(UnreadableImage, match="large.png: 7000 x 7200 pixels, above the limit of 50,000,000"):
+        read_rgb(tmp_path / "large.png")
+    monkeypatch.setattr(images, "MAX_PIXELS", 7000 * 7200)
+    with images.open_image(tmp_path / "large.png") as image:
+        assert image.size == (7000, 7200)
+
+
+def test_every_error_of_a_picture_is_that_of_the_picture(tmp_path, monkeypatch):
+    Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
+    os.mkfifo(tmp_path / "pipe.png")
+    with pytest.raises(UnreadableImage, match="pipe.png: there is no such file"):
+        read_rgb(tmp_path / "pipe.png")
+    for error in (MemoryError(), RecursionError("deep"), ValueError("bad")):
+        with pytest.raises(UnreadableImage, match="a.png"):
+            with images.open_image(tmp_path / "a.png"):
+                raise error

@@ -13,13 +13,16 @@ import recbole_sda
 import recbole.quick_start, recbole.model.sequential_recommender
 from recbole_sda.data.prefix_samples import fast_augmentation
 from recbole_sda.recbole_patches import scoped
+from recbole_sda.recbole_patches.no_pickle import without_pickle
 import types, torch
-with fast_augmentation(), scoped.ids_as_written(), scoped.tensorboard_folder("x"), scoped.data_parallel_on(torch.device("cpu")):
+with fast_augmentation(), without_pickle(), scoped.ids_as_written(), scoped.tensorboard_folder("x"), \\
+     scoped.data_parallel_on(torch.device("cpu")):
     pass
 from recbole_sda.recbole_patches.replace import replaced_names
 print("\\n".join(replaced_names()))
 """
 NAMES = [
+    "numpy.load",
     "recbole.config.configurator.Config._load_internal_config_dict",
     "recbole.config.configurator.Config.compatibility_settings",
     "recbole.data.dataset.dataset.pd",
@@ -27,12 +30,14 @@ NAMES = [
     "recbole.data.dataset.sequential_dataset.SequentialDataset.data_augmentation",
     "recbole.data.utils.create_dataset",
     "recbole.data.utils.data_preparation",
+    "recbole.data.utils.pickle",
     "recbole.quick_start.quick_start.load_data_and_model",
     "recbole.trainer.trainer.DistributedDataParallel",
     "recbole.trainer.trainer.get_tensorboard",
     "recbole.trainer.trainer.torch",
     "recbole.utils.utils.get_model",
     "recbole.utils.utils.get_trainer",
+    "torch.load",
 ]
 
 

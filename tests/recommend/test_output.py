@@ -40,3 +40,13 @@ def test_a_page_shows_history_and_recommendations(tmp_path, monkeypatch):
     assert n == 2 and "u3" not in text and "User u&lt;1&gt;" in text and "T &amp; t" in text
     assert text.count("A &lt;b&gt;bold&lt;/b&gt; title") == 2 and text.count(">new<") == 2
     assert "last 6 of 9" in text and text.count("<figure>") == 2 * (6 + 2)
+
+
+def test_a_csv_has_no_formulas(tmp_path):
+    frame = block("=1+2").assign(item_id=["@SUM(1+1)", "-5"], title=["+cmd|' /C calc'!A0", "a, b"])
+    output.write_table([frame], tmp_path / "top.csv")
+    table = pd.read_csv(tmp_path / "top.csv", dtype=str)
+    assert table["user_id"].tolist() == ["'=1+2"] * 2 and table["item_id"].tolist() == ["'@SUM(1+1)", "-5"]
+    assert table["title"].tolist() == ["'+cmd|' /C calc'!A0", "a, b"] and table["score"].tolist() == ["2.0", "1.0"]
+    output.write_table([frame], tmp_path / "top.parquet")
+    assert pd.read_parquet(tmp_path / "top.parquet")["user_id"].tolist() == ["=1+2"] * 2

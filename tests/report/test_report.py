@@ -57,7 +57,7 @@ def test_adaptations_and_comparisons(runs, tmp_path):
     gates = {f"model.language_model.layers.{k}.q_proj": [[0.1, 0.2, 0.3, 0.4], [0.25] * 4] for k in range(3)}
     (tmp_path / "adapted").mkdir()
     (tmp_path / "adapted/adapt.yaml").write_text(
-        yaml.safe_dump({"gates": gates, "best": {"step": 3, "recall@10": 0.5}})
+        yaml.safe_dump({"settings": {}, "gates": gates, "best": {"step": 3, "recall@10": 0.5}})
     )
     out = write_report([str(tmp_path / "adapted"), str(runs[0])], tmp_path / "r").parent
     assert "recall@10 0.5" in (out / "report.md").read_text() and (out / "figures/layer-gates-1.png").is_file()

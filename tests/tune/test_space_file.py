@@ -28,12 +28,12 @@ def test_a_yaml_space(tmp_path):
 def test_recboles_own_file(tmp_path):
     path = tmp_path / "hyper.test"
     path.write_text(
-        "learning_rate loguniform -8, -4\n# a comment\n\nembedding_size choice [64, 128]\ntype choice ['a','b']\nx quniform 1,9,2\n"
+        "learning_rate loguniform -8, -4\n# comment\n\nembedding_size choice [64, 128]\ntype choice ['a','b']\nx quniform 2,10,2\n"
     )
     domains = read_space(path).domains
     assert domains["learning_rate"].values == pytest.approx([math.exp(-8), math.exp(-4)])
     assert domains["embedding_size"] == Domain("choice", [64, 128]) and domains["type"].values == ["a", "b"]
-    assert domains["x"] == Domain("quniform", [1, 9, 2])
+    assert domains["x"] == Domain("quniform", [2, 10, 2])
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ import numpy as np
 from recbole_sda.config.dataset_files import SAMPLE_SUFFIX
 from recbole_sda.data.miniature.render import COLOURS, SILHOUETTES, render
 from recbole_sda.data.miniature.words import BRANDS, PRODUCTS, PURPOSES
-from recbole_sda.io.atomic_write import write_lines
+from recbole_sda.io.atomic_write import atomic_write, write_lines
 
 N_ITEMS, N_USERS = 1500, 1000
 MIN_LENGTH, MEAN_LENGTH = 5, 8
@@ -122,7 +122,8 @@ def _write_product(folder: Path, product: Product, category: str, rng: np.random
     image = render(product.silhouette, product.colour, rng)
     path = f"images/{product.item_id}.png" if product.has_image else None
     if path:
-        image.save(folder / path)
+        with atomic_write(folder / path) as draft:
+            image.save(draft, "PNG")
     return {
         "item_id": product.item_id,
         "title": product.title,

@@ -1,0 +1,43 @@
+"""Errors of users and of machines end a command in one line."""
+
+import errno
+
+import pytest
+import torch
+
+from recbole_sda.cli.exit_status import run_command
+from recbole_sda.errors import InputError
+
+
+@pytest.mark.parametrize(
+    "error, line",
+    [
+        (InputError("seed=x: expected a number"), "error: seed=x: expected a number"),
+        (OSError(errno.ENOSPC, "No space left on device", "a/b.pt"), "error: a/b.pt: No space left on device"),
+        (FileNotFoundError(errno.ENOENT, "No such file or directory", "x"), "error: x: No such file or directory"),
+        (OSError("broken"), "error: broken"),
+        (MemoryError(), "error: not enough memory"),
+        (MemoryError("Unable to allocate 8.00 TiB"), "error: not enough memory: Unable to allocate 8.00 TiB"),
+        (
+            torch.OutOfMemoryError("CUDA out of memory. Tried\nmore"),
+            "error: not enough memory: CUDA out of memory. Tried",
+        ),
+    ],
+)
+def test_one_line_without_a_traceback(capsys, error, line):
+    def action():
+        raise error
+
+    assert run_command(action) == 2
+    assert capsys.readouterr().err == line + "\n"
+
+
+def test_memory_that_torch_cannot_have(capsys):
+    assert run_command(lambda: torch.empty(1 << 60)) == 2
+    found = capsys.readouterr().err
+    assert found.startswith("error: not enough memory: ") and found.count("\n") == 1
+
+
+def test_errors_of_the_program_keep_their_traceback():
+    with pytest.raises(RuntimeError, match="a bug"):
+        run_command(lambda: (_ for _ in ()).throw(RuntimeError("a bug")))
