@@ -46,7 +46,7 @@ def fetch_images(
     stems = file_stems(sources)
     existing: Dict[str, List[str]] = defaultdict(
         list
-    )  # two files of an item: the run that wrote the second was killed before it removed the first
+    )  # several: a run was killed before it removed the one of another format
     for path in folder.iterdir():
         if path.suffix in SUFFIXES.values():
             existing[path.stem].append(path.name)

@@ -13,7 +13,7 @@ from recbole_sda.config.run_config import RunConfig
 from recbole_sda.data.dataset_choice import choose_dataset, ensure_sample
 from recbole_sda.data.datasets import Data, load_data
 from recbole_sda.engine.ensemble_members import build_ensemble
-from recbole_sda.engine.run_folder import CONFIG, CONFIG_SHAPE
+from recbole_sda.engine.run_folder import CONFIG, CONFIG_SHAPE, has_no_run
 from recbole_sda.engine.trainer import RunTrainer, make_trainer
 from recbole_sda.engine.trainer_checkpoints import identity_of
 from recbole_sda.errors import InputError, plain_message
@@ -197,7 +197,9 @@ def settings_of(run_dir: Path) -> Dict[str, Any]:
             user's own and was not named by the user.
     """
     if not (run_dir / CONFIG).is_file():
-        raise InputError(f"{run_dir} is not a run folder: {CONFIG} is missing")
+        begun = run_dir.is_dir() and has_no_run(run_dir)
+        hint = "; a run that was killed before it wrote that file is started again by its own command" if begun else ""
+        raise InputError(f"{run_dir} is not a run folder: {CONFIG} is missing{hint}")
     values = check_shape(read_yaml(run_dir / CONFIG), CONFIG_SHAPE, str(run_dir / CONFIG))
     check_named(values.get("model"), str(run_dir / CONFIG))
     return {**values, **defaults_of_earlier_run(values)}

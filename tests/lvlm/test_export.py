@@ -91,3 +91,7 @@ def test_an_export_is_not_overwritten_unasked(backbone, tmp_path, stage):
     with pytest.raises(InputError, match="exists already"):
         export_lora(tmp_path / "run", tmp_path / "lora")
     export_lora(tmp_path / "run", tmp_path / "lora", overwrite=True)
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own/thesis.tex").touch()
+    with pytest.raises(InputError, match="is not an export .export.json is missing., so it is not overwritten"):
+        export_lora(tmp_path / "run", tmp_path / "own", overwrite=True)
