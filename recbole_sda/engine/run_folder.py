@@ -24,7 +24,7 @@ METRICS_SHAPE = {
     "valid?": (None, {str: NUMBER}),
     "test": {str: NUMBER},
     "groups": {str: {"items?": GROUPS, "users?": GROUPS, "limits?": dict, "spread?": GROUPS}},
-    "seconds": {"training": NUMBER},
+    "seconds?": {"training": NUMBER},
     "environment": {str: str},
     "inputs?": {str: str},
     "features?": (dict, None),

@@ -22,6 +22,8 @@ def settings_of(out: Path) -> Dict[str, Any]:
     Raises:
         InputError: the folder has no state.
     """
+    if not out.is_dir():
+        raise InputError(f"--resume={out}: the folder does not exist")
     if not (out / LAST).is_file():
         known = "has no finished evaluation: the command that started it starts it again"
         known = known if _is_begun(out) else f"holds no state of an adaptation: {LAST} is missing"
