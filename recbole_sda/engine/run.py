@@ -200,8 +200,9 @@ def settings_of(run_dir: Path) -> Dict[str, Any]:
         begun = run_dir.is_dir() and has_no_run(run_dir)
         hint = "; a run that was killed before it wrote that file is started again by its own command" if begun else ""
         raise InputError(f"{run_dir} is not a run folder: {CONFIG} is missing{hint}")
-    values = check_shape(read_yaml(run_dir / CONFIG), CONFIG_SHAPE, str(run_dir / CONFIG))
+    values = read_yaml(run_dir / CONFIG)
     check_named(values.get("model"), str(run_dir / CONFIG))
+    check_shape(values, CONFIG_SHAPE, str(run_dir / CONFIG))
     return {**values, **defaults_of_earlier_run(values)}
 
 

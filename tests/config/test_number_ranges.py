@@ -32,7 +32,6 @@ from recbole_sda.errors import InputError
         ("LightGCN", "embedding_size", -4),
         ("LightGCN", "reg_weight", float("nan")),
         ("LightGCN", "n_layers", -1),
-        ("NCL", "ssl_temp", 0),
         ("NeuMF", "mlp_hidden_size", [64, 0]),
     ],
 )

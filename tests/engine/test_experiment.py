@@ -187,7 +187,7 @@ def test_the_miniature_is_named_everywhere(miniature_path, tmp_path):
     "keys, message",
     [
         ({"hidden_act": "foo"}, r"SASRec cannot be made with the values of its keys \(KeyError: 'foo'\)"),
-        ({"attn_dropout_prob": 3}, "between 0 and 1, but got 3"),
+        ({"attn_dropout_prob": 3}, "attn_dropout_prob=3: expected a number at least 0"),
         ({"n_heads": 3}, "SASRec cannot be made .*multiple"),
         ({"save_dataset": True}, "save_dataset=True: data are read anew"),
         ({"runs_path": None}, "runs_path=None: expected a folder"),

@@ -15,7 +15,7 @@ from recbole_sda.model.settings import SDASettings
         ({"cmsa_weight": -1}, "cmsa_weight=-1: expected a number at least 0"),
         ({"cmsa_temperature": 0}, "cmsa_temperature=0: expected a number at least 0.01"),
         ({"cmsa_weight": "much"}, "cmsa_weight='much': expected a number"),
-        ({"cmsa_weight": float("nan")}, "cmsa_weight=nan: expected a number"),
+        ({"cmsa_weight": float("nan")}, "cmsa_weight=nan: expected a finite number"),
         ({"cmsa_weight": None}, "cmsa_weight is empty: a value is needed"),
         ({"moda_rank": 7}, "moda_rank=7 must be a multiple of moda_experts=4"),
         ({"moda_rank": 1.5}, "moda_rank=1.5: expected a whole number at least 0"),
