@@ -19,7 +19,7 @@ SHAPE = {
     "sha256": {FEATURES: str, ITEM_IDS: str},
     "modalities": {str: {"dim": COUNT, "dtype": str, "present": COUNT, "missing": COUNT}},
     "n_items?": COUNT,
-    "encoder?": (dict, None),
+    "encoder?": (dict, str, None),
     "versions?": {str: str},
 }
 
@@ -31,7 +31,7 @@ def library_versions(*names: str) -> Dict[str, str]:
 
 
 def read_manifest(path: Path) -> Dict[str, Any]:
-    """Return the manifest of the store in the directory ``path``.
+    """Return the manifest of the store in the directory ``path``; an encoder that is a name becomes ``{"model": name}``.
 
     Raises:
         InputError: the manifest is missing or damaged, or a key is missing or has a value of another type.
@@ -39,6 +39,8 @@ def read_manifest(path: Path) -> Dict[str, Any]:
     manifest: Dict[str, Any] = read_json(path / MANIFEST, SHAPE)
     if not manifest["modalities"]:
         raise InputError(f"{path / MANIFEST} names no modality")
+    if isinstance(manifest.get("encoder"), str):
+        manifest["encoder"] = {"model": manifest["encoder"]}
     return manifest
 
 

@@ -42,8 +42,8 @@ def write_store(
         present: per modality a bool mask (n_items,) of the items that have it. A modality without a mask is present
             for all items. Rows of missing items are written as zeros. An item whose vector is all zeros, while other
             items' vectors are not, counts as missing.
-        provenance: further keys of the manifest, such as ``encoder``, ``prompt``, ``pooling`` and ``image_budget``;
-            any values that plain JSON can represent.
+        provenance: further keys of the manifest, such as ``encoder`` (a name, or an object with ``model``), ``prompt``,
+            ``pooling`` and ``image_budget``; any values that plain JSON can represent.
         overwrite: whether an existing store is replaced.
 
     Raises:

@@ -132,3 +132,10 @@ def test_find_store(store, features, tmp_path):
 def test_white_space_around_a_token_does_not_matter(tmp_path):
     store = FeatureStore(write_store(tmp_path / "s", [" a\r", 7.0], {"text": np.array([[1.0], [2.0]], np.float32)}))
     assert store.item_ids == ["a", "7"] and store.rows(["7 ", "a", "b"]).tolist() == [1, 0, -1]
+
+
+def test_an_encoder_can_be_a_name(tmp_path):
+    path = write_store(
+        tmp_path / "s", ["a", "b"], {"text": np.eye(2, dtype=np.float32)}, provenance={"encoder": "MiniLM"}
+    )
+    assert FeatureStore(path).manifest["encoder"] == {"model": "MiniLM"}
