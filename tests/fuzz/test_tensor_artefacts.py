@@ -48,7 +48,7 @@ def parquet(folder):
 
 
 CASES = [  # maker, reader, most that are taken of 10 + n
-    (checkpoint, load_checkpoint, 0.25),  # padding between the records, names and times of a zip file are not values
+    (checkpoint, load_checkpoint, 0.33),  # padding between the records, names and times of a zip file are not values
     (store, lambda path: FeatureStore(path.parent), 0),
     (array, lambda path: from_npy({"text": path}, path.parent / "ids.txt"), 0.6),  # npy has no checksum: values change
     (parquet, lambda path: from_parquet(path, {"text": "v"}), 0.6),  # likewise
