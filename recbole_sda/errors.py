@@ -36,6 +36,16 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f" Did you mean '{by_lower[match[0]]}'?" if match else ""
 
 
+def one_line(error: BaseException, limit: int = 200) -> str:
+    """Return the text of a library's error on one line, cut to ``limit``; the name of its kind where it has no text.
+
+    Example:
+        >>> one_line(ValueError("wrong\\n  value")), one_line(MemoryError())
+        ('wrong value', 'MemoryError')
+    """
+    return " ".join(str(error).split())[:limit] or type(error).__name__
+
+
 def plain_message(error: BaseException, limit: int = 300) -> str:
     r"""Return an error of a library as one line: its kind where the text alone says little, without colours, cut to ``limit``.
 

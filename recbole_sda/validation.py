@@ -60,13 +60,10 @@ class Range:
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
         large = is_number and not abs(value) < (LARGEST_WHOLE if whole else LARGEST)  # or NaN
         if not is_number or large or (whole and not float(value).is_integer()) or value not in self:
-            kind = (
-                ("a whole number" if not large else "a whole number of 64 bits")
-                if whole
-                else "a finite number"
-                if large
-                else "a number"
-            )
+            if whole:
+                kind = "a whole number of 64 bits" if large else "a whole number"
+            else:
+                kind = "a finite number" if large else "a number"
             shown = (
                 "a number of more than 100 digits" if isinstance(value, int) and abs(value) > 10**100 else repr(value)
             )

@@ -11,9 +11,10 @@ from recbole_sda.validation import ANY, NOT_NEGATIVE, POSITIVE, SHARE, Range
 
 Allowed = Tuple[Range, bool]  # and whether only whole numbers are allowed
 
-# Keys of every run, beside the lower bounds of run_checks.py.
+# Keys of every run that count something; an empty value leaves the choice to RecBole or torch.
 OF_EVERY_RUN: Dict[str, Allowed] = {
     "seed": (Range(0, 2**32), True),  # numpy's
+    "cold_items_seed": (NOT_NEGATIVE, True),
     "threads": (Range(1, 1024, closed_high=True), True),  # torch ends the process where the system has no more
     "worker": (Range(0, 1024, closed_high=True), True),
     "epochs": (Range(1, 10**6, closed_high=True), True),

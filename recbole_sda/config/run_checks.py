@@ -11,19 +11,7 @@ from recbole_sda.errors import InputError, nearest
 from recbole_sda.model.model_table import SUFFIX, BaseModelSpec
 from recbole_sda.validation import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE
 
-# Numbers of every run. An empty value leaves the choice to RecBole or torch.
-WHOLE_NUMBERS = {
-    "epochs": AT_LEAST_ONE,
-    "train_batch_size": AT_LEAST_ONE,
-    "eval_batch_size": AT_LEAST_ONE,
-    "eval_step": NOT_NEGATIVE,
-    "stopping_step": NOT_NEGATIVE,
-    "seed": NOT_NEGATIVE,
-    "threads": AT_LEAST_ONE,
-    "metric_decimal_place": AT_LEAST_ONE,
-    "MAX_ITEM_LIST_LENGTH": AT_LEAST_ONE,
-    "cold_items_seed": NOT_NEGATIVE,
-}
+# Numbers of every run, beside the whole ones of number_ranges.py. An empty value leaves the choice to RecBole or torch.
 NUMBERS = {
     "learning_rate": POSITIVE,
     "weight_decay": NOT_NEGATIVE,
@@ -40,11 +28,10 @@ WITHOUT_CUTOFF = {"auc", "gauc", "logloss", "mae", "rmse"}
 
 
 def check_numbers(values: Dict[str, Any]) -> None:
-    """Refuse a value of :data:`WHOLE_NUMBERS` or :data:`NUMBERS` that is out of its range."""
-    for allowed, whole in ((WHOLE_NUMBERS, True), (NUMBERS, False)):
-        for key, interval in allowed.items():
-            if values.get(key) is not None:
-                interval.check(key, values[key], whole)
+    """Refuse a value of :data:`NUMBERS` that is out of its range."""
+    for key, interval in NUMBERS.items():
+        if values.get(key) is not None:
+            interval.check(key, values[key])
 
 
 def check_types(values: Dict[str, Any], defaults: Dict[str, Any]) -> None:

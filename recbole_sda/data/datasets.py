@@ -165,13 +165,15 @@ def _warn_of_ids_apart(dataset: Any) -> None:
         )
 
 
+def _goes_by_time(config: RunConfig, dataset: Any) -> bool:
+    """Return whether the split orders the interactions by time."""
+    in_time_order = config["eval_args"]["order"] == "TO" and not config["benchmark_filename"]
+    return in_time_order and dataset.time_field in dataset.inter_feat
+
+
 def _warn_of_ties(config: RunConfig, dataset: Any) -> None:
     """Name the share of interactions whose time does not order them among those of their user, where the split goes by time."""
-    if (
-        config["eval_args"]["order"] != "TO"
-        or config["benchmark_filename"]
-        or dataset.time_field not in dataset.inter_feat
-    ):
+    if not _goes_by_time(config, dataset):
         return
     share = tied_share(dataset.inter_feat[dataset.uid_field], dataset.inter_feat[dataset.time_field])
     if share > MANY_TIES:
@@ -198,11 +200,7 @@ def _order_by_time(config: RunConfig, dataset: Any) -> None:
     In float32, present-day times in seconds are multiples of 64 or 128. RecBole's stable sort keeps the order of interactions
     whose rounded times are equal.
     """
-    if (
-        config["eval_args"]["order"] == "TO"
-        and not config["benchmark_filename"]
-        and dataset.time_field in dataset.inter_feat
-    ):
+    if _goes_by_time(config, dataset):
         dataset.inter_feat = dataset.inter_feat.sort_values(dataset.time_field, kind="stable").reset_index(drop=True)
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from recbole_sda.engine.random_state import restore_rng
-from recbole_sda.errors import InputError
+from recbole_sda.errors import InputError, one_line
 from recbole_sda.io.checkpoint import from_plain
 from recbole_sda.io.schema import ANYTHING, COUNT, NUMBER, check_shape
 
@@ -71,6 +71,4 @@ def restore_streams(path: Path, state: Dict[str, Any], generators: Any) -> None:
             generator.set_state(generator_state)
         restore_rng(from_plain(state["rng"]))
     except (RuntimeError, TypeError, ValueError, KeyError, OverflowError) as error:
-        raise InputError(
-            f"{path}: rng or batches is no state of a random stream ({' '.join(str(error).split())})"
-        ) from None
+        raise InputError(f"{path}: rng or batches is no state of a random stream ({one_line(error)})") from None

@@ -16,7 +16,7 @@ from recbole_sda.engine.optimizers import DenseAndSparse
 from recbole_sda.engine.random_state import generators, rng_state
 from recbole_sda.engine.train_log import truncate_history
 from recbole_sda.engine.warmup import LinearWarmup
-from recbole_sda.errors import InputError
+from recbole_sda.errors import InputError, one_line
 from recbole_sda.io.checkpoint import BEST, LAST, data_identity, from_plain, load_checkpoint, save_checkpoint
 from recbole_sda.io.optimizer_state import load_optimizer_state
 from recbole_sda.io.schema import check_shape
@@ -128,8 +128,7 @@ class CheckpointMixin(RecBoleTrainer):
         try:
             self.model.load_state_dict(state["state_dict"])
         except RuntimeError as error:
-            reason = " ".join(str(error).split())
-            raise InputError(f"{path} does not fit this configuration: {reason[:300]}") from None
+            raise InputError(f"{path} does not fit this configuration: {one_line(error, 300)}") from None
         check_finite(Path(path), self.model)
         self.model.load_other_parameter(from_plain(state["other_parameter"], self.device))
         counts = {f"model.{name}": number for name, number in state.get("numbers", {}).items()}  # of an earlier version

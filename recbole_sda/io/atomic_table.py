@@ -3,7 +3,7 @@
 import csv
 from typing import TYPE_CHECKING
 
-from recbole_sda.errors import InputError
+from recbole_sda.errors import InputError, one_line
 from recbole_sda.io.regular_file import PathLike, regular_file
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def read_atomic(path: PathLike, what: str = "file") -> "pd.DataFrame":
             encoding="utf-8", lineterminator="\n", index_col=False, on_bad_lines="error",
         )  # fmt: skip
     except (ValueError, pd.errors.ParserError, OverflowError) as error:
-        raise InputError(f"{what} {path} is damaged: {' '.join(str(error).split())[:200]}") from None
+        raise InputError(f"{what} {path} is damaged: {one_line(error)}") from None
     table[names[-1]] = table[names[-1]].str.rstrip("\r")
     short = table[names[-1]].isna()
     if short.any():

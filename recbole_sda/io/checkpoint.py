@@ -15,7 +15,7 @@ import scipy.sparse as sp
 import torch
 from torch import nn
 
-from recbole_sda.errors import InputError
+from recbole_sda.errors import InputError, one_line
 from recbole_sda.io.atomic_write import atomic_write, write_lines
 from recbole_sda.io.content_hash import content_hash
 from recbole_sda.io.regular_file import PathLike, read_text, regular_file
@@ -98,8 +98,7 @@ def load_checkpoint(path: PathLike, shape: Shape = dict) -> Dict[str, Any]:
             f"{path} is not a checkpoint of this project: it holds pickled objects, which are not loaded"
         ) from None
     except Exception as error:  # zipfile, pickle and torch raise errors of any kind for damaged files
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise InputError(f"{path} is damaged: {reason}") from None
+        raise InputError(f"{path} is damaged: {one_line(error)}") from None
     check_shape(state, dict, str(path))
     noted = state.pop(HASH, None)  # earlier versions noted none
     if noted is not None and noted != content_hash(state):

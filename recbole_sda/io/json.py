@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any, Dict, List, Tuple
 
-from recbole_sda.errors import InputError
+from recbole_sda.errors import InputError, one_line
 from recbole_sda.io.regular_file import PathLike, read_text
 from recbole_sda.io.schema import Shape, check_shape
 
@@ -47,8 +47,8 @@ def parse_json(text: str, where: str, missing_numbers: bool = False) -> Any:
     except RefusedJSON as error:
         raise RefusedJSON(f"{where} is not JSON ({error})") from None
     except (ValueError, RecursionError) as error:
-        reason = "nested too deeply" if isinstance(error, RecursionError) else " ".join(str(error).split())
-        raise InputError(f"{where} is not JSON ({reason[:200]})") from None
+        reason = "nested too deeply" if isinstance(error, RecursionError) else one_line(error)
+        raise InputError(f"{where} is not JSON ({reason})") from None
     return value
 
 

@@ -3,7 +3,7 @@
 from contextlib import contextmanager
 from typing import Any, Iterable, Iterator
 
-from recbole_sda.errors import InputError
+from recbole_sda.errors import InputError, one_line
 from recbole_sda.io.regular_file import PathLike, regular_file
 
 
@@ -25,8 +25,7 @@ def open_parquet(path: PathLike) -> Iterator[Any]:
                 raise InputError(f"{path}: the column {min(twice)!r} occurs twice")
             yield file
     except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(f"{path} is damaged, or no parquet file ({reason})") from None
+        raise InputError(f"{path} is damaged, or no parquet file ({one_line(error)})") from None
 
 
 def read_parquet(path: PathLike, columns: Iterable[str] = ()) -> Any:

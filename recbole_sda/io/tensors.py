@@ -9,7 +9,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
-from recbole_sda.errors import InputError
+from recbole_sda.errors import InputError, one_line
 from recbole_sda.io.regular_file import PathLike, regular_file
 
 
@@ -39,7 +39,7 @@ def tensor_of(file: Any, name: str, path: PathLike) -> Tensor:
         tensor: Tensor = file.get_tensor(name)
         return tensor
     except Exception as error:  # safetensors' own error, or one of torch for a type that it does not know
-        raise InputError(f"{path} has no tensor {name!r} ({_line(error)})") from None
+        raise InputError(f"{path} has no tensor {name!r} ({one_line(error)})") from None
 
 
 def read_array(path: PathLike, what: str = "array", limit: Optional[int] = None) -> np.ndarray:
@@ -70,8 +70,4 @@ def _named(path: PathLike) -> Iterator[None]:
     except (InputError, MemoryError):
         raise
     except Exception as error:  # safetensors raises its own error, OSError, and torch's for types that it does not know
-        raise InputError(f"{Path(path)} is damaged, or no safetensors file ({_line(error)})") from None
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
+        raise InputError(f"{Path(path)} is damaged, or no safetensors file ({one_line(error)})") from None

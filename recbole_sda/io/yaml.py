@@ -8,7 +8,7 @@ from typing import Any, Dict, List, Union
 
 import yaml
 
-from recbole_sda.errors import InputError
+from recbole_sda.errors import InputError, one_line
 from recbole_sda.io.regular_file import read_text
 
 SIZE_LIMIT = 1 << 21  # bytes of a YAML file: 2 MiB, some 60,000 lines; PyYAML reads about 100 KiB in a second
@@ -83,7 +83,7 @@ def parse_yaml(text: str, where: str) -> Any:
     except (
         Exception
     ) as error:  # beside YAMLError, PyYAML raises errors of any kind for values that look like dates and numbers
-        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        reason = one_line(error, 300)
     raise InputError(f"{where} is not YAML: {reason}")
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, distributed, nn
 from transformers import get_scheduler
 
-from recbole_sda.errors import InputError
+from recbole_sda.errors import InputError, one_line
 from recbole_sda.io.optimizer_state import load_optimizer_state
 from recbole_sda.io.schema import COUNT, NUMBER, check_shape
 from recbole_sda.lvlm.adaptation_loss import AdaptationLoss
@@ -135,7 +135,7 @@ class AdapterTrainer:
         try:
             self.loss.load_state_dict(state["objective"])
         except RuntimeError as error:
-            raise InputError(f"{where}: objective: {' '.join(str(error).split())[:200]}") from None
+            raise InputError(f"{where}: objective: {one_line(error)}") from None
         load_optimizer_state(self.optimizer, state["optimizer"], f"{where}: optimizer")
         self.schedule.load_state_dict(state["schedule"])
 

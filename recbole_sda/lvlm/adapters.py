@@ -12,7 +12,7 @@ from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dic
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
 
-from recbole_sda.errors import InputError
+from recbole_sda.errors import InputError, one_line
 from recbole_sda.io.hashes import sha256_of
 from recbole_sda.io.json import read_json
 from recbole_sda.io.schema import NUMBER
@@ -181,8 +181,7 @@ def load(model: Any, folder: Union[str, Path], trainable: bool = False) -> PeftM
         AttributeError,
         IndexError,
     ) as error:  # of PEFT, for a foreign config
-        reason = " ".join(str(error).split())[:300]
-        raise InputError(f"adapter={folder} does not fit this backbone: {reason}") from None
+        raise InputError(f"adapter={folder} does not fit this backbone: {one_line(error, 300)}") from None
     return adapted
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from transformers import PretrainedConfig
 from transformers.models.auto import modeling_auto
 
-from recbole_sda.errors import InputError
+from recbole_sda.errors import InputError, one_line
 from recbole_sda.io.regular_file import regular_file
 from recbole_sda.lvlm.devices import default_device, quiet
 from recbole_sda.lvlm.processor import DUAL, TEXT, VLM, Processor
@@ -174,8 +174,7 @@ def _load(source: str, action: Callable[[], Result]) -> Result:
     except (InputError, MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:  # damaged files make transformers and its readers raise errors of any kind
-        reason = " ".join(str(error).split())
-        raise InputError(f"backbone={source} cannot be loaded: {reason[:400]}") from None
+        raise InputError(f"backbone={source} cannot be loaded: {one_line(error, 400)}") from None
 
 
 def _model_arguments(settings: LVLMSettings) -> Dict[str, Any]:

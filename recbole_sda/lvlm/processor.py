@@ -10,7 +10,7 @@ from torch import Tensor
 from transformers import AutoImageProcessor, AutoTokenizer, ProcessorMixin
 from transformers.models.auto import processing_auto
 
-from recbole_sda.errors import InputError
+from recbole_sda.errors import InputError, one_line
 from recbole_sda.lvlm.items import Size
 
 VLM, TEXT, DUAL = "vlm", "text", "dual"
@@ -132,9 +132,7 @@ class Processor:
                     self.processor, conversation, tokenize=False, add_generation_prompt=True, **date
                 )
             except Exception as error:  # a template is a program; its sandbox raises errors of any kind
-                raise InputError(
-                    f"backbone: its chat template cannot be used ({' '.join(str(error).split())[:200]})"
-                ) from None
+                raise InputError(f"backbone: its chat template cannot be used ({one_line(error)})") from None
         begin = self.tokenizer.bos_token
         if (
             self.model_type == "mllama" and begin and begin not in rendered

@@ -69,13 +69,7 @@ class ItemIndex:
         Args:
             users: external ids; an unknown one is an InputError.
         """
-        known = self._recommender.user_ids
-        for user in users:
-            if user not in known:
-                raise InputError(
-                    f"user {user!r} is not in {self._config['dataset']}.{nearest(user, self.user_ids[:10000])}"
-                )
-        ids = np.asarray([known[user] for user in users], dtype=np.int64)
+        ids = np.asarray(self._recommender.internal_ids(users), dtype=np.int64)
         return self._in_blocks(lambda part: self._of_users(ids[part]), len(ids))
 
     def query_vectors_of_histories(self, histories: Sequence[Sequence[str]]) -> np.ndarray:

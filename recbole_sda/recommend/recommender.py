@@ -88,7 +88,7 @@ class Recommender:
 
     def history(self, user: str) -> List[str]:
         """Return the external ids of a user's items in time order; an unknown user is an InputError."""
-        return self.item_tokens[self.histories.of(self._ids_of([user])[0])].tolist()
+        return self.item_tokens[self.histories.of(self.internal_ids([user])[0])].tolist()
 
     @torch.no_grad()
     def scores(self, users: Sequence[str]) -> pd.DataFrame:
@@ -101,7 +101,7 @@ class Recommender:
             One row per user, one column per item, then per new item (external ids), float32. Items that a user already has
             are included.
         """
-        ids = np.asarray(self._ids_of(users), dtype=np.int64)
+        ids = np.asarray(self.internal_ids(users), dtype=np.int64)
         self.model.eval()
         with self._with_new_items():
             scores = self._scores(ids)
@@ -124,7 +124,7 @@ class Recommender:
         Raises:
             InputError: a user is unknown, k is out of range, or the model cannot score all items.
         """
-        ids = self._ids_of(users)
+        ids = self.internal_ids(users)
         tokens = self._column_tokens()
         k = Range(1, len(tokens)).check("k", k, whole=True)
         self.model.eval()
@@ -133,7 +133,7 @@ class Recommender:
             for start in range(0, len(ids), step):
                 yield self._top(np.asarray(ids[start : start + step]), k, tokens)
 
-    def _ids_of(self, users: Optional[Sequence[str]]) -> List[int]:
+    def internal_ids(self, users: Optional[Sequence[str]]) -> List[int]:
         """Return the internal ids of users; None: all users."""
         if users is None:
             return list(self.user_ids.values())
