@@ -1,6 +1,7 @@
 """RecBole's atomic files as tables of texts, for what is read beside RecBole."""
 
 import csv
+import warnings
 from typing import TYPE_CHECKING
 
 from recbole_sda.errors import InputError, one_line
@@ -39,11 +40,15 @@ def read_atomic(path: PathLike, what: str = "file") -> "pd.DataFrame":
         if names.count(name) > 1:
             raise InputError(f"{what} {path}: the column {name!r} occurs twice")
     try:
-        table = pd.read_csv(
-            path, sep="\t", names=names, skiprows=1, dtype=str, keep_default_na=False, quoting=csv.QUOTE_NONE,
-            encoding="utf-8", lineterminator="\n", index_col=False, on_bad_lines="error",
-        )  # fmt: skip
-    except (ValueError, pd.errors.ParserError, OverflowError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "error", pd.errors.ParserWarning
+            )  # the first row is longer than the header, and is cut
+            table = pd.read_csv(
+                path, sep="\t", names=names, skiprows=1, dtype=str, keep_default_na=False, quoting=csv.QUOTE_NONE,
+                encoding="utf-8", lineterminator="\n", index_col=False, on_bad_lines="error",
+            )  # fmt: skip
+    except (ValueError, pd.errors.ParserError, pd.errors.ParserWarning, OverflowError) as error:
         raise InputError(f"{what} {path} is damaged: {one_line(error)}") from None
     table[names[-1]] = table[names[-1]].str.rstrip("\r")
     short = table[names[-1]].isna()
