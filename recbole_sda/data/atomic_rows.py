@@ -10,6 +10,7 @@ import pandas as pd
 
 from recbole_sda.config.run_config import columns_of
 from recbole_sda.errors import InputError
+from recbole_sda.io.atomic_table import check_widths
 from recbole_sda.recbole_patches.scoped import NOT_A_NUMBER
 
 logger = logging.getLogger(__name__)
@@ -53,7 +54,7 @@ def check_rows(path: Path, needs: Needs, separator: str, inner: str, encoding: s
             missing, or a number cannot be read or is infinite.
     """
     columns = columns_of(path, separator, encoding)
-    _check_widths(path, separator, encoding)
+    check_widths(path, separator, encoding)
     missing: Dict[str, List[int]] = {}
     milliseconds = [0, 0]  # times that look like seconds, and like milliseconds
     for line, table in _chunks(path, columns, needs.loaded, separator, encoding):
@@ -95,23 +96,6 @@ def check_rows(path: Path, needs: Needs, separator: str, inner: str, encoding: s
             f"{path}: {milliseconds[1]} values of {needs.time} look like milliseconds and {milliseconds[0]} like seconds, so that "
             "their order would be wrong; give all of them in one unit"
         )
-
-
-def _check_widths(path: Path, separator: str, encoding: str) -> None:
-    """Refuse a row with another number of separators than the first line: pandas fills it up, or shifts its columns."""
-    with open(path, encoding=encoding, newline="\n") as file:
-        try:
-            header = file.readline().rstrip("\r\n")
-            width = header.count(separator)
-            for number, row in enumerate(file, 2):
-                if row.count(separator) != width and row.strip():
-                    raise InputError(
-                        f"{path}, line {number}: {row.count(separator) + 1} values, but the first line names {width + 1} columns"
-                    )
-                if row[:1] == header[:1] and row.rstrip("\r\n") == header:
-                    raise InputError(f"{path}, line {number}: repeats the first line; leave it out")
-        except UnicodeDecodeError as error:
-            raise InputError(f"{path} is not a text file in {encoding}: {error}") from None
 
 
 def _chunks(

@@ -1,7 +1,6 @@
 """RecBole's atomic files as tables of texts, for what is read beside RecBole."""
 
 import csv
-import warnings
 from typing import TYPE_CHECKING
 
 from recbole_sda.errors import InputError, one_line
@@ -39,21 +38,30 @@ def read_atomic(path: PathLike, what: str = "file") -> "pd.DataFrame":
     for name in names:
         if names.count(name) > 1:
             raise InputError(f"{what} {path}: the column {name!r} occurs twice")
+    check_widths(path, "\t", "utf-8-sig")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter(
-                "error", pd.errors.ParserWarning
-            )  # the first row is longer than the header, and is cut
-            table = pd.read_csv(
-                path, sep="\t", names=names, skiprows=1, dtype=str, keep_default_na=False, quoting=csv.QUOTE_NONE,
-                encoding="utf-8", lineterminator="\n", index_col=False, on_bad_lines="error",
-            )  # fmt: skip
-    except (ValueError, pd.errors.ParserError, pd.errors.ParserWarning, OverflowError) as error:
+        table = pd.read_csv(
+            path, sep="\t", names=names, skiprows=1, dtype=str, keep_default_na=False, quoting=csv.QUOTE_NONE,
+            encoding="utf-8", lineterminator="\n", index_col=False, on_bad_lines="error",
+        )  # fmt: skip
+    except (ValueError, pd.errors.ParserError, OverflowError) as error:
         raise InputError(f"{what} {path} is damaged: {one_line(error)}") from None
     table[names[-1]] = table[names[-1]].str.rstrip("\r")
-    short = table[names[-1]].isna()
-    if short.any():
-        raise InputError(
-            f"{what} {path}, line {int(short.argmax()) + 2}: fewer columns than the {len(names)} of the header"
-        )
     return table
+
+
+def check_widths(path: PathLike, separator: str, encoding: str) -> None:
+    """Refuse a row with another number of separators than the first line: pandas fills it up, or shifts its columns."""
+    with open(path, encoding=encoding, newline="\n") as file:
+        try:
+            header = file.readline().rstrip("\r\n")
+            width = header.count(separator)
+            for number, row in enumerate(file, 2):
+                if row.count(separator) != width and row.strip():
+                    raise InputError(
+                        f"{path}, line {number}: {row.count(separator) + 1} values, but the first line names {width + 1} columns"
+                    )
+                if row[:1] == header[:1] and row.rstrip("\r\n") == header:
+                    raise InputError(f"{path}, line {number}: repeats the first line; leave it out")
+        except UnicodeDecodeError as error:
+            raise InputError(f"{path} is not a text file in {encoding}: {error}") from None
