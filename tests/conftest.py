@@ -28,6 +28,7 @@ WAYS_OFF = {
     "id_graph": "content",
     "id_smoothing_kappa": None,
     "soft_targets": 0.0,
+    "min_content_lift": 0.0,
 }
 SMALL = {
     "epochs": 2,

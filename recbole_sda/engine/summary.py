@@ -113,6 +113,10 @@ def result_table(result: Dict[str, Any]) -> str:
     ]
     if (result.get("features") or {}).get("shuffled"):
         lines.append("  control: shuffled features")
+    if (result.get("features") or {}).get("used") is False:
+        lines.append(
+            "  content is not used: similar items share too few users (min_content_lift); the base model was trained"
+        )
     warnings = [f"  warning: {text}" for text in result.get("warnings", ())]
     return "\n".join([*lines, *warnings, _metrics_table(result), *_group_lines(result)])
 

@@ -17,6 +17,7 @@ from recbole_sda.features.content import content_vectors, principal_components
 from recbole_sda.graphs.cooccurrence import SHRINKAGE, cached_similarity
 from recbole_sda.graphs.item_graphs import as_lists, mean_graph, rows_to_one, scaled_rows, similarity_graph
 from recbole_sda.graphs.knn import cached_neighbours
+from recbole_sda.graphs.shared_users import shared_users
 from recbole_sda.graphs.sparse import SparseMatrix
 from recbole_sda.layers.id_rows import BoundedRows, CodeRows, IdRows, Smoothing
 from recbole_sda.losses.soft_targets import SoftTargets
@@ -27,6 +28,7 @@ from recbole_sda.model.settings import SDASettings
 logger = logging.getLogger(__name__)
 
 CODE_SEED = 0  # the same codes for all seeds of training
+LIFT_NEIGHBOURS, MIN_EXPECTED = 10, 1000  # of min_content_lift; fewer expected pairs decide nothing
 START_SCALES = {False: 5.0, True: 1.0}  # of id_start, by whether users start there too
 
 
@@ -55,6 +57,28 @@ class IdContent:
     def vectors(self) -> Tensor:
         """The content vector of each item, (n_items, dim). Most runs need none, and it is a copy of all features."""
         return content_vectors(self._matrices, self._present)
+
+    def says_nothing(self) -> bool:
+        """Return, and log, whether similar items have hardly more users in common than ``min_content_lift`` asks for.
+
+        Always False where the features are shuffled, which is a control, and where the training part is too small to tell.
+        """
+        least = self.settings.min_content_lift
+        if least == 0 or self.settings.shuffle_features:
+            return False
+        users, items = training_pairs(self.dataset)
+        shared = shared_users(self._content_graph(LIFT_NEIGHBOURS), users, items, self.dataset.user_num)
+        times = f"items with similar features share users {shared.lift:.2f} times as often as items at random"
+        if shared.lift >= least or shared.expected < MIN_EXPECTED:
+            logger.info("content: %s", times)
+            return False
+        logger.warning(
+            "content is not used: %s, less than min_content_lift=%g; the run is one of the base model. Do the vectors belong to "
+            "these items? --min_content_lift=0 uses them anyway",
+            times,
+            least,
+        )
+        return True
 
     def start(self, table: nn.Embedding, users: Optional[nn.Embedding] = None) -> Optional[IdRows]:
         """Give new id tables their initial rows, and return how content takes part in the items' rows; None: it does not.

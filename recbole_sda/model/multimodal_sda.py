@@ -66,11 +66,13 @@ class MultimodalSDA(SDALoss, FeatureRecommender):
         self.soft_targets = None
         if not self.settings.uses_content:
             return
-        features = self.item_features
-        content = IdContent(self.settings, dataset, features.frozen(), features.present, self.feature_record["store"])
+        content = self._id_content(dataset, self.item_features)
         self.soft_targets, id_rows = content.soft_targets(), content.start(self.item_embedding, self.user_embedding)
         if id_rows is not None:
             self.item_embedding = EncodedItemEmbedding(self.item_embedding, self.n_items, id_rows=id_rows)
+
+    def _id_content(self, dataset: Any, features: ModalityFeatures) -> IdContent:
+        return IdContent(self.settings, dataset, features.frozen(), features.present, self.feature_record["store"])
 
     @contextmanager
     def _step(self) -> Iterator[None]:
@@ -89,6 +91,11 @@ class MultimodalSDA(SDALoss, FeatureRecommender):
         """Return the base model's features, followed by the item encoder unless that is ``identity``."""
         source = super().build_features(config, dataset)
         self.settings = SDASettings.from_config(config)
+        if self.settings.item_encoder != "identity" or self.settings.uses_content:
+            content = self._id_content(dataset, source)
+            self.feature_record["used"] = not content.says_nothing()
+            if not self.feature_record["used"]:
+                self.settings = self.settings.of_base()
         if self.settings.item_encoder == "identity":
             return source
         width = min(max(source.dims), self.settings.adapted_size)

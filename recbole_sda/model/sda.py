@@ -110,6 +110,10 @@ class SDA(CompletedItems, SDALoss):
         aligned, self.feature_record = load_item_features(config, dataset, settings)
         matrices = [aligned.matrices[name] for name in aligned.modalities]
         content = IdContent(settings, dataset, matrices, aligned.present, self.feature_record["store"])
+        self.feature_record["used"] = not content.says_nothing()
+        if not self.feature_record["used"]:
+            self.settings = settings.of_base()
+            return EncodedItemEmbedding(base, n_items)
         spread = base.weight[1:n_items].detach().std()
         self.soft_targets, id_rows = content.soft_targets(), content.start(base, self._user_table())
         if settings.item_encoder == "identity":

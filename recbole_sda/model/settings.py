@@ -1,6 +1,6 @@
 """The SDA keys of a configuration, checked: the only place where models read them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Optional, Self, Tuple
 
 from recbole_sda.errors import InputError
@@ -20,6 +20,7 @@ CHOICES = {
 }
 RANGES = {
     "cold_item_scale": POSITIVE,
+    "min_content_lift": NOT_NEGATIVE,
     "id_shrinkage": NOT_NEGATIVE,
     "id_dropout": SHARE,
     "id_start_scale": POSITIVE,
@@ -80,6 +81,7 @@ class FeatureSettings:
 class SDASettings(FeatureSettings):
     """What ``properties/sda.yaml`` explains beside the features, with types and ranges checked."""
 
+    min_content_lift: float
     item_encoder: str
     id_embedding: str
     id_shrinkage: float
@@ -158,6 +160,21 @@ class SDASettings(FeatureSettings):
         if settings.alignment_weight > 0 and not settings.alignment_run:
             raise InputError("alignment_weight above 0 needs alignment_run, the run folder of the base model")
         return settings
+
+    def of_base(self) -> Self:
+        """Return the settings with every use of content off: those of the base model."""
+        return replace(
+            self,
+            item_encoder="identity",
+            id_start="random",
+            id_bound=None,
+            id_smoothing=0.0,
+            id_codes=None,
+            id_shrinkage=0.0,
+            soft_targets=0.0,
+            cmsa_weight=0.0,
+            alignment_weight=0.0,
+        )
 
     def check_id_table(self) -> None:
         """Refuse content in the id table of a model that has none with ``id_embedding: none``."""
