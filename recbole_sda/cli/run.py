@@ -99,7 +99,7 @@ def help_text(model: Optional[str] = None) -> str:
         NEIGHBOURS,
         WITHOUT_SDA,
     )
-    from recbole_sda.model.registry import base_name, model_class, sda_models
+    from recbole_sda.model.registry import base_name, check_model_name, sda_models
 
     def listing(names: Iterable[str]) -> str:
         return textwrap.fill(", ".join(names), 118, initial_indent="  ", subsequent_indent="  ")
@@ -109,7 +109,7 @@ def help_text(model: Optional[str] = None) -> str:
         text = (properties_dir() / name).read_text(encoding="utf-8")
         parts.append(f"keys of properties/{name}, with defaults:\n{textwrap.indent(text, '  ')}")
     if model:
-        model_class(model)
+        check_model_name(model)
         base = base_name(model)
         parts.append(f"keys of {base}, with their defaults:\n{textwrap.indent(model_defaults_text(base), '  ')}\n")
     parts.append("SDA models:\n" + listing(sda_models()) + "\n")
@@ -153,11 +153,15 @@ def _model_and_dataset(given: Arguments) -> Tuple[str, str]:
 
 
 def _start(given: Arguments) -> None:
-    from recbole_sda.engine import experiment
+    from recbole_sda.config.known_keys import check_given
     from recbole_sda.io.logs import start_logging
 
     start_logging(given.keys.get("state"))
     allow_user_models(given.keys, given.model)
+    if not (given.resume or given.load or given.tune):  # at once, before torch and RecBole are imported
+        check_given(*_model_and_dataset(given), given.config_files, given.keys)
+    from recbole_sda.engine import experiment
+
     for name in COMMANDS:
         folder = getattr(given, name)
         if folder:

@@ -8,14 +8,14 @@ import copy
 import logging
 import os
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, Optional, Sequence, Tuple
 
 from recbole.config import Config
 from recbole.utils import ModelType
 
 from recbole_sda.config.code_keys import check_code_keys
 from recbole_sda.config.defaults import RUN, package_defaults
-from recbole_sda.config.known_keys import check_keys, check_preset
+from recbole_sda.config.known_keys import check_given, check_preset
 from recbole_sda.config.number_ranges import check_number_ranges
 from recbole_sda.config.recbole_keys import check_recbole_keys
 from recbole_sda.config.run_checks import (
@@ -33,7 +33,6 @@ from recbole_sda.config.run_checks import (
 from recbole_sda.config.split_checks import GIVEN, PART_COLUMN, check_cold_items, needs_times
 from recbole_sda.config.unread_keys import KeyContext, changed_defaults, check_effect, unread_keys
 from recbole_sda.errors import InputError, plain_message
-from recbole_sda.io.names import safe_name
 from recbole_sda.io.yaml import YamlLoader, properties_dir, read_yaml
 from recbole_sda.machine import torchrun
 from recbole_sda.machine.devices import choose_device
@@ -81,14 +80,10 @@ class RunConfig(Config):
     ):
         self.resolved: Dict[str, Any] = {}
         self.key_context: KeyContext
-        self.ignored_keys: List[str] = []
-        safe_name("dataset", dataset)
-        self._name, self._class = model, model_class(model)
+        self.ignored_keys = check_given(model, dataset, config_files, overrides or {}, source)
         check_packages(model)
+        self._name, self._class = model, model_class(model)
         self._files = list(config_files)
-        for path in config_files:
-            self.ignored_keys += check_keys(list(read_yaml(path)), model, str(path), strict=False)
-        self.ignored_keys += check_keys(list(overrides or {}), model, source, strict=True)
         try:
             super().__init__(self._class, dataset, [str(path) for path in config_files], dict(overrides or {}))
         except InputError:

@@ -109,7 +109,6 @@ def configure(
     Raises:
         InputError: a name, file, key or value cannot be used.
     """
-    model_class(model)  # a wrong name is reported before anything is generated
     config = RunConfig(model, dataset, config_files, overrides, source)
     data_path = config.resolved["data_path"]
     chosen = choose_dataset(dataset, data_path)

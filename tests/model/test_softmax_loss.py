@@ -8,7 +8,7 @@ import torch
 from recbole_sda.engine import experiment
 from recbole_sda.engine.trainer import make_trainer
 from recbole_sda.model.model_table import BASE_MODELS
-from recbole_sda.model.registry import recbole_model
+from recbole_sda.model.registry import plain_model
 
 from ..conftest import WAYS_OFF
 from .conftest import encoded_sizes
@@ -28,7 +28,7 @@ def loss_and_gradients(model, batch):
 @pytest.mark.parametrize("name", COVERED)
 def test_loss_and_gradients_equal_recboles(build, name):
     built = build(name, fast_sequences=False)
-    own = recbole_model(name)(built.config, built.data.train._dataset)
+    own = plain_model(name)(built.config, built.data.train._dataset)
     own.load_state_dict(built.model.state_dict())
     theirs, their_gradients = loss_and_gradients(own, built.batch)
     ours, our_gradients = loss_and_gradients(built.model, built.batch)
