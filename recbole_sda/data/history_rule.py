@@ -1,11 +1,14 @@
 """Whether the items that a user has already are candidates in an evaluation: the key ``mask_history``."""
 
+import logging
 from typing import Any, Dict, NamedTuple, Optional
 
 import numpy as np
 from recbole.utils import EvaluatorType, ModelType
 
 from recbole_sda.errors import InputError
+
+logger = logging.getLogger(__name__)
 
 AUTO = "auto"
 OWN_LOADERS = (ModelType.GENERAL, ModelType.TRADITIONAL, ModelType.SEQUENTIAL)
@@ -32,7 +35,7 @@ class HistoryRule(NamedTuple):
 
 
 def history_rule(config: Any, dataset: Any) -> HistoryRule:
-    """Return the rule of a run.
+    """Return the rule of a run; a warning names a ``mask_validation`` that the data leave without effect.
 
     ``auto`` masks unless the data hold a user-item pair twice, because then a known item can be the right answer.
 
@@ -43,6 +46,13 @@ def history_rule(config: Any, dataset: Any) -> HistoryRule:
     Raises:
         InputError: ``mask_history`` contradicts ``repeatable``, or RecBole's loaders cannot honour it or ``mask_validation``.
     """
+    rule = _rule(config, dataset)
+    if not rule.masked and not rule.with_validation and config["mask_history"] == AUTO:
+        logger.warning("mask_validation=False has no effect: known items are candidates (%s)", rule.reason)
+    return rule
+
+
+def _rule(config: Any, dataset: Any) -> HistoryRule:
     asked, with_validation = config["mask_history"], bool(config["mask_validation"])
     sequential = config["MODEL_TYPE"] == ModelType.SEQUENTIAL
     foreign = _foreign_loaders(config)
