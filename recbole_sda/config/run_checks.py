@@ -85,15 +85,6 @@ def check_auto(key: str, values: Dict[str, Any]) -> None:
         raise InputError(f"{key}={values[key]!r}: expected auto, True or False")
 
 
-def check_mask(values: Dict[str, Any]) -> None:
-    """Refuse a wrong mask_history, and a mask_validation that RecBole's own loaders would not apply."""
-    check_auto("mask_history", values)
-    modes = values["eval_args"]["mode"]
-    test = modes.get("test") if isinstance(modes, dict) else modes
-    if not values["mask_validation"] and not re.fullmatch(r"full|uni\d+", str(test)):
-        raise InputError(f"mask_validation=False: allowed with the modes full and uniN, not with {test}")
-
-
 def check_metrics(values: Dict[str, Any]) -> None:
     """Refuse cut-offs that are no numbers, and a valid_metric that is not measured: RecBole says so after an epoch."""
     metrics, topk = values["metrics"], values["topk"]

@@ -23,7 +23,6 @@ from recbole_sda.config.run_checks import (
     check_evaluation,
     check_learner,
     check_loss,
-    check_mask,
     check_metrics,
     check_numbers,
     check_rare_item_decay,
@@ -141,7 +140,7 @@ class RunConfig(Config):
         check_learner(values)
         check_loss(base_name(self.model), self._class.type, values)
         check_auto("sparse_updates", values)
-        check_mask(values)
+        check_auto("mask_history", values)
         check_metrics(values)
         spec = base_spec(self.model)
         self.key_context = context = KeyContext(self.model, self._class, spec, values)

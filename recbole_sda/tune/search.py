@@ -10,7 +10,6 @@ from typing import Any, Dict, List, Optional, Sequence, Union
 
 import yaml
 
-from recbole_sda.config.known_keys import check_keys
 from recbole_sda.data.interaction_files import input_hashes
 from recbole_sda.engine import experiment
 from recbole_sda.engine.run import configure
@@ -27,6 +26,7 @@ from recbole_sda.model.model_table import SUFFIX
 from recbole_sda.model.settings import SDASettings
 from recbole_sda.tune.ray_trials import Training, run_trials, settings_text
 from recbole_sda.tune.space import Space
+from recbole_sda.tune.space_keys import check_space_keys
 from recbole_sda.tune.stages import Plan, PlannedTrial, Stage, StagedSpace, StagePlanner
 from recbole_sda.tune.trial import Trial, outcome, trial_folder
 from recbole_sda.validation import AT_LEAST_ONE, NOT_NEGATIVE
@@ -57,7 +57,8 @@ class Search:
         address: of a Ray cluster (``auto``: the one that this machine belongs to), whose machines share ``out`` and the data.
 
     Raises:
-        InputError: a key is unknown, not read by the model, or both fixed and searched; or a value is out of range.
+        InputError: a key is unknown, not read by the model, both fixed and searched, or makes trials incomparable; or a value is
+                out of range.
     """
 
     def __init__(
@@ -81,7 +82,8 @@ class Search:
         AT_LEAST_ONE.check("parallel", parallel, whole=True)
         NOT_NEGATIVE.check("gpus", gpus)
         for stage in self.stages:
-            self._check_keys(stage)
+            place = f"search space, stage {stage.name}" if self.staged else "search space"
+            check_space_keys(place, stage.space.keys, model, self.keys)
         config = configure(model, dataset, self.files, self.keys)
         self.dataset = config["dataset"]  # the miniature where the data set is not prepared
         self.keys["data_path"] = str(Path(config.resolved["data_path"]).resolve())
@@ -156,17 +158,6 @@ class Search:
             values["eval_args"] = configure(self.model, self.dataset, self.files, keys).resolved["eval_args"]
         text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
         write_lines(self.out / BEST, [text])
-
-    def _check_keys(self, stage: Stage) -> None:
-        """Refuse keys of a stage that the model does not read, or that are fixed."""
-        place = f"search space, stage {stage.name}" if self.staged else "search space"
-        unread = check_keys(stage.space.keys, self.model, place, strict=True)
-        if unread:
-            raise InputError(f"{place}: {self.model} does not read {', '.join(unread)}")
-        for key in stage.space.keys:
-            if key in self.keys or key == "run_dir":
-                where = f"{place}: " if self.staged else ""
-                raise InputError(f"{where}{key} is both given and searched for; leave one of the two out")
 
     def _resolve(self, settings: Dict[str, Any]) -> Dict[str, Any]:
         """Return the whole configuration of a trial; one that the model refuses is an InputError."""
