@@ -154,10 +154,10 @@ def _family(source: str, model_type: str) -> ModelFamily:
 
 def _processor(settings: LVLMSettings, config: Any, family: ModelFamily, embedder: Embedder) -> Processor:
     values = with_embedder(settings, embedder)
-    texts = (str(values.instruction), embedder.text_template, embedder.image_template)
+    embedder = embedder._replace(instruction=str(values.instruction))
     limits = (settings.min_pixels, settings.max_pixels)
     return Processor(
-        str(settings.backbone), settings.revision, config.model_type, family, *limits, family.patches(config), texts
+        str(settings.backbone), settings.revision, config.model_type, family, *limits, family.patches(config), embedder
     )
 
 

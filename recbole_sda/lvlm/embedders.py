@@ -40,6 +40,7 @@ class Embedder(NamedTuple):
         image_prompt: text that accompanies an image.
         text_template: what the model reads for a text, with ``{instruction}`` and ``{prompt}``; empty: the model's chat template.
         image_template: the same for an image, with ``{image}``.
+        generation_prompt: whether the chat template ends with the beginning of an answer.
         dense: configuration and weights of the Dense layers after pooling, in order.
     """
 
@@ -50,6 +51,7 @@ class Embedder(NamedTuple):
     image_prompt: str = IMAGE_PROMPT
     text_template: str = ""
     image_template: str = ""
+    generation_prompt: bool = True
     dense: Tuple[Tuple[Dict[str, Any], Path], ...] = ()
 
 
@@ -157,7 +159,21 @@ def _of_checkpoint(source: str, revision: Optional[str]) -> Optional[Embedder]:
         l2=l2,
         instruction=instruction,
         dense=tuple(dense),
+        **_templates(file("sentence_bert_config.json")),
     )
+
+
+def _templates(path: Optional[Path]) -> Dict[str, Any]:
+    """Return how inputs become prompts: by the chat template where the checkpoint reads messages, otherwise as plain text."""
+    shape = {
+        "modality_config?": {str: object},
+        "processing_kwargs?": {"chat_template?": {"add_generation_prompt?": bool}},
+    }
+    config = {} if path is None else read_json(path, shape)
+    if "message" in config.get("modality_config", {}):
+        chat = config.get("processing_kwargs", {}).get("chat_template", {})
+        return {"generation_prompt": chat.get("add_generation_prompt", False)}
+    return {"text_template": "{instruction}{prompt}", "image_template": "{image}{prompt}"}
 
 
 def _pooling(path: Path, instruction: str) -> str:

@@ -3,7 +3,7 @@
 import inspect
 import math
 from functools import lru_cache
-from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Optional, Sequence
 
 import transformers
 from PIL import Image
@@ -14,6 +14,7 @@ from transformers.models.auto import processing_auto
 from transformers.models.auto.tokenization_auto import get_tokenizer_config
 
 from recbole_sda.errors import InputError, one_line
+from recbole_sda.lvlm.embedders import Embedder
 from recbole_sda.lvlm.families import DUAL, VLM, ModelFamily
 from recbole_sda.lvlm.items import Size
 from recbole_sda.lvlm.pixtral import PixtralProcessor
@@ -78,7 +79,7 @@ class Processor:
         min_pixels: minimum area of an image in pixels.
         max_pixels: maximum area of an image in pixels.
         patches: number of positions that an image takes in a dual encoder.
-        texts: instruction, text template and image template; see :class:`~recbole_sda.lvlm.embedders.Embedder`.
+        embedder: instruction and templates of the prompts.
     """
 
     def __init__(
@@ -90,11 +91,11 @@ class Processor:
         min_pixels: int,
         max_pixels: int,
         patches: int = 1,
-        texts: Tuple[str, str, str] = ("", "", ""),
+        embedder: Embedder = Embedder(),  # noqa: B008  # immutable
     ):
-        self._arguments = (source, revision, model_type, family, min_pixels, max_pixels, patches, texts)
+        self._arguments = (source, revision, model_type, family, min_pixels, max_pixels, patches, embedder)
         self.patches, self.family, self.kind = patches, family, family.kind
-        self.instruction, self.text_template, self.image_template = texts
+        self.embedder, self.instruction = embedder, embedder.instruction
         self.min_pixels, self.max_pixels = min_pixels, max_pixels
         self.tokenizer: Any = AutoTokenizer.from_pretrained(source, revision=revision, trust_remote_code=False)
         if self.tokenizer.pad_token is None:
@@ -139,7 +140,7 @@ class Processor:
         Language models and dual encoders read the prompt itself; with an image, a dual encoder reads no text. A template of the
         embedder replaces the chat template.
         """
-        template = self.image_template if with_image else self.text_template
+        template = self.embedder.image_template if with_image else self.embedder.text_template
         if self.kind == VLM and template:
             image = self.image_placeholder if with_image else ""
             return template.format(instruction=self.instruction, prompt=text, image=image)
@@ -156,7 +157,11 @@ class Processor:
         date: Dict[str, Any] = {"date_string": DATE} if "date_string" in str(self.processor.chat_template) else {}
         try:
             return ProcessorMixin.apply_chat_template(
-                self.processor, conversation, tokenize=False, add_generation_prompt=True, **date
+                self.processor,
+                conversation,
+                tokenize=False,
+                add_generation_prompt=self.embedder.generation_prompt,
+                **date,
             )
         except Exception as error:  # a template is a program; its sandbox raises errors of any kind
             raise InputError(f"backbone: its chat template cannot be used ({one_line(error)})") from None

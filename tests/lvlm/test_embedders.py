@@ -39,7 +39,8 @@ def vectors(settings, texts=TEXTS, images=None):
         ("embeddinggemma", None),
         ("bge", None),
         ("qwen3", sentence_transformer("lasttoken", "passage: ")),
-        ("gemma3", sentence_transformer("lasttoken", "Represent the user's input.")),
+        ("gemma3", sentence_transformer("lasttoken", "Represent: ")),
+        ("gemma3", sentence_transformer("lasttoken", "Represent the user's input.", messages=True)),
     ],
 )
 def test_vectors_are_those_of_sentence_transformers(tmp_path, family, finish):
@@ -146,3 +147,14 @@ def test_unknown_entries_are_refused(tiny):
         InputError, match="embedder='qwen3-vl-embeding': allowed are none, .* Did you mean 'qwen3-vl-embedding'"
     ):
         read_embedder(read_settings((), {"backbone": str(tiny("qwen3")), "embedder": "qwen3-vl-embeding"}))
+
+
+def test_vectors_of_images_are_those_of_sentence_transformers(tmp_path):
+    sentence_transformers = pytest.importorskip("sentence_transformers")
+    torch.set_num_threads(1)
+    folder = make_tiny("gemma3", tmp_path / "tiny")
+    sentence_transformer("lasttoken", "Represent it.", messages=True)(folder)
+    images = [Image.effect_noise((56, 56), 60).convert("RGB"), Image.new("RGB", (56, 56), "red")]
+    model = sentence_transformers.SentenceTransformer(str(folder), device="cpu")
+    expected = model.encode(images, prompt="Represent it.", convert_to_tensor=True)
+    assert torch.allclose(vectors(settings_of(folder, image_prompt=""), ["", ""], images), expected, atol=1e-5)

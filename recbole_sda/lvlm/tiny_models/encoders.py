@@ -81,13 +81,16 @@ def embedding_gemma2(vocab: int, token: Token) -> Any:
     return hf.EmbeddingGemma2Config(text_config=text, vision_config=vision, audio_config=None, **tokens)
 
 
-def sentence_transformer(pooling: str, prompt: str = "", dense: bool = False) -> Callable[[Path], None]:
+def sentence_transformer(
+    pooling: str, prompt: str = "", dense: bool = False, messages: bool = False
+) -> Callable[[Path], None]:
     """Return a function that writes the files of sentence-transformers into a model's folder.
 
     Args:
         pooling: ``mean_tokens``, ``cls_token`` or ``lasttoken``.
         prompt: prompt of documents.
         dense: whether a Dense layer follows pooling.
+        messages: whether inputs are messages in the model's chat template.
     """
 
     def write(folder: Path) -> None:
@@ -99,6 +102,12 @@ def sentence_transformer(pooling: str, prompt: str = "", dense: bool = False) ->
         ]
         _json(folder / "modules.json", listed)
         _json(folder / "config_sentence_transformers.json", {"prompts": {"query": "query: ", "document": prompt}})
+        if messages:
+            output = {"method": "forward", "method_output_name": "last_hidden_state"}
+            modality = {"text": output, "image": output, "message": {**output, "format": "structured"}}
+            chat = {"chat_template": {"add_generation_prompt": True}}
+            whole = {"modality_config": modality, "module_output_name": "token_embeddings", "processing_kwargs": chat}
+            _json(folder / "sentence_bert_config.json", whole)
         modes = {f"pooling_mode_{name}": name == pooling for name in ("cls_token", "mean_tokens", "lasttoken")}
         _json(folder / "1_Pooling/config.json", {"word_embedding_dimension": WIDTH, **modes, "include_prompt": True})
         if dense:
