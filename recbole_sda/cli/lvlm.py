@@ -30,7 +30,7 @@ usage: python -m recbole_sda lvlm tiny      --family=FAMILY --out=FOLDER [--seed
   --out=PATH              what is written; --overwrite=True replaces what exists
   --config_files=FILES    YAML files, separated by spaces; later ones win, --key=value wins over all
   --preset=paper          the paper's settings
-  --actors=N              extract with N Ray actors; --ray_address=auto for a cluster, --gpus_per_actor=1
+  --actors=N              extract with N Ray actors; --address=auto for a cluster, --gpus_per_actor=1
   --key=value             any key below; with extract --adapter=FOLDER, the keys of that adaptation are the defaults
 
 Several processes: torchrun --nproc-per-node=4 -m recbole_sda lvlm adapt ...
@@ -133,7 +133,7 @@ ACTIONS = {
     "adapt": Action(_adapt, {"out": None, "overwrite": False, "resume": None}),
     "extract": Action(
         _extract,
-        {"out": None, "overwrite": False, "actors": None, "gpus_per_actor": None, "ray_address": None},
+        {"out": None, "overwrite": False, "actors": None, "gpus_per_actor": None, "address": None},
         ("out",),
     ),
     "export": Action(_export, {"out": None, "overwrite": False}, ("out",)),
