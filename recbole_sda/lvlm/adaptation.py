@@ -29,7 +29,7 @@ from recbole_sda.lvlm import adapters
 from recbole_sda.lvlm.adaptation_folder import LAST, adaptation_lock, new_folder, settings_of
 from recbole_sda.lvlm.adapter_trainer import AdapterTrainer
 from recbole_sda.lvlm.adapters import ADAPTER, RECORD
-from recbole_sda.lvlm.backbone import load_backbone
+from recbole_sda.lvlm.backbone import load_backbone, resolved
 from recbole_sda.lvlm.co_purchases import co_purchases_among, count_co_purchases
 from recbole_sda.lvlm.devices import join_processes
 from recbole_sda.lvlm.evaluate import evaluate
@@ -74,6 +74,7 @@ class Adaptation:
     """
 
     def __init__(self, settings: LVLMSettings, out: Union[str, Path]):
+        settings = resolved(settings)
         self.settings, self.out = settings, Path(out)
         self.backbone = load_backbone(settings)
         if "image" not in self.backbone.modalities:

@@ -17,7 +17,7 @@ from recbole_sda.features.writer import store_lock, write_store
 from recbole_sda.io.hashes import sha256_of
 from recbole_sda.io.progress import Progress
 from recbole_sda.lvlm import adapters
-from recbole_sda.lvlm.backbone import load_backbone
+from recbole_sda.lvlm.backbone import load_backbone, resolved
 from recbole_sda.lvlm.devices import join_processes
 from recbole_sda.lvlm.encode import encode
 from recbole_sda.lvlm.extraction_plan import Plan, Shard, make_plan
@@ -48,7 +48,7 @@ class Extractor:
     """
 
     def __init__(self, settings: LVLMSettings, weights: bool = True):
-        self.settings = settings
+        self.settings = settings = resolved(settings)
         self.backbone = load_backbone(settings, weights)
         self.adapted: Optional[PeftModel] = None
         adapter = None
@@ -110,6 +110,7 @@ class Extractor:
         return {
             "encoder": {**self.backbone.describe(), "adapter": self.plan.record["adapter"]},
             "prompt": {"text": s.text_prompt, "image": s.image_prompt, "field_words": s.field_words},
+            "instruction": s.instruction,
             "pooling": s.pooling,
             "truncate_dim": s.truncate_dim,
             "l2": s.l2,
@@ -201,7 +202,7 @@ def _write_store(extractor: Extractor, shards: Shards, out: Path, overwrite: boo
     settings, ids = extractor.settings, extractor.content.ids
     features, present = {}, {}
     for name, plan in extractor.plan.modalities.items():
-        exact = truncate(shards.assemble(name), settings.truncate_dim, settings.l2)
+        exact = truncate(shards.assemble(name), settings.truncate_dim, bool(settings.l2))
         vectors = exact.to(DTYPES[settings.store_dtype])
         if exact.isfinite().all() and not vectors.isfinite().all():
             largest = float(exact.abs().max())

@@ -14,7 +14,17 @@ from recbole_sda.lvlm.processor import Processor
 from recbole_sda.lvlm.settings import LVLMSettings
 
 # Settings that determine the vectors. All others may change when an interrupted extraction is continued.
-DECISIVE = ("dtype", "quantization", "min_pixels", "max_pixels", "max_tokens", "pooling", "merge", "shard_items")
+DECISIVE = (
+    "dtype",
+    "quantization",
+    "min_pixels",
+    "max_pixels",
+    "max_tokens",
+    "pooling",
+    "instruction",
+    "merge",
+    "shard_items",
+)
 
 
 class Shard(NamedTuple):

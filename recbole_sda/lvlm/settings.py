@@ -20,7 +20,7 @@ from recbole_sda.validation import (
 CHOICES = {
     "dtype": ("float32", "bfloat16", "float16"),
     "quantization": ("8bit", "4bit"),
-    "pooling": ("mean", "last", "eos", "image"),
+    "pooling": ("mean", "last", "cls", "eos", "image"),
     "method": ("moda", "lora", "two_lora", "none"),
     "loss": ("cmsa", "infonce"),
     "schedule": ("cosine", "linear", "constant"),
@@ -67,15 +67,17 @@ class LVLMSettings:
     threads: Optional[int]
     items: Optional[str]
     text_prompt: str
-    image_prompt: str
+    image_prompt: Optional[str]
+    instruction: Optional[str]
     field_words: Dict[str, int]
     min_pixels: int
     max_pixels: int
     max_tokens: int
     workers: int
-    pooling: str
+    embedder: Optional[str]
+    pooling: Optional[str]
     truncate_dim: Optional[int]
-    l2: bool
+    l2: Optional[bool]
     method: str
     rank: int
     experts: int
