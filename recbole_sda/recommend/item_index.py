@@ -183,7 +183,7 @@ class ItemIndex:
 
     def _in_blocks(self, batch_of: Callable[[slice], Any], n: int) -> np.ndarray:
         """Return the query vectors of n rows, of which ``batch_of`` gives a part as a batch."""
-        self._model.eval()
+        self._recommender.evaluate()
         step, device = max(1, BLOCK_SCORES // (len(self.item_ids) + 1)), self._recommender.device
         batches = (batch_of(slice(start, start + step)) for start in range(0, n, step))
         blocks = [self._product.queries(batch.to(device)).cpu().numpy() for batch in batches]

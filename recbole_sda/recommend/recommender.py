@@ -124,7 +124,7 @@ class Recommender:
             are included.
         """
         ids = np.asarray(self.internal_ids(users), dtype=np.int64)
-        self.model.eval()
+        self.evaluate()
         with self.with_new_items():
             scores = self._scores(inference_batch(self.run.config, ids, self.histories))
         return pd.DataFrame(scores[:, 1:].numpy(), index=list(users), columns=self.columns[1:])
@@ -190,6 +190,11 @@ class Recommender:
         with self.needs_no_user():
             yield from self._best(part, len(item_lists), k, candidates, repeat)
 
+    def evaluate(self) -> None:
+        """Put the model into evaluation mode. One that is in it already keeps its encoded items, which ``eval()`` discards."""
+        if self.model.training:
+            self.model.eval()
+
     @contextmanager
     def needs_no_user(self) -> Iterator[None]:
         """Context manager in which a model that reads the user of a batch, where there is none, raises an InputError."""
@@ -231,7 +236,7 @@ class Recommender:
         """Yield the best columns of n rows, of which ``part`` gives a slice as a batch and the items that each row has."""
         k = Range(1, len(self.columns)).check("k", k, whole=True)
         left_out = None if candidates is None else torch.from_numpy(~candidates)
-        self.model.eval()
+        self.evaluate()
         step = max(1, BLOCK_SCORES // len(self.columns))
         with self.with_new_items():
             for start in range(0, n, step):

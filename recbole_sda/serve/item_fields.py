@@ -28,7 +28,7 @@ def item_fields(
         separator: between the values of a ``token_seq``, RecBole's ``seq_separator``.
 
     Raises:
-        InputError: no item has a field of this name.
+        InputError: there is no file of items, or no item has a field of this name.
 
     Example:
         >>> rows = {"i1": {"kind": ["red", "old"]}, "i2": {"kind": "old"}}
@@ -36,14 +36,17 @@ def item_fields(
         >>> {value: columns.tolist() for value, columns in kinds.items()}
         {'red': [1], 'old': [1, 2]}
     """
+    if names and not sources:
+        raise InputError(f"--filter-fields={names[0]}: the data set has no file of items; --items names one")
     splits = [_sequences(source.path, separator) for source in sources]
     found: Dict[str, Field] = {}
     for name in names:
         known = dict.fromkeys(field for source in sources for row in source.rows.values() for field in row)
         if name not in known:
-            where = " and ".join(str(source.path) for source in sources) or "no file of items"
-            there = f"there are {', '.join(known)}.{nearest(name, known)}" if known else "it is empty or missing"
-            raise InputError(f"--filter-fields={name}: no item of {where} has this field; {there}")
+            where = " and ".join(str(source.path) for source in sources)
+            raise InputError(
+                f"--filter-fields={name}: no item of {where} has this field; there are {', '.join(known)}.{nearest(name, known)}"
+            )
         columns: Dict[str, List[int]] = {}
         for source, split in zip(sources, splits):
             for token, row in source.rows.items():

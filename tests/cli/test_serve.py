@@ -1,11 +1,11 @@
 """The command serve: its start, its end, and what it refuses before a run is loaded."""
 
 import json
-import re
+import os
 import signal
 import socket
-import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -24,34 +24,48 @@ def run_dir(short_keys, tmp_path_factory):
     return folder
 
 
-def test_the_service_answers_and_ends(run_dir, tmp_path):
+def ask(url, body):
+    request = urllib.request.Request(url, body and json.dumps(body).encode(), {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        assert "server" not in answer.headers
+        return json.load(answer)
+
+
+def test_the_service_answers_until_ctrl_c(run_dir, tmp_path, capsys):
     titles = tmp_path / "items.jsonl"
     titles.write_text(
         '{"item_id": "i1", "title": "one", "brand": "A"}\n{"item_id": "i2", "title": "two", "brand": "B"}\n'
     )
-    command = [sys.executable, "-m", "recbole_sda", "serve", str(run_dir), "--port=0", f"--items={titles}"]
-    log = tmp_path / "log"
-    with open(log, "w") as file:
-        server = subprocess.Popen([*command, "--filter-fields=brand", "--max-k=3"], stderr=file)
-    try:
-        while not (found := re.search(r"GRU4Rec on tiny at (http://127\.0\.0\.1:\d+); Ctrl-C", log.read_text())):
-            assert server.poll() is None, log.read_text()
-            time.sleep(0.1)
-        body = json.dumps({"user": "u1", "k": 3, "exclude_known": False, "where": {"brand": ["A", "B"]}}).encode()
-        request = urllib.request.Request(f"{found[1]}/recommend", body, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            items = json.load(answer)["items"]
-            assert "server" not in answer.headers
-        scores = Recommender(run_dir).scores(["u1"]).loc["u1"][["i1", "i2"]].sort_values(ascending=False)
-        assert [row["item_id"] for row in items] == scores.index.tolist()
-        assert {row["item_id"]: row["title"] for row in items} == {"i1": "one", "i2": "two"}
-        request.data = b'{"user": "u1", "k": 4}'
-        with pytest.raises(urllib.error.HTTPError, match="422"):
-            urllib.request.urlopen(request, timeout=60)
-    finally:
-        server.send_signal(signal.SIGINT)
-        assert server.wait(60) == 0
-    assert "stopped" in log.read_text() and "Traceback" not in log.read_text()
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    answers, url = [], f"http://127.0.0.1:{port}"
+
+    def client():
+        try:
+            for _ in range(300):
+                try:
+                    answers.append(ask(f"{url}/health", None))
+                    break
+                except urllib.error.URLError:
+                    time.sleep(0.1)
+            body = {"user": "u1", "k": 3, "exclude_known": False, "where": {"brand": ["A", "B"]}}
+            answers.append(ask(f"{url}/recommend", body))
+            with pytest.raises(urllib.error.HTTPError, match="422"):
+                ask(f"{url}/recommend", {"user": "u1", "k": 4})
+        finally:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=client)
+    thread.start()
+    options = [f"--port={port}", f"--items={titles}", "--filter-fields=brand", "--max-k=3"]
+    assert main(["serve", str(run_dir), *options]) == 0
+    thread.join(60)
+    text = capsys.readouterr().err
+    assert f"GRU4Rec on tiny at {url}; Ctrl-C ends the service" in text and "stopped" in text
+    health, found = answers
+    scores = Recommender(run_dir).scores(["u1"]).loc["u1"][["i1", "i2"]].sort_values(ascending=False)
+    assert health == {"status": "ok"} and [row["item_id"] for row in found["items"]] == scores.index.tolist()
+    assert {row["item_id"]: row["title"] for row in found["items"]} == {"i1": "one", "i2": "two"}
 
 
 def test_what_is_refused_before_the_run_is_loaded(run_dir, capsys, monkeypatch):
@@ -79,14 +93,11 @@ def test_what_is_refused_of_the_run(run_dir, capsys, tmp_path):
 
     assert "nothing is not a run folder" in error(tmp_path / "nothing")
     assert error(run_dir, "--filter-fields=brand") == (
-        "error: --filter-fields=brand: no item of no file of items has this field; it is empty or missing"
+        "error: --filter-fields=brand: the data set has no file of items; --items names one"
     )
     items = tmp_path / "items.jsonl"
     items.write_text('{"item_id": "i1", "brand": "A"}')
     assert error(run_dir, f"--items={items}", "--filter-fields=brnd") == (
         f"error: --filter-fields=brnd: no item of {items} has this field; there are item_id, brand, image. Did you mean 'brand'?"
     )
-    assert "GRU4Rec does not" in error(run_dir, f"--new-items={tmp_path}") or "is not" in error(
-        run_dir, f"--new-items={tmp_path}"
-    )
-    assert f"no longer in {tmp_path}" in error(run_dir, f"--data_path={tmp_path}")
+    assert f"{tmp_path}/tiny/tiny.inter does not exist" in error(run_dir, f"--data_path={tmp_path}")

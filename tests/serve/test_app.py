@@ -217,6 +217,17 @@ def test_new_items_are_scored_as_by_recommend(client_of, run_dir, data_path, tmp
     assert refused.status_code == 422 and "item 'fresh3' is new" in refused.json()["error"]
 
 
+def test_the_items_are_encoded_once(client_of, run_dir, monkeypatch):
+    from recbole_sda.layers.item_embedding import EncodedItemEmbedding
+
+    calls, encode = [], EncodedItemEmbedding._encode
+    monkeypatch.setattr(EncodedItemEmbedding, "_encode", lambda *args: calls.append(1) or encode(*args))
+    client = client_of(run_dir)
+    for user in USERS[:3]:
+        assert ask(client, user=user).status_code == 200 == ask(client, session=["i1"], deny=["i2"]).status_code
+    assert len(calls) == 1
+
+
 def test_requests_from_several_threads(client):
     from concurrent.futures import ThreadPoolExecutor
 
