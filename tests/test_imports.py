@@ -17,7 +17,7 @@ LEVELS = [
     {"config"},
     {"data"},
     {"engine"},
-    {"comparison", "tune", "recommend", "report"},
+    {"comparison", "tune", "recommend", "report", "serve"},
     {"models", "recbole_plugin"},
     {"cli"},
     {"__main__"},
@@ -30,6 +30,11 @@ HOMES = {
     "matplotlib": {"report"},
     "transformers": {"lvlm"},
     "peft": {"lvlm"},
+    "fastapi": {"serve"},
+    "uvicorn": {"serve"},
+    "faiss": {"serve"},
+    "onnx": {"recommend"},
+    "onnxruntime": {"recommend"},
     "recbole": {"recbole_patches", "model", "config", "data", "engine"},
 }
 PACKAGE_FILES = sorted((ROOT / "recbole_sda").rglob("*.py"))

@@ -48,7 +48,7 @@ def _ensemble(args: argparse.Namespace, keys: Dict[str, Any]) -> None:
 
 
 def _export(args: argparse.Namespace, keys: Dict[str, Any]) -> None:
-    _refuse_keys("export", keys)
+    refuse_keys("export", keys)
     if args.form == "recbole":
         from recbole_sda.engine.recbole_checkpoint import export_checkpoint
 
@@ -57,10 +57,16 @@ def _export(args: argparse.Namespace, keys: Dict[str, Any]) -> None:
         print(export_checkpoint(args.run, args.out))
         return
     from recbole_sda.recommend.item_index import ItemIndex
+    from recbole_sda.recommend.onnx_export import onnx_packages, write_onnx
 
+    if args.form == "onnx":
+        onnx_packages()
     index = ItemIndex(args.run)
     users = index.user_ids if args.users == "all" else _users(args.users)
-    index.write(args.out, users)
+    if args.form == "onnx":
+        write_onnx(index, args.out, users)
+    else:
+        index.write(args.out, users)
     logger.info("%s: %d items, %d columns, %d query vectors", args.out, *index.items.shape, len(users or ()))
 
 
@@ -69,7 +75,7 @@ def _recommend(args: argparse.Namespace, keys: Dict[str, Any]) -> None:
     from recbole_sda.recommend.output import MAX_SHOWN, check_out, with_titles, write_page, write_table
     from recbole_sda.recommend.recommender import Recommender
 
-    _refuse_keys("recommend", keys)
+    refuse_keys("recommend", keys)
     if args.new_titles and not args.new_items:
         raise InputError("--new-titles needs --new-items, the feature store of the same items")
     out = Path(args.out)
@@ -100,7 +106,7 @@ def _recommend(args: argparse.Namespace, keys: Dict[str, Any]) -> None:
 
 
 def _report(args: argparse.Namespace, keys: Dict[str, Any]) -> None:
-    _refuse_keys("report", keys)
+    refuse_keys("report", keys)
     try:
         from recbole_sda.report.report import write_report
     except ModuleNotFoundError as error:
@@ -111,7 +117,8 @@ def _report(args: argparse.Namespace, keys: Dict[str, Any]) -> None:
     print(write_report(args.folders, args.out, args.title))
 
 
-def _refuse_keys(command: str, keys: Dict[str, Any]) -> None:
+def refuse_keys(command: str, keys: Dict[str, Any]) -> None:
+    """Refuse ``--key=value`` options of a command that takes none."""
     if keys:
         raise InputError(f"--{next(iter(keys))} is not an option of {command}; see --help")
 
@@ -187,15 +194,16 @@ def _add_ensemble(commands: Any) -> None:
 def _add_export(commands: Any) -> None:
     export = commands.add_parser(
         "export",
-        help="a run for other software: a matrix of items with query vectors, or a checkpoint of RecBole",
+        help="a run for other software: a matrix of items with query vectors, an encoder as ONNX, or a checkpoint of RecBole",
         description="--form=index writes items.npy and item_ids.txt; inner products with a query vector are the scores of the "
         "run. The members of an ensemble become one matrix with their weights. A model whose scores are no inner products is "
         "refused. The class ItemIndex of recbole_sda.recommend.item_index computes query vectors of users and of new histories. "
+        "--form=onnx also writes encoder.onnx, which computes query vectors of sequences of items. "
         "--form=recbole writes a checkpoint that RecBole's load_data_and_model reads after `import recbole_sda`.",
     )
     export.add_argument("run", help="run folder, of an ensemble too with --form=index")
     export.add_argument(
-        "--form", choices=("index", "recbole"), default="index", help="what is written (default: index)"
+        "--form", choices=("index", "onnx", "recbole"), default="index", help="what is written (default: index)"
     )
     export.add_argument("--out", required=True, help="folder of the index, or file of the checkpoint, as model.pth")
     export.add_argument(

@@ -17,10 +17,11 @@ COMMANDS = {
     "ensemble": ("experiments", "a weighted sum of finished runs and neighbourhoods, as a run of its own"),
     "export": (
         "experiments",
-        "a run for other software: a matrix of items with query vectors, or a checkpoint of RecBole",
+        "a run for other software: a matrix of items with query vectors, an encoder as ONNX, or a checkpoint of RecBole",
     ),
     "report": ("experiments", "one page, tables and figures from folders of comparisons, runs and adaptations"),
     "recommend": ("experiments", "the best items of each user, from a run; also items that are new since training"),
+    "serve": ("serve", "the best items of users and sessions over HTTP, from a run"),
 }
 
 
