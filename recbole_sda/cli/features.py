@@ -113,8 +113,8 @@ def _print_quality(record: Dict[str, Any]) -> None:
     quality = record["quality"]
     print(
         f"{record['items']} items, {record['items_without_vector']} without a vector; {quality['distinct']} distinct codes, "
-        f"collision rate {quality['collision_rate']:.4f}, {quality['unique']:.1%} of the items alone with their codes, largest group "
-        f"{quality['largest_group']}; last token 0 to {record['last_token_values'] - 1}"
+        f"collision rate {quality['collision_rate']:.4f}, {quality['unique']:.1%} of the items alone with their codes, largest "
+        f"group {quality['largest_group']}; last token 0 to {record['last_token_values'] - 1}"
     )
     table = Texttable(max_width=0)
     table.set_deco(Texttable.HEADER)

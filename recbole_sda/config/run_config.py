@@ -22,6 +22,7 @@ from recbole_sda.config.run_checks import (
     check_auto,
     check_evaluation,
     check_learner,
+    check_list_metrics,
     check_loss,
     check_mask,
     check_metrics,
@@ -148,6 +149,7 @@ class RunConfig(Config):
         check_auto("sparse_updates", values)
         check_mask(values)
         check_metrics(values)
+        check_list_metrics(values)
         spec = base_spec(self.model)
         self.key_context = context = KeyContext(self.model, self._class, spec, values)
         check_effect(context, self.external_config_dict, self.internal_config_dict)

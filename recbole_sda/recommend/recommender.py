@@ -8,14 +8,19 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from recbole_sda.data.user_histories import histories, inference_batch
 from recbole_sda.engine import run as runs
 from recbole_sda.errors import InputError, nearest
+from recbole_sda.features.item_vectors import STEPS, store_and_modality, unit_vectors
 from recbole_sda.features.store import FeatureStore
+from recbole_sda.features.transforms import view_of_others
 from recbole_sda.io.ids import id_text, ids_of
+from recbole_sda.model.item_features import item_tokens
 from recbole_sda.recommend.new_items import NewItems, embed_new_items
-from recbole_sda.validation import Range
+from recbole_sda.recommend.rerank import MMR
+from recbole_sda.validation import AT_LEAST_ONE, Range
 
 BLOCK_SCORES = 5_000_000  # scores in memory at a time, 20 MB
 
@@ -108,7 +113,9 @@ class Recommender:
         return pd.DataFrame(scores[:, 1:].numpy(), index=list(users), columns=self._column_tokens()[1:])
 
     @torch.no_grad()
-    def top(self, users: Optional[Sequence[str]] = None, k: int = 10) -> Iterator[pd.DataFrame]:
+    def top(
+        self, users: Optional[Sequence[str]] = None, k: int = 10, rerank: Optional[MMR] = None
+    ) -> Iterator[pd.DataFrame]:
         """Yield the top k items of each user, one table per block of users.
 
         Blocks limit the memory: ``pd.concat(recommender.top(users))`` is the whole table.
@@ -116,6 +123,7 @@ class Recommender:
         Args:
             users: external ids; None: all.
             k: items per user, from 1 to the number of items. A user who already has nearly all items may get fewer.
+            rerank: from :meth:`mmr`, for more diverse lists; None: in the order of the scores.
 
         Yields:
             Tables with the columns ``user_id``, ``rank`` (from 1), ``item_id``, ``score`` and ``new`` (whether the item was
@@ -127,11 +135,35 @@ class Recommender:
         ids = self.internal_ids(users)
         tokens = self._column_tokens()
         k = Range(1, len(tokens)).check("k", k, whole=True)
+        if rerank is not None and k > rerank.candidates:
+            raise InputError(f"k={k}: expected at most the number of candidates of the re-ranking, {rerank.candidates}")
         self.model.eval()
         step = max(1, BLOCK_SCORES // len(tokens))
         with self._with_new_items():
             for start in range(0, len(ids), step):
-                yield self._top(np.asarray(ids[start : start + step]), k, tokens)
+                yield self._top(np.asarray(ids[start : start + step]), k, tokens, rerank)
+
+    def mmr(self, weight: float = 0.7, candidates: int = 100, features: Optional[str] = None) -> MMR:
+        """Return a re-ranking for :meth:`top` by maximal marginal relevance, with the items' similarity from a feature store.
+
+        Args:
+            weight: of the relevance, in [0, 1]; 1 keeps the order of the scores.
+            candidates: best items of a user that can be in the list, at least 1.
+            features: ``STORE`` or ``STORE/MODALITY`` of the data set; None: the text of the only or default store.
+
+        Raises:
+            InputError: a value is out of range, or there is no such store or modality, or new items have no such vectors.
+        """
+        weight = Range(0, 1, closed_high=True).check("mmr_lambda", weight)
+        candidates = AT_LEAST_ONE.check("rerank_candidates", candidates, whole=True)
+        store, modality = store_and_modality(self.run.config["data_path"], features)
+        vectors = unit_vectors(store, modality, item_tokens(self.dataset))
+        if self.new is not None:
+            others = self.new.store
+            others.check_modalities([modality])
+            rows = others.rows(self.new.ids)
+            vectors = torch.cat([vectors, F.normalize(view_of_others(store, others, modality, STEPS)[rows], dim=1)])
+        return MMR(vectors, weight, candidates)
 
     def internal_ids(self, users: Optional[Sequence[str]]) -> List[int]:
         """Return the internal ids of users; None: all users."""
@@ -151,14 +183,14 @@ class Recommender:
     def _with_new_items(self) -> AbstractContextManager[None]:
         return nullcontext() if self.new is None else self.model.completed(self.new.completion)
 
-    def _top(self, users: np.ndarray, k: int, tokens: np.ndarray) -> pd.DataFrame:
+    def _top(self, users: np.ndarray, k: int, tokens: np.ndarray, rerank: Optional[MMR]) -> pd.DataFrame:
         scores = self._scores(users)
         scores[:, 0] = -torch.inf
         if not self.repeat:
             seen = [self.histories.of(user) for user in users]
             row = np.repeat(np.arange(len(users)), [len(items) for items in seen])
             scores[torch.from_numpy(row), torch.from_numpy(np.concatenate(seen))] = -torch.inf
-        values, columns = scores.topk(k, dim=1)
+        values, columns = scores.topk(k, dim=1) if rerank is None else rerank.best(scores, k)
         keep = torch.isfinite(values).numpy()
         column = columns.numpy()[keep]
         return pd.DataFrame(
