@@ -130,6 +130,15 @@ def check_list_metrics(values: Dict[str, Any]) -> None:
         )
 
 
+def check_energy(values: Dict[str, Any]) -> None:
+    """Refuse a country that is no code of three letters."""
+    country = values["energy_country"]
+    if country is not None and not re.fullmatch(r"[A-Z]{3}", str(country)):
+        raise InputError(
+            f"energy_country={country!r}: expected a code of three capital letters (ISO 3166-1), as KOR or DEU"
+        )
+
+
 def check_train_mask(model_type: ModelType, spec: Optional[BaseModelSpec], values: Dict[str, Any]) -> None:
     """Refuse ``train_mask_history`` for a sequential model whose softmax over all items is its own."""
     if not values["train_mask_history"] or model_type != ModelType.SEQUENTIAL or values["train_neg_sample_args"]:

@@ -25,6 +25,7 @@ METRICS_SHAPE = {
     "test": {str: NUMBER},
     "groups": {str: {"items?": GROUPS, "users?": GROUPS, "limits?": dict, "spread?": GROUPS}},
     "lists?": {"valid?": {str: NUMBER}, "test?": {str: NUMBER}, "sources?": {str: str}},
+    "energy?": dict,
     "seconds?": {"training": NUMBER},
     "environment": {str: str},
     "inputs?": {str: str},
