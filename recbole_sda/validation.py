@@ -102,7 +102,8 @@ def check_settings(
     """Make a dataclass of settings whose fields are keys of a configuration.
 
     A field's annotation decides what is accepted: bool, int, float, str, ``Dict[str, int]``, ``Tuple[str, ...]`` or
-    ``Tuple[int, ...]`` (a single value is a tuple of one), or one of these as Optional.
+    ``Tuple[int, ...]`` (a single value is a tuple of one), or one of these as Optional. ``Union[Tuple[int, ...], str, None]`` also
+    accepts a text.
 
     Args:
         kind: the dataclass.
@@ -123,7 +124,8 @@ def check_settings(
 def _checked(key: str, hint: Any, value: Any, allowed: Range, choices: Optional[Collection[str]]) -> Any:
     optional = get_origin(hint) is Union
     if optional:
-        hint = next(part for part in get_args(hint) if part is not type(None))
+        parts = [part for part in get_args(hint) if part is not type(None)]
+        hint = str if str in parts and isinstance(value, str) else parts[0]
     if value is None:
         if optional:
             return None

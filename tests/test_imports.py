@@ -27,6 +27,8 @@ SEPARATE = {"model": "lvlm", "lvlm": "model"}  # neither imports the other
 PURE = {"layers", "losses"}  # torch only
 HOMES = {
     "ray": {"machine", "lvlm", "tune", "comparison"},
+    "optuna": {"tune"},
+    "codecarbon": {"engine"},
     "matplotlib": {"report"},
     "transformers": {"lvlm"},
     "peft": {"lvlm"},

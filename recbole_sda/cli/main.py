@@ -11,7 +11,7 @@ from recbole_sda.cli.exit_status import program
 # Command -> the module whose main() runs it, and one line of help.
 COMMANDS = {
     "run": ("run", "train and evaluate a model: the arguments of run_recbole_sda.py"),
-    "features": ("features", "import, extract and inspect feature stores"),
+    "features": ("features", "import, extract and inspect feature stores; semantic ids of their items"),
     "lvlm": ("lvlm", "adapt a vision-language model to a catalogue, extract features, export adapters"),
     "compare": ("experiments", "models x data sets x seeds from one YAML file: a table with gains and paired tests"),
     "ensemble": ("experiments", "a weighted sum of finished runs and neighbourhoods, as a run of its own"),

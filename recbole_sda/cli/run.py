@@ -20,7 +20,7 @@ usage: python run_recbole_sda.py --model=MODEL --dataset=DATASET [--config_files
   --load=RUN_FOLDER       evaluate a run's best epoch again, perhaps with another --eval_args
   --tune=SPACE            search for settings on validation data, perhaps in stages: a file (YAML, or RecBole's .test) or a name of
                           properties/search/; with --samples=N (or grid) --grace_epochs=N --reduction=N --search_seed=N
-                          for those of the space and its stages,
+                          --search_alg=optuna (or random) for those of the space and its stages,
                           --parallel=N --gpus=SHARE --address=CLUSTER --out=FOLDER
   --user_models=CLASSES   classes of your own modules that files or run folders may name, as shop.models:Mine
   --key=value             any key of RecBole, of the model, or below; values are YAML: --topk=[5,10] --learning_rate=1e-3
@@ -28,7 +28,13 @@ usage: python run_recbole_sda.py --model=MODEL --dataset=DATASET [--config_files
 """
 COMMANDS = ("resume", "load")
 # Options of --tune: of the search space, with its own name for each, and of the search.
-SPACE_KEYS = {"samples": "samples", "grace_epochs": "grace_epochs", "reduction": "reduction", "search_seed": "seed"}
+SPACE_KEYS = {
+    "samples": "samples",
+    "grace_epochs": "grace_epochs",
+    "reduction": "reduction",
+    "search_seed": "seed",
+    "search_alg": "search_alg",
+}
 SEARCH_KEYS = ("parallel", "gpus", "address", "out")
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any, Dict, List
 
 from recbole_sda.cli.exit_status import program, run_command
-from recbole_sda.cli.experiments import keys_of, refuse_keys
+from recbole_sda.cli.experiments import keys_of
+from recbole_sda.cli.recommend import refuse_keys
 from recbole_sda.cli.user_models import allow_user_models
 from recbole_sda.errors import InputError
 from recbole_sda.io.logs import start_logging

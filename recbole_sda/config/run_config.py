@@ -20,8 +20,10 @@ from recbole_sda.config.number_ranges import check_number_ranges
 from recbole_sda.config.recbole_keys import check_recbole_keys
 from recbole_sda.config.run_checks import (
     check_auto,
+    check_energy,
     check_evaluation,
     check_learner,
+    check_list_metrics,
     check_loss,
     check_metrics,
     check_numbers,
@@ -48,7 +50,7 @@ DEFAULT_FIELDS = {
     "LABEL_FIELD": "label",
 }  # RecBole's
 # What a machine needs and a result does not depend on.
-MACHINE_KEYS = {"gpu_id", "use_gpu", "threads", "show_progress", "state"}
+MACHINE_KEYS = {"gpu_id", "use_gpu", "threads", "show_progress", "state", "measure_energy", "energy_country"}
 
 
 class RunConfig(Config):
@@ -142,6 +144,8 @@ class RunConfig(Config):
         check_auto("sparse_updates", values)
         check_auto("mask_history", values)
         check_metrics(values)
+        check_list_metrics(values)
+        check_energy(values)
         spec = base_spec(self.model)
         self.key_context = context = KeyContext(self.model, self._class, spec, values)
         check_effect(context, self.external_config_dict, self.internal_config_dict)

@@ -136,6 +136,10 @@ def _metrics_table(result: Dict[str, Any]) -> str:
     for name, value in result["test"].items():
         valid = (result["valid"] or {}).get(name)
         table.add_row([name, "-" if valid is None else f"{valid:.4f}", f"{value:.4f}"])
+    lists = result.get("lists") or {}
+    for name, value in lists.get("test", {}).items():
+        valid = lists.get("valid", {}).get(name)
+        table.add_row([name, "-" if valid is None else f"{valid:.4f}", f"{value:.4f}"])
     return table.draw()
 
 

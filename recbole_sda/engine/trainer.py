@@ -2,7 +2,7 @@
 
 import logging
 from pathlib import Path
-from typing import Any, Callable, Dict, Optional, Tuple, Union
+from typing import Any, Callable, Dict, Iterator, Optional, Tuple, Union
 
 import numpy as np
 import torch
@@ -152,6 +152,18 @@ class RunTrainer(CheckpointMixin):
         if candidates is not None:
             scores = among_candidates(scores, candidates)
         return interaction, scores, positive_u, positive_i
+
+    @torch.no_grad()
+    def scored(self, eval_data: Any) -> Iterator[Tuple[Tensor, Tensor, Tensor]]:
+        """Yield the scores of each batch of an evaluation by full sort, and the rows and items of the right ones.
+
+        Scores are (n_lists, n_items), ``-inf`` for items that are no candidates.
+        """
+        self.model.eval()
+        self.tot_item_num = eval_data._dataset.item_num
+        for batch in eval_data:
+            _, scores, row, item = self._full_sort_batch_eval(batch)
+            yield scores, row, item
 
     def evaluate(
         self,

@@ -8,14 +8,19 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from recbole_sda.data.user_histories import histories, history_batch, inference_batch
 from recbole_sda.engine import run as runs
 from recbole_sda.errors import InputError, nearest
+from recbole_sda.features.item_vectors import STEPS, store_and_modality, unit_vectors
 from recbole_sda.features.store import FeatureStore
+from recbole_sda.features.transforms import view_of_others
 from recbole_sda.io.ids import id_text, ids_of
+from recbole_sda.model.item_features import item_tokens
 from recbole_sda.recommend.new_items import NewItems, embed_new_items
-from recbole_sda.validation import Range
+from recbole_sda.recommend.rerank import MMR
+from recbole_sda.validation import AT_LEAST_ONE, Range
 
 BLOCK_SCORES = 5_000_000  # scores in memory at a time, 20 MB
 
@@ -129,7 +134,9 @@ class Recommender:
             scores = self._scores(inference_batch(self.run.config, ids, self.histories))
         return pd.DataFrame(scores[:, 1:].numpy(), index=list(users), columns=self.columns[1:])
 
-    def top(self, users: Optional[Sequence[str]] = None, k: int = 10) -> Iterator[pd.DataFrame]:
+    def top(
+        self, users: Optional[Sequence[str]] = None, k: int = 10, rerank: Optional[MMR] = None
+    ) -> Iterator[pd.DataFrame]:
         """Yield the top k items of each user, one table per block of users.
 
         Blocks limit the memory: ``pd.concat(recommender.top(users))`` is the whole table.
@@ -137,6 +144,7 @@ class Recommender:
         Args:
             users: external ids; None: all.
             k: items per user, from 1 to the number of items. A user who already has nearly all items may get fewer.
+            rerank: from :meth:`mmr`, for more diverse lists; None: in the order of the scores.
 
         Yields:
             Tables with the columns ``user_id``, ``rank`` (from 1), ``item_id``, ``score`` and ``new`` (whether the item was
@@ -146,12 +154,17 @@ class Recommender:
             InputError: a user is unknown, k is out of range, or the model cannot score all items.
         """
         ids, start = np.asarray(self.internal_ids(users), dtype=np.int64), 0
-        for best in self.best_of_users(ids, k):
+        for best in self.best_of_users(ids, k, rerank=rerank):
             yield self._table(ids[start : start + len(best.column)], best)
             start += len(best.column)
 
     def best_of_users(
-        self, ids: np.ndarray, k: int, candidates: Optional[np.ndarray] = None, repeat: Optional[bool] = None
+        self,
+        ids: np.ndarray,
+        k: int,
+        candidates: Optional[np.ndarray] = None,
+        repeat: Optional[bool] = None,
+        rerank: Optional[MMR] = None,
     ) -> Iterator[Best]:
         """Yield the best k columns of each user, one block of users after the other.
 
@@ -160,13 +173,14 @@ class Recommender:
             k: columns per user, from 1 to the number of items.
             candidates: which columns can be among them, (n_columns,), bool; None: all items.
             repeat: whether the items that a user already has are candidates; None: as the recommender was made.
+            rerank: how the list is chosen from the best candidates; None: by score.
         """
 
         def part(rows: slice) -> Any:
             seen = [self.histories.of(user) for user in ids[rows]]
             return inference_batch(self.run.config, ids[rows], self.histories), seen
 
-        return self._best(part, len(ids), k, candidates, repeat)
+        return self._best(part, len(ids), k, candidates, repeat, rerank)
 
     def best_of_histories(
         self,
@@ -205,6 +219,28 @@ class Recommender:
                 f"{self.run.config['model']}: a model of this run has a vector per user; give users instead of histories"
             ) from None
 
+    def mmr(self, weight: float = 0.7, candidates: int = 100, features: Optional[str] = None) -> MMR:
+        """Return a re-ranking for :meth:`top` by maximal marginal relevance, with the items' similarity from a feature store.
+
+        Args:
+            weight: of the relevance, in [0, 1]; 1 keeps the order of the scores.
+            candidates: best items of a user that can be in the list, at least 1.
+            features: ``STORE`` or ``STORE/MODALITY`` of the data set; None: the text of the only or default store.
+
+        Raises:
+            InputError: a value is out of range, or there is no such store or modality, or new items have no such vectors.
+        """
+        weight = Range(0, 1, closed_high=True).check("mmr_lambda", weight)
+        candidates = AT_LEAST_ONE.check("rerank_candidates", candidates, whole=True)
+        store, modality = store_and_modality(self.run.config["data_path"], features)
+        vectors = unit_vectors(store, modality, item_tokens(self.dataset))
+        if self.new is not None:
+            others = self.new.store
+            others.check_modalities([modality])
+            rows = others.rows(self.new.ids)
+            vectors = torch.cat([vectors, F.normalize(view_of_others(store, others, modality, STEPS)[rows], dim=1)])
+        return MMR(vectors, weight, candidates)
+
     def internal_ids(self, users: Optional[Sequence[str]]) -> List[int]:
         """Return the internal ids of users; None: all users."""
         if users is None:
@@ -231,10 +267,18 @@ class Recommender:
 
     @torch.no_grad()
     def _best(
-        self, part: Callable[[slice], Any], n: int, k: int, candidates: Optional[np.ndarray], repeat: Optional[bool]
+        self,
+        part: Callable[[slice], Any],
+        n: int,
+        k: int,
+        candidates: Optional[np.ndarray],
+        repeat: Optional[bool],
+        rerank: Optional[MMR] = None,
     ) -> Iterator[Best]:
         """Yield the best columns of n rows, of which ``part`` gives a slice as a batch and the items that each row has."""
         k = Range(1, len(self.columns)).check("k", k, whole=True)
+        if rerank is not None and k > rerank.candidates:
+            raise InputError(f"k={k}: expected at most the number of candidates of the re-ranking, {rerank.candidates}")
         left_out = None if candidates is None else torch.from_numpy(~candidates)
         self.evaluate()
         step = max(1, BLOCK_SCORES // len(self.columns))
@@ -248,7 +292,7 @@ class Recommender:
                 if not (self.repeat if repeat is None else repeat):
                     row = np.repeat(np.arange(len(seen)), [len(items) for items in seen])
                     scores[torch.from_numpy(row), torch.from_numpy(np.concatenate(seen))] = -torch.inf
-                values, columns = scores.topk(k, dim=1)
+                values, columns = scores.topk(k, dim=1) if rerank is None else rerank.best(scores, k)
                 yield Best(columns.numpy(), values.numpy())
 
     def _table(self, users: np.ndarray, best: Best) -> pd.DataFrame:

@@ -28,6 +28,7 @@ from recbole_sda.tune.ray_trials import Training, run_trials, settings_text
 from recbole_sda.tune.space import Space
 from recbole_sda.tune.space_keys import check_space_keys
 from recbole_sda.tune.stages import Plan, PlannedTrial, Stage, StagedSpace, StagePlanner
+from recbole_sda.tune.suggested_trials import SuggestedTrial, check_optuna, run_suggested
 from recbole_sda.tune.trial import Trial, outcome, trial_folder
 from recbole_sda.validation import AT_LEAST_ONE, NOT_NEGATIVE
 
@@ -84,6 +85,8 @@ class Search:
         for stage in self.stages:
             place = f"search space, stage {stage.name}" if self.staged else "search space"
             check_space_keys(place, stage.space.keys, model, self.keys)
+            if stage.space.is_suggested:
+                check_optuna()
         config = configure(model, dataset, self.files, self.keys)
         self.dataset = config["dataset"]  # the miniature where the data set is not prepared
         self.keys["data_path"] = str(Path(config.resolved["data_path"]).resolve())
@@ -171,7 +174,9 @@ class Search:
         folders = [self.trial(planned.trained).folder.name for planned in plan.trials]
         space, common = stage.space, self.training
         options = [space.grace_epochs, space.reduction, common.epochs, common.metric, common.bigger]
-        content = json.dumps([stage.name, folders, plan, options], default=str)
+        if space.is_suggested:
+            options += [str(space.domains), space.samples, space.seed]
+        content = json.dumps([stage.name, folders, plan.trials, plan.refused, options], default=str)
         return hashlib.sha256(content.encode()).hexdigest()[:12]
 
     def _finished_stages(self) -> Dict[str, Dict[str, Any]]:
@@ -193,6 +198,9 @@ class Search:
         settings = [planned.settings for planned in plan.trials]
         errors = run_trials(trials, settings, stage.space, self.training, self.out / SCRATCH) if trials else []
         records = [self._trial_record(*ended) for ended in zip(settings, trials, errors)]
+        if stage.space.is_suggested:
+            suggested = self._run_suggested(stage.space, plan.best, self.out / f".suggested-{inputs}.jsonl")
+            records += [self._trial_record({**plan.best, **one.settings}, one.trial, one.error) for one in suggested]
         records += [self._trial_record(refused.settings, None, refused.reason) for refused in plan.refused]
         for record in records:
             if record["error"] and record["folder"]:
@@ -207,6 +215,12 @@ class Search:
         scored.sort(key=lambda record: record["score"], reverse=self.bigger)
         records = scored + [record for record in records if record["score"] is None]
         return {"name": stage.name, "inputs": inputs, "trials": records, "best": scored[0]}
+
+    def _run_suggested(self, space: Space, best: Dict[str, Any], record: Path) -> List[SuggestedTrial]:
+        def trial_of(settings: Dict[str, Any]) -> Trial:
+            return self.trial({**best, **settings})
+
+        return run_suggested(trial_of, space, self.training, record, self.out / SCRATCH)
 
     def _trial_record(self, settings: Dict[str, Any], trial: Optional[Trial], error: Optional[str]) -> Dict[str, Any]:
         """Return a trial's entry in ``search.json``; settings that were refused have no trial."""
@@ -238,7 +252,7 @@ class Search:
 
 def _whole_space(space: Space) -> Plan:
     """Return the plan of a space without stages."""
-    return Plan([PlannedTrial(settings, settings) for settings in space.settings()], [])
+    return Plan([PlannedTrial(settings, settings) for settings in space.settings()], [], {})
 
 
 def _log_plan(place: str, plan: Plan) -> None:
