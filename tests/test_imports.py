@@ -30,6 +30,7 @@ HOMES = {
     "matplotlib": {"report"},
     "transformers": {"lvlm"},
     "peft": {"lvlm"},
+    "sentence_transformers": {"lvlm"},
     "recbole": {"recbole_patches", "model", "config", "data", "engine"},
 }
 PACKAGE_FILES = sorted((ROOT / "recbole_sda").rglob("*.py"))
