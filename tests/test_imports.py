@@ -37,6 +37,7 @@ HOMES = {
     "faiss": {"serve"},
     "onnx": {"recommend"},
     "onnxruntime": {"recommend"},
+    "sentence_transformers": {"lvlm"},
     "recbole": {"recbole_patches", "model", "config", "data", "engine"},
 }
 PACKAGE_FILES = sorted((ROOT / "recbole_sda").rglob("*.py"))

@@ -30,6 +30,7 @@ usage: python -m recbole_sda lvlm tiny      --family=FAMILY --out=FOLDER [--seed
   --out=PATH              what is written; --overwrite=True replaces what exists
   --config_files=FILES    YAML files, separated by spaces; later ones win, --key=value wins over all
   --preset=paper          the paper's settings
+  --backend=NAME          extract by sentence_transformers, or by openai: --url=http://localhost:8000/v1 --key_variable=NAME
   --actors=N              extract with N Ray actors; --address=auto for a cluster, --gpus_per_actor=1
   --key=value             any key below; with extract --adapter=FOLDER, the keys of that adaptation are the defaults
 
@@ -38,7 +39,10 @@ Several processes: torchrun --nproc-per-node=4 -m recbole_sda lvlm adapt ...
 
 
 # Not parsed as YAML, where {title} would be a mapping.
-TEXTS = ("text_prompt", "image_prompt", "instruction", "backbone", "items", "adapter", "interactions", "out", "resume")
+TEXTS = (
+    "text_prompt", "image_prompt", "instruction", "backbone", "items", "adapter", "interactions", "out", "resume", "url",
+    "key_variable",
+)  # fmt: skip
 
 
 class Action(NamedTuple):

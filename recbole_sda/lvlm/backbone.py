@@ -137,6 +137,8 @@ def resolved(settings: LVLMSettings) -> LVLMSettings:
     source = settings.backbone
     if not source:
         raise InputError("backbone is missing: give --backbone=FOLDER_OR_HUB_ID")
+    if settings.backend != "transformers":
+        raise InputError(f"backend={settings.backend} is for extract alone; leave it out")
     with quiet():
         family = _family(source, _config(source, settings.revision).model_type)
         return with_embedder(settings, read_embedder(settings), family.pooling)

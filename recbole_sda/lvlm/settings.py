@@ -18,6 +18,8 @@ from recbole_sda.validation import (
 )
 
 CHOICES = {
+    "backend": ("transformers", "sentence_transformers", "openai"),
+    "request_form": ("input", "messages"),
     "dtype": ("float32", "bfloat16", "float16"),
     "quantization": ("8bit", "4bit"),
     "pooling": ("mean", "last", "cls", "eos", "image"),
@@ -52,6 +54,10 @@ RANGES = {
     "patience": AT_LEAST_ONE,
     "token_budget": AT_LEAST_ONE,
     "shard_items": AT_LEAST_ONE,
+    "request_items": AT_LEAST_ONE,
+    "connections": Range(1, 256, closed_high=True),
+    "timeout": POSITIVE,
+    "deadline": NOT_NEGATIVE,
 }
 
 
@@ -110,6 +116,14 @@ class LVLMSettings:
     token_budget: int
     shard_items: int
     store_dtype: str
+    backend: str
+    url: Optional[str]
+    key_variable: Optional[str]
+    request_form: Optional[str]
+    request_items: int
+    connections: int
+    timeout: float
+    deadline: float
 
     def plain(self) -> Dict[str, Any]:
         """Return all values as plain data."""
@@ -155,6 +169,12 @@ def read_settings(
 def _check_together(settings: LVLMSettings) -> None:
     if settings.min_pixels > settings.max_pixels:
         raise InputError(f"min_pixels={settings.min_pixels} is above max_pixels={settings.max_pixels}")
+    if settings.backend != "transformers":
+        for key in ("adapter", "quantization", "pooling"):
+            if getattr(settings, key) is not None:
+                raise InputError(
+                    f"{key}={getattr(settings, key)} needs backend=transformers; with backend={settings.backend} the model decides"
+                )
     if settings.method == "moda" and settings.rank % settings.experts:
         raise InputError(f"rank={settings.rank} must be a multiple of experts={settings.experts}")
     if settings.bought_together_weight > 0 and not settings.interactions:
