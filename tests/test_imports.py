@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 # From the lowest level up; a folder or module may import its own level and those below.
 LEVELS = [
-    {"errors", "validation", "io", "machine", "layers", "losses", "graphs", "metrics"},
+    {"errors", "validation", "io", "machine", "tracking", "layers", "losses", "graphs", "metrics"},
     {"features", "recbole_patches"},
     {"model", "lvlm"},
     {"config"},
@@ -30,6 +30,9 @@ HOMES = {
     "matplotlib": {"report"},
     "transformers": {"lvlm"},
     "peft": {"lvlm"},
+    "mlflow": {"tracking"},
+    "wandb": {"tracking"},
+    "trackio": {"tracking"},
     "recbole": {"recbole_patches", "model", "config", "data", "engine"},
 }
 PACKAGE_FILES = sorted((ROOT / "recbole_sda").rglob("*.py"))

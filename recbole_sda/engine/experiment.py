@@ -11,6 +11,7 @@ from recbole_sda.config.run_config import MACHINE_KEYS
 from recbole_sda.engine.result import Rankings, make_result, write_result
 from recbole_sda.engine.run import Run, build, configure, load, open_run, settings_of
 from recbole_sda.engine.run_folder import LOCK, LOG, make_run_dir, write_config, write_metrics
+from recbole_sda.engine.run_tracking import describe_result, track_run
 from recbole_sda.engine.summary import result_table
 from recbole_sda.engine.train_log import HISTORY
 from recbole_sda.errors import InputError
@@ -220,6 +221,14 @@ def _removed_if_untrained(run_dir: Path, begun: bool) -> Iterator[None]:
 
 
 def _train_and_report(run: Run) -> Dict[str, Any]:
+    with track_run(run) as trackers:
+        result = _train_and_test(run)
+        describe_result(trackers, result)
+    logger.info("%s\n%s", run.run_dir, result_table(result))
+    return result
+
+
+def _train_and_test(run: Run) -> Dict[str, Any]:
     config, trainer, data = run.config, run.trainer, run.data
     started = time.time()
     progress = bool(config["show_progress"])
@@ -234,7 +243,6 @@ def _train_and_report(run: Run) -> Dict[str, Any]:
     result = make_result(run, valid_result, test_result, rankings)
     result["seconds_since_start"] = round(trained - started, 2)
     write_result(run, result, rankings, time.time() - trained)
-    logger.info("%s\n%s", run.run_dir, result_table(result))
     return result
 
 
