@@ -42,7 +42,9 @@ class TrackioTracker(Tracker):
     def end(self, succeeded: bool) -> None:
         """End the run; this waits until all of it is stored."""
         with redirect_stdout(io.StringIO()):
-            self._run.finish()
+            import trackio
+
+            trackio.finish()  # the run of this process; the library has one at a time
 
 
 def _plain(config: Any) -> Dict[str, Any]:
