@@ -151,7 +151,7 @@ def build(data_path, tmp_path_factory) -> Builder:
 @pytest.fixture
 def hub(tmp_path, monkeypatch):
     """A stand-in of the Hugging Face Hub, with a token and an empty cache of its own."""
-    constants = pytest.importorskip("huggingface_hub").constants
+    constants = pytest.importorskip("huggingface_hub.constants")
     from hub_server import TOKEN, Hub
 
     from recbole_sda.features.hub_store import hub_store

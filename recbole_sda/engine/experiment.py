@@ -10,7 +10,7 @@ from typing import Any, Dict, Iterator, Optional, Sequence, Set, Tuple, Union
 from recbole_sda.config.run_config import MACHINE_KEYS
 from recbole_sda.engine.result import Rankings, make_result, write_result
 from recbole_sda.engine.run import Run, build, configure, load, open_run, settings_of
-from recbole_sda.engine.run_folder import LOCK, LOG, make_run_dir, write_config, write_metrics
+from recbole_sda.engine.run_folder import LOCK, LOG, METRICS, make_run_dir, write_config, write_metrics
 from recbole_sda.engine.run_tracking import describe_result, track_run
 from recbole_sda.engine.summary import result_table
 from recbole_sda.engine.train_log import HISTORY
@@ -109,6 +109,8 @@ def resume(run_dir: Union[str, Path], overrides: Optional[Dict[str, Any]] = None
     """
     run_dir = Path(run_dir)
     _check_overrides("--resume", run_dir, overrides, RESUMABLE)
+    if (run_dir / METRICS).is_file() and not (run_dir / LAST).is_file():
+        raise InputError(f"{run_dir} is finished and has no state of its training ({LAST}): it cannot be continued")
     with _in_run_folder(run_dir, begun=True):
         built = open_run(run_dir, overrides)
         if (run_dir / LAST).is_file():

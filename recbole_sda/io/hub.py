@@ -140,9 +140,11 @@ def hub_errors(name: HubName, action: str) -> Iterator[None]:
     except InputError:
         raise
     except Exception as error:
-        if not _is_connection(error):
+        if _is_connection(error):
+            raise InputError(f"{action} {name.repo}: the Hub cannot be reached ({_clean(error)})") from None
+        if not type(error).__module__.startswith("huggingface_hub"):
             raise
-        raise InputError(f"{action} {name.repo}: the Hub cannot be reached ({_clean(error)})") from None
+        raise InputError(f"{action} {name.repo}: {_clean(error)}") from None
 
 
 def _is_connection(error: BaseException) -> bool:
@@ -182,7 +184,10 @@ def fetch(
         InputError: the repository, revision or a file is not there, the files are larger than ``limit``, or neither the Hub nor
             the cache has them.
     """
-    offline = bool(hub_library().constants.is_offline_mode())
+    hub_library()
+    from huggingface_hub import constants
+
+    offline = constants.is_offline_mode()
     cached = _cached(name, repo_type, files)
     if cached is not None and (offline or COMMIT.fullmatch(name.revision or "")):
         return cached

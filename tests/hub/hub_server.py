@@ -40,6 +40,7 @@ class Hub(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.repositories, self.large, self.requests = {}, {}, []
         self.url = f"http://127.0.0.1:{self.server_port}"
+        self.other_host = self.url.replace("127.0.0.1", "localhost")  # large files come from another host than the Hub's
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     def files(self, repo_type: str, name: str, revision: str = "main") -> dict:
@@ -52,7 +53,6 @@ class Hub(ThreadingHTTPServer):
 
 class Handler(BaseHTTPRequestHandler):
     server: Hub
-    protocol_version = "HTTP/1.1"
 
     def log_message(self, *args) -> None:
         pass
@@ -124,7 +124,7 @@ class Handler(BaseHTTPRequestHandler):
         if path.endswith(LFS_ENDINGS):
             oid = hashlib.sha256(content).hexdigest()
             linked = {"X_Linked_Etag": f'"{oid}"', "X_Linked_Size": str(len(content))}
-            return self._send(302, Location=f"{self.server.url}/large/{oid}", X_Repo_Commit=at[0], **linked)
+            return self._send(302, Location=f"{self.server.other_host}/large/{oid}", X_Repo_Commit=at[0], **linked)
         self._send(200, content, ETag=f'"{git_hash(content)}"', X_Repo_Commit=at[0])
 
     def do_PUT(self) -> None:
@@ -162,14 +162,15 @@ class Handler(BaseHTTPRequestHandler):
                 for f in json.loads(body)["files"]
             ]
             return self._json({"files": files})
-        self._commit(repository, found[4], body)
+        self._commit(repository, f"{'datasets/' * (found[1] == 'dataset')}{found[2]}", found[4], body)
 
     def _create(self, wanted: dict) -> None:
         key = (wanted.get("type") or "model", "/".join(filter(None, (wanted.get("organization"), wanted["name"]))))
+        answer = {"url": f"{self.server.url}/{'datasets/' * (key[0] == 'dataset')}{key[1]}"}
         if key in self.server.repositories:
-            return self._error(409, "Conflict")
-        self.server.repositories[key] = Repository(bool(wanted.get("private")))
-        self._json({"url": f"{self.server.url}/{key[1]}"})
+            return self._json({**answer, "error": "You already created this repository"}, 409)
+        self.server.repositories[key] = Repository(wanted.get("private") or wanted.get("visibility") == "private")
+        self._json(answer)
 
     def _batch(self, wanted: dict) -> None:
         objects = [
@@ -178,7 +179,7 @@ class Handler(BaseHTTPRequestHandler):
         ]
         self._json({"transfer": "basic", "objects": objects})
 
-    def _commit(self, repository: Repository, branch: str, body: bytes) -> None:
+    def _commit(self, repository: Repository, place: str, branch: str, body: bytes) -> None:
         files = dict(repository.at(branch)[1])
         for line in map(json.loads, body.splitlines()):
             value = line["value"]
@@ -189,4 +190,4 @@ class Handler(BaseHTTPRequestHandler):
             elif line["key"] == "deletedFile":
                 del files[value["path"]]
         commit = repository.commit(branch, files)
-        self._json({"commitUrl": f"{self.server.url}/commit/{commit}", "commitOid": commit, "success": True})
+        self._json({"commitUrl": f"{self.server.url}/{place}/commit/{commit}", "commitOid": commit, "success": True})
