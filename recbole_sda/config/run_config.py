@@ -214,7 +214,10 @@ def _tracking(values: Dict[str, Any]) -> Dict[str, Any]:
     """Return the checked keys of trackers. RecBole's ``log_wandb`` and ``wandb_project`` become ``track`` and ``track_options``."""
     names, options = check_trackers(values[TRACK]), check_options(values[OPTIONS])
     if values.get("log_wandb"):
-        names = check_trackers([*names, *(["wandb"] if "wandb" not in names else [])])
+        try:
+            names = names if "wandb" in names else [*names, *check_trackers("wandb")]
+        except InputError as error:
+            raise InputError(f"log_wandb=True: {error}") from None
         options.setdefault("project", str(values["wandb_project"]))
     return {TRACK: names, OPTIONS: options, "log_wandb": False}
 

@@ -114,7 +114,7 @@ class LVLMSettings:
 
     def plain(self) -> Dict[str, Any]:
         """Return all values as plain data."""
-        return asdict(self)
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
 
 
 def read_settings(

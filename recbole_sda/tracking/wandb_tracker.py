@@ -15,7 +15,7 @@ class WandbTracker(Tracker):
     _run: Any
 
     def start(self, run: TrackedRun, known: Optional[str], parent: Optional[str]) -> str:
-        """Begin or continue a run. Nothing but the configuration and the figures is sent: no code, output or machine load."""
+        """Begin or continue a run. The library's copies of code and output, and its measurements of the machine, are off."""
         import wandb
 
         settings = wandb.Settings(

@@ -28,7 +28,9 @@ def test_a_run_is_pinned_and_resumes_with_the_same_bytes(commit, hub, data_path,
     result = experiment.run("BPR_SDA", "tiny", overrides=keys)
     pinned = f"hf://shop/vectors@{commit}"
     assert read_yaml(tmp_path / "run/config.yaml")["features"] == result["features"]["store"] == pinned
-    local = experiment.run("BPR_SDA", "tiny", overrides={**keys, "features": "random", "run_dir": str(tmp_path / "local")})
+    local = experiment.run(
+        "BPR_SDA", "tiny", overrides={**keys, "features": "random", "run_dir": str(tmp_path / "local")}
+    )
     assert local["test"] == result["test"]
     assert local["inputs"] == result["inputs"]
 

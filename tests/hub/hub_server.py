@@ -40,7 +40,9 @@ class Hub(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.repositories, self.large, self.requests = {}, {}, []
         self.url = f"http://127.0.0.1:{self.server_port}"
-        self.other_host = self.url.replace("127.0.0.1", "localhost")  # large files come from another host than the Hub's
+        self.other_host = self.url.replace(
+            "127.0.0.1", "localhost"
+        )  # large files come from another host than the Hub's
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     def files(self, repo_type: str, name: str, revision: str = "main") -> dict:
@@ -158,7 +160,11 @@ class Handler(BaseHTTPRequestHandler):
             return self._json({})
         if found[3] == "preupload":
             files = [
-                {"path": f["path"], "uploadMode": "lfs" if f["path"].endswith(LFS_ENDINGS) else "regular", "shouldIgnore": False}
+                {
+                    "path": f["path"],
+                    "uploadMode": "lfs" if f["path"].endswith(LFS_ENDINGS) else "regular",
+                    "shouldIgnore": False,
+                }
                 for f in json.loads(body)["files"]
             ]
             return self._json({"files": files})

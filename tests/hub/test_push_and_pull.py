@@ -55,7 +55,10 @@ def test_feature_store(hub, store, tmp_path):
     card, header = header_of(hub, "dataset", "shop/vectors")
     assert header["license"] == "cc-by-4.0" and header["library_name"] == "recbole-sda"
     assert {"recbole", "item-features"} <= set(header["tags"])
-    assert re.search(r"\| image +\| 6 +\| float32 ", card) and FeatureStore(store).manifest["sha256"]["features.safetensors"] in card
+    assert (
+        re.search(r"\| image +\| 6 +\| float32 ", card)
+        and FeatureStore(store).manifest["sha256"]["features.safetensors"] in card
+    )
     folder = pull("shop/vectors", tmp_path / "pulled")
     assert FeatureStore(folder).sha256 == FeatureStore(store).sha256
     assert {path.name for path in folder.iterdir()} == {*hub.files("dataset", "shop/vectors")}
@@ -85,7 +88,11 @@ def test_card_of_a_run(run_dir):
     result = json.loads((run_dir / "metrics.json").read_text())
     assert "license" not in yaml.safe_load(card.split("---\n")[1])
     assert "has not named a license" in card
-    assert f"{result['test']['ndcg@10']:.4f}" in card and "full sort over 37 items" in card and "NDCG@10 on validation" in card
+    assert (
+        f"{result['test']['ndcg@10']:.4f}" in card
+        and "full sort over 37 items" in card
+        and "NDCG@10 on validation" in card
+    )
     assert result["inputs"]["interactions"] in card and result["environment"]["torch"] in card
     assert "## Significance" not in card
 
@@ -125,13 +132,18 @@ def test_adapter(hub, tmp_path, modalities):
 
 def test_adaptation_folder(hub, tmp_path):
     write_adapter(tmp_path / "adapted/adapter")
-    record = {"settings": {"loss": "cmsa", "items": "/home/someone/items.jsonl"}, "best": {"step": 8, "recall@10": 0.25}}
+    record = {
+        "settings": {"loss": "cmsa", "items": "/home/someone/items.jsonl"},
+        "best": {"step": 8, "recall@10": 0.25},
+    }
     (tmp_path / "adapted/adapt.yaml").write_text(yaml.safe_dump(record))
     (tmp_path / "adapted/last.pt").write_bytes(b"state")
     push(tmp_path / "adapted", "shop/adapter", license_name="mit")
     card, _ = header_of(hub, "model", "shop/adapter")
     assert "step 8" in card and "| recall@10 | 0.2500" in card
-    assert "/home/someone" not in json.dumps([content.decode("latin1") for content in hub.files("model", "shop/adapter").values()])
+    assert "/home/someone" not in json.dumps(
+        [content.decode("latin1") for content in hub.files("model", "shop/adapter").values()]
+    )
     folder = pull("shop/adapter", tmp_path / "pulled")
     names = {"README.md", INDEX, "adapt.yaml", "adapter/adapter_config.json", "adapter/adapter_model.safetensors"}
     assert {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()} == names

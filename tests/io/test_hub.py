@@ -25,7 +25,9 @@ def repository(hub):
 FILES = ["a.txt", "folder/b.safetensors"]
 
 
-@pytest.mark.parametrize("text", ["shop", "a/b/c", "shop/da ta", "../x/y", "a/..", "a/b@", "a/b@../x", "/a/b", "a/b--c", "hf://", "é/b"])
+@pytest.mark.parametrize(
+    "text", ["shop", "a/b/c", "shop/da ta", "../x/y", "a/..", "a/b@", "a/b@../x", "/a/b", "a/b--c", "hf://", "é/b"]
+)
 def test_wrong_names(text):
     with pytest.raises(InputError, match="expected owner/name or owner/name@revision"):
         parse_hub_name("features", text)
@@ -88,7 +90,9 @@ def test_a_flipped_byte_in_the_cache_is_found(repository, file):
 
 
 def test_what_is_not_there(repository):
-    with pytest.raises(InputError, match="hub pull shop/other: there is no such repository, or it is private; a token comes from"):
+    with pytest.raises(
+        InputError, match="hub pull shop/other: there is no such repository, or it is private; a token comes from"
+    ):
         fetch(HubName("shop/other"), "dataset", FILES)
     with pytest.raises(InputError, match="hub pull shop/data: there is no revision 'v9'"):
         fetch(HubName("shop/data", "v9"), "dataset", FILES)

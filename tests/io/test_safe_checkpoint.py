@@ -11,7 +11,11 @@ from recbole_sda.io.safe_checkpoint import read_safe_checkpoint, write_safe_chec
 STATE = {
     "epoch": 3,
     "model": "BPR",
-    "state_dict": {"a.weight": torch.arange(6.0).reshape(2, 3), "half": torch.ones(2, dtype=torch.float16), "n": torch.tensor(7)},
+    "state_dict": {
+        "a.weight": torch.arange(6.0).reshape(2, 3),
+        "half": torch.ones(2, dtype=torch.float16),
+        "n": torch.tensor(7),
+    },
     "other_parameter": None,
     "attributes": {"model.by_id": {1: [0.5, math.inf], 2: []}, "model.flag": True, "odd": {"tensor": "x"}, "empty": {}},
 }

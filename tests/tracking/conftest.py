@@ -38,5 +38,7 @@ def kept(monkeypatch):
 
     monkeypatch.setattr(mlflow_tracker, "MLflowTracker", KeepingTracker)
     found = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: True if name == "mlflow" else found(name, *rest))
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *rest: True if name == "mlflow" else found(name, *rest)
+    )
     return calls

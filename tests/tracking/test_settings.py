@@ -12,7 +12,9 @@ def all_installed(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
 
 
-@pytest.mark.parametrize("value, names", [(None, []), ([], []), ("wandb", ["wandb"]), (["mlflow", "trackio"], ["mlflow", "trackio"])])
+@pytest.mark.parametrize(
+    "value, names", [(None, []), ([], []), ("wandb", ["wandb"]), (["mlflow", "trackio"], ["mlflow", "trackio"])]
+)
 def test_names(all_installed, value, names):
     assert check_trackers(value) == names
 

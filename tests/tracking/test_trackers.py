@@ -35,7 +35,11 @@ def test_a_run_reports_its_history_and_result(kept, keys, tmp_path):
     assert logged[0][1]["train/loss/recommendation"] == history[0]["loss"]["recommendation"]
     assert logged[3][1]["valid/ndcg@10"] == history[3]["ndcg@10"]
     ((step, values, notes),) = named(kept, "describe")
-    assert step == 2 and values["test/ndcg@10"] == result["test"]["ndcg@10"] and values["run/best_epoch"] == result["best_epoch"]
+    assert (
+        step == 2
+        and values["test/ndcg@10"] == result["test"]["ndcg@10"]
+        and values["run/best_epoch"] == result["best_epoch"]
+    )
     assert "full sort over 37 items" in notes["protocol"] and "seed 2020 | epoch" in notes["protocol"]
     assert kept[-1] == ("end", True)
 
@@ -92,7 +96,10 @@ def test_damaged_ids(kept, tmp_path):
 
 def test_many_runs_go_on_without_a_tracker(kept, tmp_path, caplog):
     kept.fail = "start"
-    with caplog.at_level(logging.WARNING), start_or_warn(["mlflow"], {}, TrackedRun("r", tmp_path, "trial", {})) as trackers:
+    with (
+        caplog.at_level(logging.WARNING),
+        start_or_warn(["mlflow"], {}, TrackedRun("r", tmp_path, "trial", {})) as trackers,
+    ):
         trackers.log(1, "train", {"loss": 1.0})
     assert caplog.text.count("this run goes on without trackers") == 1 and kept == []
 
@@ -114,14 +121,22 @@ def test_a_search_and_its_trials(kept, keys, tmp_path):
     assert [call for call in kept if call[0] == "end"] == [("end", True)] * 2
     described = named(kept, "describe")
     assert described[0][1]["test/ndcg@10"] == result["test"]["ndcg@10"]
-    assert described[1][1:] == ({"search/best_score": 0.5}, {"best_trial": "trials/x", "best_settings": "{'learning_rate': 0.1}"})
+    assert described[1][1:] == (
+        {"search/best_score": 0.5},
+        {"best_trial": "trials/x", "best_settings": "{'learning_rate': 0.1}"},
+    )
     untracked = Search("BPR", "tiny", space, (), {**keys, "track": []}, out=tmp_path / "search")
     assert untracked.trial({"learning_rate": 0.1}).folder == trial.folder  # trackers make no other trial
 
 
 def test_the_runs_of_a_comparison_are_a_group(kept, keys, tmp_path, caplog):
     del keys["run_dir"]
-    plan = {"datasets": ["tiny"], "seeds": [1], "models": {"Row A": {"model": "BPR"}, "Pop": {}}, "keys": {**keys, "epochs": 1}}
+    plan = {
+        "datasets": ["tiny"],
+        "seeds": [1],
+        "models": {"Row A": {"model": "BPR"}, "Pop": {}},
+        "keys": {**keys, "epochs": 1},
+    }
     compare(plan, out=tmp_path / "shop")
     assert [start[0].name for start in named(kept, "start")] == ["Row A on tiny, seed 1", "Pop on tiny, seed 1"]
     settings = (tmp_path / "shop/tiny/Row-A/seed1/config.yaml").read_text()
