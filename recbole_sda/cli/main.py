@@ -20,6 +20,7 @@ COMMANDS = {
         "a run for other software: a matrix of items with query vectors, an encoder as ONNX, or a checkpoint of RecBole",
     ),
     "report": ("experiments", "one page, tables and figures from folders of comparisons, runs and adaptations"),
+    "hub": ("hub", "push and pull feature stores, adapters and runs on the Hugging Face Hub"),
     "recommend": ("experiments", "the best items of each user, from a run; also items that are new since training"),
     "serve": ("serve", "the best items of users and sessions over HTTP, from a run"),
 }

@@ -103,8 +103,8 @@ RECBOLE_KEYS: Dict[str, RecBoleKey] = {
     "dataset_save_path": RecBoleKey(refused(NOT_STORED), REFUSED, NOT_STORED),
     "save_dataloaders": RecBoleKey(refused(NOT_STORED), REFUSED, NOT_STORED),
     "dataloaders_save_path": RecBoleKey(refused(NOT_STORED), REFUSED, NOT_STORED),
-    "log_wandb": RecBoleKey(flag, note="refused where the package wandb is not installed"),
-    "wandb_project": RecBoleKey(text, note="warning without log_wandb"),
+    "log_wandb": RecBoleKey(flag, note="becomes track: [wandb]; refused where the package wandb is not installed"),
+    "wandb_project": RecBoleKey(text, note="read with log_wandb; track_options has the name of the project for track"),
     "shuffle": RecBoleKey(flag),
     "encoding": RecBoleKey(text),
     # training

@@ -39,6 +39,8 @@ from recbole_sda.machine import torchrun
 from recbole_sda.machine.devices import choose_device
 from recbole_sda.model.model_table import BASE_MODELS
 from recbole_sda.model.registry import base_name, base_spec, check_packages, class_name, model_class
+from recbole_sda.tracking.settings import KEYS as TRACKING_KEYS
+from recbole_sda.tracking.settings import OPTIONS, TRACK, check_options, check_trackers
 
 logger = logging.getLogger(__name__)
 
@@ -49,8 +51,10 @@ DEFAULT_FIELDS = {
     "RATING_FIELD": "rating",
     "LABEL_FIELD": "label",
 }  # RecBole's
-# What a machine needs and a result does not depend on.
-MACHINE_KEYS = {"gpu_id", "use_gpu", "threads", "show_progress", "state", "measure_energy", "energy_country"}
+# What a machine or a tracker needs and a result does not depend on.
+MACHINE_KEYS = {
+    "gpu_id", "use_gpu", "threads", "show_progress", "state", "measure_energy", "energy_country", *TRACKING_KEYS,
+}  # fmt: skip
 
 
 class RunConfig(Config):
@@ -146,6 +150,7 @@ class RunConfig(Config):
         check_metrics(values)
         check_list_metrics(values)
         check_energy(values)
+        values.update(_tracking(values))
         spec = base_spec(self.model)
         self.key_context = context = KeyContext(self.model, self._class, spec, values)
         check_effect(context, self.external_config_dict, self.internal_config_dict)
@@ -203,6 +208,18 @@ class RunConfig(Config):
         there = self._file_columns(values)
         columns["inter"] = [*columns["inter"], *(n for n in needed if n in there and n not in columns["inter"])]
         return columns
+
+
+def _tracking(values: Dict[str, Any]) -> Dict[str, Any]:
+    """Return the checked keys of trackers. RecBole's ``log_wandb`` and ``wandb_project`` become ``track`` and ``track_options``."""
+    names, options = check_trackers(values[TRACK]), check_options(values[OPTIONS])
+    if values.get("log_wandb"):
+        try:
+            names = names if "wandb" in names else [*names, *check_trackers("wandb")]
+        except InputError as error:
+            raise InputError(f"log_wandb=True: {error}") from None
+        options.setdefault("project", str(values["wandb_project"]))
+    return {TRACK: names, OPTIONS: options, "log_wandb": False}
 
 
 def columns_of(path: Path, separator: str, encoding: str) -> Dict[str, str]:

@@ -1,6 +1,5 @@
 """Keys whose effect depends on the model or on other keys: what is refused, and what nothing reads and a warning names."""
 
-import importlib.util
 from math import ceil
 from typing import Any, Dict, List, Mapping, Optional, Set, Tuple
 
@@ -117,8 +116,6 @@ def check_effect(context: KeyContext, given: Mapping[str, Any], defaults: Mappin
             f"valid_metric_bigger={values['valid_metric_bigger']}: RecBole sets it by valid_metric={values['valid_metric']}; leave "
             "it out"
         )
-    if values.get("log_wandb") and importlib.util.find_spec("wandb") is None:
-        raise InputError("log_wandb=True needs the package wandb, which is not installed: pip install wandb")
     if values.get("benchmark_filename"):
         for key in FILTERS:
             if values.get(key) not in (None, "[0,inf)"):

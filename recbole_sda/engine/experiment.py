@@ -12,7 +12,8 @@ from recbole_sda.engine.energy import EnergyMeter
 from recbole_sda.engine.list_report import list_data
 from recbole_sda.engine.result import Rankings, make_result, write_result
 from recbole_sda.engine.run import Run, build, configure, load, open_run, settings_of
-from recbole_sda.engine.run_folder import LOCK, LOG, make_run_dir, write_config, write_metrics
+from recbole_sda.engine.run_folder import LOCK, LOG, METRICS, make_run_dir, write_config, write_metrics
+from recbole_sda.engine.run_tracking import describe_result, track_run
 from recbole_sda.engine.summary import result_table
 from recbole_sda.engine.train_log import HISTORY
 from recbole_sda.errors import InputError
@@ -111,6 +112,8 @@ def resume(run_dir: Union[str, Path], overrides: Optional[Dict[str, Any]] = None
     """
     run_dir = Path(run_dir)
     _check_overrides("--resume", run_dir, overrides, RESUMABLE)
+    if (run_dir / METRICS).is_file() and not (run_dir / LAST).is_file():
+        raise InputError(f"{run_dir} is finished and has no state of its training ({LAST}): it cannot be continued")
     with _in_run_folder(run_dir, begun=True):
         built = open_run(run_dir, overrides)
         if (run_dir / LAST).is_file():
@@ -223,6 +226,14 @@ def _removed_if_untrained(run_dir: Path, begun: bool) -> Iterator[None]:
 
 
 def _train_and_report(run: Run) -> Dict[str, Any]:
+    with track_run(run) as trackers:
+        result = _train_and_test(run)
+        describe_result(trackers, result)
+    logger.info("%s\n%s", run.run_dir, result_table(result))
+    return result
+
+
+def _train_and_test(run: Run) -> Dict[str, Any]:
     config, trainer, data = run.config, run.trainer, run.data
     started, meter = time.time(), EnergyMeter(config)
     progress, lists = bool(config["show_progress"]), list_data(run)
@@ -241,7 +252,6 @@ def _train_and_report(run: Run) -> Dict[str, Any]:
         result["energy"] = energy
     result["seconds_since_start"] = round(trained - started, 2)
     write_result(run, result, rankings, time.time() - trained)
-    logger.info("%s\n%s", run.run_dir, result_table(result))
     return result
 
 

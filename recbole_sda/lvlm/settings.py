@@ -2,11 +2,12 @@
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Dict, Optional, Sequence, Union
+from typing import Any, Dict, Optional, Sequence, Tuple, Union
 
 from recbole_sda.errors import InputError, nearest
 from recbole_sda.io.yaml import properties_dir, read_yaml
 from recbole_sda.losses.pair_loss import MIN_TEMPERATURE
+from recbole_sda.tracking.settings import OPTIONS, TRACK, check_options, check_trackers
 from recbole_sda.validation import (
     AT_LEAST_ONE,
     NOT_NEGATIVE,
@@ -111,6 +112,8 @@ class LVLMSettings:
     held_out: float
     eval_every: int
     patience: Optional[int]
+    track: Tuple[str, ...]
+    track_options: Dict[str, str]
     adapter: Optional[str]
     merge: bool
     token_budget: int
@@ -127,7 +130,7 @@ class LVLMSettings:
 
     def plain(self) -> Dict[str, Any]:
         """Return all values as plain data."""
-        return asdict(self)
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
 
 
 def read_settings(
@@ -161,6 +164,7 @@ def read_settings(
             if key not in keys:
                 raise InputError(f"{source}: {key!r} is not a key of the LVLM stage.{nearest(key, keys)}")
         values.update(layer)
+    values.update(track=check_trackers(values[TRACK]), track_options=check_options(values[OPTIONS]))
     settings = check_settings(LVLMSettings, values, RANGES, CHOICES)
     _check_together(settings)
     return settings

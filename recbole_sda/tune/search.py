@@ -24,11 +24,13 @@ from recbole_sda.io.yaml import read_yaml
 from recbole_sda.machine.ray_session import check_gpu_share, ray_session
 from recbole_sda.model.model_table import SUFFIX
 from recbole_sda.model.settings import SDASettings
+from recbole_sda.tracking.settings import KEYS as TRACKING_KEYS
 from recbole_sda.tune.ray_trials import Training, run_trials, settings_text
 from recbole_sda.tune.space import Space
 from recbole_sda.tune.space_keys import check_space_keys
 from recbole_sda.tune.stages import Plan, PlannedTrial, Stage, StagedSpace, StagePlanner
 from recbole_sda.tune.suggested_trials import SuggestedTrial, check_optuna, run_suggested
+from recbole_sda.tune.tracked_search import describe_search, track_search
 from recbole_sda.tune.trial import Trial, outcome, trial_folder
 from recbole_sda.validation import AT_LEAST_ONE, NOT_NEGATIVE
 
@@ -92,6 +94,7 @@ class Search:
         self.keys["data_path"] = str(Path(config.resolved["data_path"]).resolve())
         self.inputs = input_hashes(config)
         self.metric, self.bigger = config["valid_metric"], bool(config["valid_metric_bigger"])
+        self.tracking = {key: config[key] for key in TRACKING_KEYS}
         self.training = Training(self.metric, self.bigger, config["epochs"], parallel, gpus)
 
     def trial(self, settings: Dict[str, Any]) -> Trial:
@@ -288,4 +291,8 @@ def tune_settings(
     os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # no table of Tune's own configuration
     search = Search(model, dataset, space, config_files, keys, **options)
-    return search.test(search.run())
+    with track_search(search) as trackers:
+        found = search.run()
+        result = search.test(found)
+        describe_search(trackers, found, result)
+    return result
