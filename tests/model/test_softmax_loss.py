@@ -200,7 +200,7 @@ def test_evaluation_has_the_scores_of_training(build, name):
 
 def test_the_mask_token_is_set_as_recbole_sets_it(build):
     built = build("BERT4Rec")
-    model, own = built.model, recbole_model("BERT4Rec")
+    model, own = built.model, plain_model("BERT4Rec")
     lengths = torch.tensor([1, 2, 7, 8, 8])
     items = torch.randint(1, model.n_items, (5, 8)) * (torch.arange(8) < lengths.unsqueeze(1))
     assert torch.equal(model.reconstruct_test_data(items, lengths), own.reconstruct_test_data(model, items, lengths))
