@@ -4,7 +4,7 @@ import re
 from typing import Any, Dict, Optional
 
 from recbole.evaluator import metric_types
-from recbole.utils import ModelType
+from recbole.utils import EvaluatorType, ModelType
 
 from recbole_sda.config.split_checks import check_split
 from recbole_sda.errors import InputError, nearest
@@ -93,6 +93,11 @@ def check_metrics(values: Dict[str, Any]) -> None:
     for metric in metrics:
         if metric.lower() not in metric_types:
             raise InputError(f"metrics={metrics}: there is no metric {metric!r}.{nearest(metric, metric_types)}")
+    of_values = [metric for metric in metrics if metric_types[metric.lower()] == EvaluatorType.VALUE]
+    if of_values and len(of_values) < len(metrics):
+        raise InputError(
+            f"metrics={metrics}: metrics of values ({', '.join(of_values)}) and of ranks cannot be in one run; leave out one kind"
+        )
     topk = topk if isinstance(topk, list) else [topk]
     for k in topk:
         AT_LEAST_ONE.check("topk", k, whole=True)

@@ -8,6 +8,7 @@ import pandas as pd
 
 from recbole_sda.config.run_config import RunConfig
 from recbole_sda.config.split_checks import is_divided
+from recbole_sda.config.unread_keys import FILTERS
 from recbole_sda.data.eval_loaders import eval_loader
 from recbole_sda.data.field_keys import ids_numbered_apart
 from recbole_sda.data.history_rule import HistoryRule, history_rule
@@ -116,9 +117,15 @@ def _read_and_split(config: RunConfig) -> Tuple[Any, HistoryRule, Counts, Dict[s
         except InputError:
             raise
         except (ValueError, KeyError, AttributeError, NotImplementedError) as error:
-            raise InputError(
-                f"data set {config['dataset']} in {config['data_path']}: {plain_message(error)}"
-            ) from error
+            text = plain_message(error)
+            if "feat is empty" in text:
+                text = f"the filters leave no rows of a file: {_filters(config)}"
+            raise InputError(f"data set {config['dataset']} in {config['data_path']}: {text}") from error
+
+
+def _filters(config: RunConfig) -> str:
+    """Return the filters of a run's configuration with their values."""
+    return ", ".join(f"{key}={config[key]}" for key in FILTERS if config[key] not in (None, "[0,inf)"))
 
 
 def _check_labels(config: RunConfig, dataset: Any) -> None:

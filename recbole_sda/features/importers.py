@@ -50,7 +50,7 @@ def from_npy(
         InputError: a file is missing, is not a plain array of real numbers, a line is no id, or a mask has no matrix.
     """
     item_ids = _read_ids(ids)
-    features = {name: _to_floats(_load_array(path), path) for name, path in matrices.items()}
+    features = {name: _to_matrix(_load_array(path), path, len(item_ids)) for name, path in matrices.items()}
     present = {name: _to_mask(_load_array(path), path) for name, path in (masks or {}).items()}
     for name in present:
         if name not in features:
@@ -154,6 +154,13 @@ def _rows_to_matrix(rows: List[List[float]], path: PathLike, column: str) -> np.
             raise InputError(f"{path}, column {column!r}, row {number}: a value inside a list is null")
     with np.errstate(over="ignore"):  # see _to_floats
         return np.array(rows, dtype=np.float32)
+
+
+def _to_matrix(values: np.ndarray, where: PathLike, n_items: int) -> np.ndarray:
+    matrix = _to_floats(values, where)
+    if matrix.ndim != 2 or len(matrix) != n_items:
+        raise InputError(f"{where}: expected a matrix ({n_items} items, dim), a row for each id; found {matrix.shape}")
+    return matrix
 
 
 def _to_floats(values: np.ndarray, where: PathLike) -> np.ndarray:

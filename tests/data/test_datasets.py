@@ -5,6 +5,7 @@ import pytest
 
 from recbole_sda.config.run_config import RunConfig
 from recbole_sda.data.datasets import load_data
+from recbole_sda.errors import InputError
 
 
 @pytest.mark.parametrize("model", ["SASRec", "BPR", "Pop"])
@@ -39,3 +40,8 @@ def test_general_models_in_random_order_need_no_times(tiny_keys, tmp_path, write
     path.write_text("".join(line.rpartition("\t")[0] + "\n" for line in path.read_text().splitlines()))
     keys = {**tiny_keys, "data_path": str(tmp_path), "eval_args": {"order": "RO", "split": {"RS": [8, 1, 1]}}}
     assert load_data(RunConfig("BPR", "tiny", (), keys)).test is not None
+
+
+def test_filters_that_leave_nothing_are_named(build):
+    with pytest.raises(InputError, match=r"the filters leave no rows of a file: user_inter_num_interval=\[99,inf\)$"):
+        load_data(build.config("BPR", user_inter_num_interval="[99,inf)"))

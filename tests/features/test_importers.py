@@ -102,6 +102,9 @@ def test_archives_are_no_arrays(tmp_path, name):
     [
         (np.ones((2, 2), dtype=np.complex64), "expected real numbers, found complex64"),
         (np.float32(1), "holds a single value"),
+        (np.ones((3, 2)), r"expected a matrix \(2 items, dim\), a row for each id; found \(3, 2\)"),
+        (np.ones((2, 1, 2)), r"expected a matrix .*; found \(2, 1, 2\)"),
+        (np.ones(2), r"expected a matrix .*; found \(2,\)"),
         (np.array([["a", "b"]] * 2), "expected real numbers"),
         (None, "is not a plain .npy array"),
     ],
