@@ -44,7 +44,7 @@ def pull(
         InputError: the name is wrong, there is no such package, ``out`` exists, a file has another hash than the index, or the
             Hub cannot be reached and the cache lacks files.
     """
-    name = parse_hub_name(ACTION, repo)
+    name = parse_hub_name("repository", repo)
     limit = int(POSITIVE.check("--max-gib", max_gib) * GIB)
     folder = Path(out) if out else Path(name.repo.partition("/")[2])
     if folder.exists():

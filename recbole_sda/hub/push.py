@@ -44,7 +44,7 @@ def push(
     Raises:
         InputError: the folder cannot be packed, a name is wrong, or the Hub refuses it or cannot be reached.
     """
-    name, license_name = parse_hub_name("hub push", repo), check_license(license_name)
+    name, license_name = parse_hub_name("repository", repo), check_license(license_name)
     if name.revision:
         raise InputError(f"hub push {repo}: the branch is given by --revision")
     if revision is not None:
@@ -63,7 +63,7 @@ def push(
 
 def preview(folder: Union[str, Path], repo: str, license_name: Optional[str], comparison: Optional[str]) -> str:
     """Return the card that :func:`push` would upload, without any connection."""
-    name, license_name = parse_hub_name("hub push", repo), check_license(license_name)
+    name, license_name = parse_hub_name("repository", repo), check_license(license_name)
     with tempfile.TemporaryDirectory(prefix="recbole_sda") as scratch:
         return card_text(
             pack(Path(folder), Path(scratch), Path(comparison) if comparison else None), name.repo, license_name

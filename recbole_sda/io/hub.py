@@ -97,6 +97,8 @@ def hub_library() -> Any:
         if error.name != "huggingface_hub":
             raise
         raise InputError("the Hugging Face Hub needs huggingface_hub: pip install 'recbole-sda[hub]'") from None
+    for client in ("httpx", "httpx2"):  # a line per request
+        logging.getLogger(client).setLevel(logging.WARNING)
     return huggingface_hub
 
 
@@ -126,6 +128,8 @@ def hub_errors(name: HubName, action: str) -> Iterator[None]:
         yield
     except (errors.HFValidationError, errors.LocalTokenNotFoundError) as error:
         raise InputError(f"{action} {name.repo}: {_clean(error)}; {hint}") from None
+    except errors.OfflineModeIsEnabled:
+        raise InputError(f"{action} {name.repo}: HF_HUB_OFFLINE is set, and this needs the network") from None
     except errors.GatedRepoError:
         raise InputError(f"{action} {name.repo}: access to it must be asked for on its page; {hint}") from None
     except errors.RepositoryNotFoundError:

@@ -25,7 +25,7 @@ class MLflowTracker(Tracker):
         """Begin or continue a run; a trial is a child of its search's run."""
         for name, value in PATIENCE.items():
             os.environ.setdefault(name, value)
-        for library in ("mlflow", "alembic"):
+        for library in ("mlflow", "alembic", "urllib3"):
             logging.getLogger(library).setLevel(logging.ERROR)
         from mlflow.tracking import MlflowClient
 

@@ -44,7 +44,7 @@ def test_a_missing_library_names_its_extra(monkeypatch):
 @pytest.mark.parametrize(
     "value, message",
     [
-        ({"projet": "x"}, "unknown option 'projet'; .* Did you mean 'project'"),
+        ({"projekt": "x"}, "unknown option 'projekt'; .* Did you mean 'project'"),
         ({"project": ["x"]}, "project=.*expected a text, the project of W&B and Trackio"),
         ({"project": ""}, "expected a text"),
         ("project", "expected options with values"),
