@@ -11,7 +11,7 @@ from recbole_sda.metrics.list_quality import diversities
 from recbole_sda.metrics.ranks import Cases, list_metrics
 from recbole_sda.recommend.rerank import MMR
 
-MAX_LISTS = 5000  # of the validation data, the first ones
+MAX_LISTS = 5000  # of the validation data, the first ones, in whole batches
 
 
 class Effect(NamedTuple):
@@ -36,7 +36,7 @@ class Effect(NamedTuple):
 
 
 def rerank_effect(run: Run, mmr: MMR, k: int) -> Optional[Effect]:
-    """Return the effect on at most 5,000 validation lists; None without validation by full sort.
+    """Return the effect on the first 5,000 validation lists, in whole batches; None without validation by full sort.
 
     Args:
         run: an open run with its weights.
