@@ -1,5 +1,6 @@
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from recbole_sda.lvlm.pooling import truncate
 from recbole_sda.lvlm.settings import read_settings
 from recbole_sda.lvlm.tiny import make_tiny
 from recbole_sda.lvlm.tiny_models.encoders import sentence_transformer
+from recbole_sda.lvlm.tiny_models.listing import embedder_lines
 
 TEXTS = ["a red drum", "a long text on a blue flute", "horn"]
 
@@ -101,6 +103,11 @@ def test_changed_weights_of_a_dense_layer_are_another_model(tmp_path):
     path = folder / "2_Dense/model.safetensors"
     save_file({name: 2 * value for name, value in load_file(path).items()}, path)
     assert load_backbone(settings_of(folder)).describe() != first
+
+
+def test_the_table_of_the_documentation_is_current():
+    docs = Path(__file__).resolve().parents[2] / "docs/embedding_backends.md"
+    assert "\n".join(embedder_lines()) in docs.read_text(encoding="utf-8")
 
 
 def test_every_entry_of_the_table_is_valid():

@@ -3,10 +3,12 @@
 from importlib.util import find_spec
 from typing import List
 
+from recbole_sda.lvlm.embedders import embedder_table
 from recbole_sda.lvlm.families import family_of
 from recbole_sda.lvlm.family_table import FAMILIES as KNOWN
 from recbole_sda.lvlm.tiny_models.table import FAMILIES
 
+BAR = "\\|"  # in a cell of a Markdown table
 BATCH, DIFFER, LEARN = "batch", "differ", "learn"
 MODELS = {
     "qwen2_5_vl": "Qwen2.5-VL, jina-embeddings-v4 with merged adapters",
@@ -59,4 +61,29 @@ def family_lines() -> List[str]:
     for model_type, known in KNOWN.items():
         if known.refusal:
             lines.append(f"| `{model_type}` | refused | | | {known.refusal} |")
+    return lines
+
+
+def embedder_lines() -> List[str]:
+    """Return the table of ``docs/embedding_backends.md`` as lines of Markdown: the entries of ``properties/embedders.yaml``."""
+    lines = ["| Entry | Names that begin with | Pooling | l2 | Instruction | Image prompt | Template |"]
+    lines.append("| --- | --- | --- | --- | --- | --- | --- |")
+    for name, entry in embedder_table().items():
+        shown = {
+            key: f'"{text}"' if text else "none"
+            for key, text in entry.items()
+            if key in ("instruction", "image_prompt")
+        }
+        template = "its own" if entry.get("text_template") else "the model's"
+        names = ", ".join(f"`{model}`" for model in entry["names"])
+        cells = [
+            f"`{name}`",
+            names,
+            entry["pooling"],
+            entry["l2"],
+            shown["instruction"],
+            shown.get("image_prompt", ""),
+            template,
+        ]
+        lines.append(f"| {' | '.join(str(cell).replace('|', BAR) for cell in cells)} |")
     return lines
