@@ -20,6 +20,7 @@ from recbole_sda.validation import (
 CHOICES = {
     "dtype": ("float32", "bfloat16", "float16"),
     "quantization": ("8bit", "4bit"),
+    "attention": ("sdpa", "eager", "flash_attention_2"),
     "pooling": ("mean", "last", "eos", "image"),
     "method": ("moda", "lora", "two_lora", "none"),
     "loss": ("cmsa", "infonce"),
@@ -63,6 +64,7 @@ class LVLMSettings:
     revision: Optional[str]
     dtype: str
     quantization: Optional[str]
+    attention: Optional[str]
     device: Optional[str]
     threads: Optional[int]
     items: Optional[str]
