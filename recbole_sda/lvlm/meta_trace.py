@@ -22,8 +22,8 @@ ATTENTION = (
 class MetaTrace(TorchDispatchMode):
     """Counts what the operations of a block of code would allocate and compute.
 
-    The weights of a model are on the ``meta`` device and have shapes only. Token ids, masks and images are on the CPU and keep their
-    values as long as they meet no meta tensor, so that code whose shapes depend on them runs. Everything else gives meta tensors.
+    The weights of a model are on the ``meta`` device and have shapes only. Token ids, masks and images are on the CPU and keep
+    their values as long as they meet no meta tensor, so that code whose shapes depend on them runs.
     Memory is that of the storages that the operations create, from their creation until the last tensor that uses them is gone, as
     on a real device. What existed before, such as the weights, is not counted.
 
@@ -98,7 +98,9 @@ def _tensors(value: Any) -> List[Tensor]:
 def _on_meta(value: Any) -> Any:
     """Return the value with its tensors replaced by meta tensors."""
     if isinstance(value, Tensor):
-        return value if value.is_meta else torch.empty_strided(value.shape, value.stride(), dtype=value.dtype, device=META)
+        return (
+            value if value.is_meta else torch.empty_strided(value.shape, value.stride(), dtype=value.dtype, device=META)
+        )
     if isinstance(value, (list, tuple)):
         return type(value)(map(_on_meta, value))
     return value
@@ -157,7 +159,7 @@ def fused_attention() -> Iterator[None]:
         )
         return result[0]
 
-    F.scaled_dot_product_attention = attention  # type: ignore[assignment]
+    F.scaled_dot_product_attention = attention
     try:
         yield
     finally:

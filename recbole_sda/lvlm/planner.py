@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from recbole_sda.errors import InputError
+from recbole_sda.errors import InputError, one_line
 from recbole_sda.lvlm.adapter_trainer import AdapterTrainer
 from recbole_sda.lvlm.backbone import Backbone
 from recbole_sda.lvlm.batching import token_batches
@@ -22,7 +22,10 @@ from recbole_sda.lvlm.settings import LVLMSettings
 
 METHODS = ("lora", "two_lora", "moda")
 PROBES = (4, 8)  # rows of the two batches from which the memory of a larger batch follows
-QUANTIZED = {"8bit": 1.0, "4bit": 0.516}  # bytes per weight of a linear layer; nf4 with constants that are quantised too
+QUANTIZED = {
+    "8bit": 1.0,
+    "4bit": 0.516,
+}  # bytes per weight of a linear layer; nf4 with constants that are quantised too
 DEFAULT_TEXT_TOKENS = 128
 
 Batch = List[Dict[str, Tensor]]  # the model's inputs: images, texts
@@ -64,13 +67,26 @@ class Planner:
             self.catalogue = equal_items(settings, self.backbone, int(n_items or 0), text_tokens)
 
     def plan(self) -> Dict[str, Any]:
-        """Return the plan as plain data; all sizes are in bytes."""
+        """Return the plan as plain data; all sizes are in bytes.
+
+        Raises:
+            InputError: the code of the family cannot run without weights.
+        """
+        try:
+            return self._plan()
+        except (NotImplementedError, RuntimeError) as error:  # of the code of the family
+            raise InputError(
+                f"backbone={self.settings.backbone}: a {self.backbone.processor.model_type} model cannot be planned, its code "
+                f"needs values where there are only shapes ({one_line(error)})"
+            ) from None
+
+    def _plan(self) -> Dict[str, Any]:
         training = self.catalogue.training
         plan: Dict[str, Any] = {"backbone": self._backbone_record(), "items": self.catalogue.counts}
         with fused_attention():
             plan["extract"] = self._extraction()
             if training is not None:
-                plan["adapters"] = {method: self._adapter(method) for method in METHODS}
+                plan["adapters"] = {method: self.adapter(method) for method in METHODS}
                 plan["adapt"] = self._adaptation(training)
         return plan
 
@@ -94,7 +110,8 @@ class Planner:
         with torch.device("meta"):
             return AdapterTrainer(backbone, settings)
 
-    def _adapter(self, method: str) -> Dict[str, int]:
+    def adapter(self, method: str) -> Dict[str, int]:
+        """Return the number of an adapter's parameters, and the bytes of them, their gradients and the optimizer's state."""
         weights = self.trainer(method, False).weights
         size = sum(p.numel() * p.element_size() for p in weights)
         # AdamW keeps two values per weight
@@ -111,11 +128,15 @@ class Planner:
         largest, median = (training.batches[order[k]] for k in (-1, len(order) // 2))
         inputs = self._sides(training, largest)
         steps = {on: self.trace_step(self.trainer(s.method, on), inputs) for on in (False, True)}
-        adapter = self._adapter(s.method)
+        adapter = self.adapter(s.method)
         fixed = weight_bytes(self.backbone.model, s.quantization) + adapter["weights"] + adapter["optimizer"]
-        typical = self.trace_step(self.trainer(s.method, s.gradient_checkpointing), self._sides(training, median))
+        typical = steps[s.gradient_checkpointing]
+        if padded[order[len(order) // 2]] < padded.max():
+            typical = self.trace_step(self.trainer(s.method, s.gradient_checkpointing), self._sides(training, median))
         evaluations = 1 + -(-s.steps // s.eval_every)
-        per_evaluation = sum(self._forward_flops(name, side, training.held_out, False) for name, side in self._named(training))
+        per_evaluation = sum(
+            self._forward_flops(name, side, training.held_out, False) for name, side in self._named(training)
+        )
         return {
             "method": s.method,
             "batch_size": s.batch_size,
@@ -124,7 +145,12 @@ class Planner:
             "tokens_per_pair": self._tokens_per_pair(training, padded),
             "largest_batch_tokens": int(padded.max()),
             "memory": {
-                name: {"saved": step.saved, "step_peak": step.peak, "peak": fixed + step.peak, "flops_per_step": step.flops}
+                name: {
+                    "saved": step.saved,
+                    "step_peak": step.peak,
+                    "peak": fixed + step.peak,
+                    "flops_per_step": step.flops,
+                }
                 for name, step in (("kept", steps[False]), ("checkpointed", steps[True]))
             },
             "flops_per_step": typical.flops,

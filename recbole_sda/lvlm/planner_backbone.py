@@ -84,7 +84,11 @@ def _write_processor(config: Dict[str, Any], source: str, folder: Path) -> None:
     if kind in modeling_auto.MODEL_FOR_ZERO_SHOT_IMAGE_CLASSIFICATION_MAPPING_NAMES:
         size = (config.get("vision_config") or {}).get("image_size")
         names = image_processing_auto.IMAGE_PROCESSOR_MAPPING_NAMES[kind]
-        keys = {} if size is None else {"size": {"height": size, "width": size}, "crop_size": {"height": size, "width": size}}
+        keys = (
+            {}
+            if size is None
+            else {"size": {"height": size, "width": size}, "crop_size": {"height": size, "width": size}}
+        )
         getattr(transformers, names["pil"])(**keys).save_pretrained(folder)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
+from recbole_sda.errors import InputError
 from recbole_sda.lvlm.backbone import Backbone
 from recbole_sda.lvlm.batching import Integers
 from recbole_sda.lvlm.inputs import Inputs, make_inputs
@@ -95,7 +96,11 @@ def _measured(inputs: Inputs, processor: Processor) -> Measured:
 
 
 def equal_items(settings: LVLMSettings, backbone: Backbone, n_items: int, text_tokens: int) -> Catalogue:
-    """Return ``n_items`` equal items: a square image of ``max_pixels``, and a text of ``text_tokens`` tokens or slightly fewer."""
+    """Return ``n_items`` equal items: a square image of ``max_pixels``, and a text of ``text_tokens`` tokens or slightly fewer.
+
+    Raises:
+        InputError: there are too few items for one batch and the evaluation.
+    """
     processor = backbone.processor
     text = _text_of(processor, text_tokens)
     side = math.isqrt(settings.max_pixels)
@@ -110,6 +115,11 @@ def equal_items(settings: LVLMSettings, backbone: Backbone, n_items: int, text_t
     if "image" not in modalities:
         return Catalogue(modalities, None, counts)
     n_held_out = max(MIN_HELD_OUT, min(MAX_HELD_OUT, round(settings.held_out * n_items)))
+    if n_items < n_held_out + settings.batch_size:
+        raise InputError(
+            f"n_items={n_items}: {n_held_out + settings.batch_size} are needed, {n_held_out} held out for evaluation and "
+            f"batch_size={settings.batch_size}"
+        )
     train, held_out = np.arange(n_held_out, n_items), np.arange(n_held_out)
     sides = [modalities["image"], modalities["text"]]
     return Catalogue(modalities, _training(sides, train, held_out, settings), counts)
