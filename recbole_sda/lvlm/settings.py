@@ -92,6 +92,7 @@ class LVLMSettings:
     detach_teacher: bool
     loss_dim: Optional[int]
     bought_together_weight: float
+    bought_together_mask: bool
     interactions: Optional[str]
     batch_size: int
     steps: int
@@ -157,6 +158,8 @@ def _check_together(settings: LVLMSettings) -> None:
         raise InputError(f"min_pixels={settings.min_pixels} is above max_pixels={settings.max_pixels}")
     if settings.method == "moda" and settings.rank % settings.experts:
         raise InputError(f"rank={settings.rank} must be a multiple of experts={settings.experts}")
+    if settings.bought_together_mask and settings.bought_together_weight == 0:
+        raise InputError("bought_together_mask=True needs bought_together_weight above 0, which also forms the batches")
     if settings.bought_together_weight > 0 and not settings.interactions:
         raise InputError(
             f"bought_together_weight={settings.bought_together_weight:g} needs interactions, a RecBole .inter file"
