@@ -1,4 +1,4 @@
-"""Commands of the LVLM stage: ``python -m recbole_sda lvlm tiny|families|adapt|extract|export|gradients|demo``."""
+"""Commands of the LVLM stage: ``python -m recbole_sda lvlm tiny|families|plan|adapt|extract|export|gradients|demo``."""
 
 import logging
 import os
@@ -12,6 +12,7 @@ from recbole_sda.io.yaml import parse_value, properties_dir
 USAGE = """\
 usage: python -m recbole_sda lvlm tiny      --family=FAMILY --out=FOLDER [--seed=N]
        python -m recbole_sda lvlm families
+       python -m recbole_sda lvlm plan      --backbone=MODEL (--items=items.jsonl | --n_items=N) [--tflops=N | --measure=True]
        python -m recbole_sda lvlm adapt     --backbone=MODEL --items=items.jsonl --out=FOLDER [--preset=paper] [--key=value ...]
        python -m recbole_sda lvlm adapt     --resume=FOLDER
        python -m recbole_sda lvlm extract   --backbone=MODEL --items=items.jsonl --out=STORE [--adapter=FOLDER] [--key=value ...]
@@ -21,6 +22,7 @@ usage: python -m recbole_sda lvlm tiny      --family=FAMILY --out=FOLDER [--seed
 
   tiny       write a tiny random model of a family, for trials without weights
   families   print the families of models, and what the tests of each prove
+  plan       memory, tokens, operations and hours of adapt and extract; needs no weights, config.json alone is enough
   adapt      train an adapter on the images and texts of items
   extract    write a feature store, <data_path>/<dataset>/features/<name>; an interrupted extraction continues
   export     write an adapter as two standard LoRA adapters, image/ and text/
@@ -32,6 +34,8 @@ usage: python -m recbole_sda lvlm tiny      --family=FAMILY --out=FOLDER [--seed
   --preset=paper          the paper's settings
   --backend=NAME          extract by sentence_transformers, or by openai: --url=http://localhost:8000/v1 --key_variable=NAME
   --actors=N              extract with N Ray actors; --address=auto for a cluster, --gpus_per_actor=1
+  --text_tokens=128       plan: tokens of a text, with --n_items
+  --tflops=N              plan: peak of the device; --utilisation=0.4 of it is assumed. --measure=True measures this machine instead
   --key=value             any key below; with extract --adapter=FOLDER, the keys of that adaptation are the defaults
 
 Several processes: torchrun --nproc-per-node=4 -m recbole_sda lvlm adapt ...
@@ -125,6 +129,12 @@ def _gradients(options: Dict[str, Any], files: List[str], keys: Dict[str, Any]) 
     print(draw(path, path.with_suffix(".png")))
 
 
+def _plan(options: Dict[str, Any], files: List[str], keys: Dict[str, Any]) -> None:
+    from recbole_sda.cli import lvlm_plan
+
+    lvlm_plan.run(options, files, keys)
+
+
 def _demo(options: Dict[str, Any], files: List[str], keys: Dict[str, Any]) -> None:
     from recbole_sda.cli import lvlm_demo
 
@@ -134,6 +144,10 @@ def _demo(options: Dict[str, Any], files: List[str], keys: Dict[str, Any]) -> No
 ACTIONS = {
     "tiny": Action(_tiny, {"family": None, "out": None}, ("family", "out")),
     "families": Action(_families, {}),
+    "plan": Action(
+        _plan,
+        {"n_items": None, "text_tokens": 128, "tflops": None, "utilisation": 0.4, "measure": False, "out": None},
+    ),
     "adapt": Action(_adapt, {"out": None, "overwrite": False, "resume": None}),
     "extract": Action(
         _extract,

@@ -6,7 +6,7 @@ from typing import List, Optional, Sequence, Tuple
 import torch
 from torch import Tensor
 
-from recbole_sda.losses.pair_loss import PairLoss
+from recbole_sda.losses.pair_loss import PairLoss, without_pairs
 
 
 class CMSALoss(PairLoss):
@@ -57,25 +57,29 @@ class CMSALoss(PairLoss):
         self.teacher_scale = teacher_scale
         self.detach_teacher = detach_teacher
 
-    def targets(self, x: Tensor, y: Tensor) -> Tensor:
-        """Return T, (batch, batch), of prepared x and y; each row is a distribution over the batch."""
+    def targets(self, x: Tensor, y: Tensor, excluded: Optional[Tensor] = None) -> Tensor:
+        """Return T, (batch, batch), of prepared x and y; each row is a distribution over the batch without excluded pairs."""
         scale = self.tau() if self.teacher_scale is None else self.teacher_scale
-        targets = (scale * (x @ x.T + y @ y.T) / 2).softmax(dim=-1)
+        targets = without_pairs(scale * (x @ x.T + y @ y.T) / 2, excluded).softmax(dim=-1)
         return targets.detach() if self.detach_teacher else targets
 
-    def forward(self, x: Tensor, y: Tensor, teacher: Optional[Tuple[Tensor, Tensor]] = None) -> Tensor:
+    def forward(
+        self, x: Tensor, y: Tensor, teacher: Optional[Tuple[Tensor, Tensor]] = None, excluded: Optional[Tensor] = None
+    ) -> Tensor:
         """Return the loss as a float32 scalar; exactly zero for fewer than two items.
 
         Args:
             x, y: the two modalities, (batch, dim); row k of both belongs to the same item.
             teacher: vectors of the same items, each (batch, any width), from which the targets are computed in place of x and y.
+            excluded: pairs of different items that are neither positive nor negative, (batch, batch), bool, symmetric.
         """
         if len(x) < 2:
             return (x.sum() + y.sum()) * 0.0
         with torch.autocast(device_type=x.device.type, enabled=False):
             x, y = self.prepare(x), self.prepare(y)
-            targets = self.targets(x, y) if teacher is None else self.targets(*map(self.prepare, teacher))
-            logits = x @ y.T / self.tau()
+            of_x, of_y = (x, y) if teacher is None else map(self.prepare, teacher)
+            targets = self.targets(of_x, of_y, excluded)
+            logits = without_pairs(x @ y.T / self.tau(), excluded)
             rows = -(targets * logits.log_softmax(dim=1)).sum(dim=1)
             columns = -(targets * logits.log_softmax(dim=0)).sum(dim=0)
             self.target_entropy = torch.special.entr(targets.detach()).sum(dim=1).mean()

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from recbole_sda.layers.normalize import normalize_rows
 from recbole_sda.losses.full_softmax import full_softmax_cross_entropy
-from recbole_sda.losses.pair_loss import PairLoss
+from recbole_sda.losses.pair_loss import PairLoss, without_pairs
 
 
 class InfoNCELoss(PairLoss):
@@ -39,12 +39,15 @@ class InfoNCELoss(PairLoss):
     def __init__(self, temperature: float = 0.1, learnable: bool = True, normalize: bool = True):
         super().__init__(temperature, learnable, normalize)
 
-    def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        """Return the loss of x and y (batch, dim) as a float32 scalar; exactly zero for fewer than two items."""
+    def forward(self, x: Tensor, y: Tensor, excluded: Optional[Tensor] = None) -> Tensor:
+        """Return the loss of x and y (batch, dim) as a float32 scalar; exactly zero for fewer than two items.
+
+        Pairs of different items in ``excluded``, (batch, batch), bool, symmetric, are no negatives.
+        """
         if len(x) < 2:
             return (x.sum() + y.sum()) * 0.0
         with torch.autocast(device_type=x.device.type, enabled=False):
-            logits = self.prepare(x) @ self.prepare(y).T / self.tau()
+            logits = without_pairs(self.prepare(x) @ self.prepare(y).T / self.tau(), excluded)
             positives = torch.arange(len(x), device=x.device)
             return (F.cross_entropy(logits, positives) + F.cross_entropy(logits.T, positives)) / 2
 

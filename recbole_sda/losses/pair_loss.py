@@ -43,3 +43,20 @@ class PairLoss(nn.Module):
     def prepare(self, x: Tensor) -> Tensor:
         """Return x (batch, dim) in float32, with rows of unit norm if the loss normalises."""
         return normalize_rows(x.float()) if self.normalize else x.float()
+
+
+def without_pairs(logits: Tensor, excluded: Optional[Tensor]) -> Tensor:
+    """Return logits (batch, batch) in which the excluded pairs have no probability; the diagonal always keeps its own.
+
+    The value is finite, so that a product with a target of zero is zero.
+
+    Example:
+        >>> excluded = torch.tensor([[True, True], [True, True]])
+        >>> without_pairs(torch.zeros(2, 2), excluded).softmax(dim=1)
+        tensor([[1., 0.],
+                [0., 1.]])
+    """
+    if excluded is None:
+        return logits
+    diagonal = torch.eye(len(logits), dtype=torch.bool, device=logits.device)
+    return logits.masked_fill(excluded & ~diagonal, torch.finfo(logits.dtype).min / 2)

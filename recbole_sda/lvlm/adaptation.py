@@ -280,7 +280,8 @@ def resume_adaptation(out: Union[str, Path], overrides: Optional[Dict[str, Any]]
     """
     base = settings_of(Path(out))
     settings = read_settings((), overrides, base)
-    changed = {k for k, v in settings.plain().items() if v != base.get(k)} - FREE
+    earlier = read_settings((), None, base).plain()  # a key that is newer than the folder has its default
+    changed = {k for k, v in settings.plain().items() if v != earlier[k]} - FREE
     if changed:
         raise InputError(f"--resume={out}: {', '.join(sorted(changed))} cannot change; {', '.join(sorted(FREE))} can")
     join_processes(settings)

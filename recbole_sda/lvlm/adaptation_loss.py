@@ -28,7 +28,7 @@ class AdaptationLoss(nn.Module):
         else:
             self.pair = InfoNCELoss(s.temperature, s.learnable, s.normalize)
         self.name, self.loss_dim, self.center = s.loss, s.loss_dim, s.center
-        self.co_purchase_weight = s.bought_together_weight
+        self.co_purchase_weight, self.masks = s.bought_together_weight, s.bought_together_mask
 
     def preprocess(self, vectors: Tensor) -> Tensor:
         """Return vectors (n, dim) in the form that the loss compares: averaged in blocks, then centred on their mean."""
@@ -41,10 +41,13 @@ class AdaptationLoss(nn.Module):
         Args:
             image: image vectors, (batch, dim).
             text: text vectors of the same items, (batch, dim).
-            co_purchases: number of users who bought both items, (batch, batch); None leaves the term out.
+            co_purchases: number of users who bought both items, (batch, batch); None leaves the term out. Every item that shares
+                users with another one is a positive of it, in proportion to their number. With ``bought_together_mask``, such
+                items are no negatives of each other in the loss between images and texts.
         """
         x, y = self.preprocess(image), self.preprocess(text)
-        terms = {self.name: self.pair(x, y)}
+        excluded = co_purchases > 0 if co_purchases is not None and self.masks else None
+        terms = {self.name: self.pair(x, y, excluded=excluded)}
         if co_purchases is not None:
             both = F.normalize(x.float(), dim=-1) + F.normalize(y.float(), dim=-1)
             terms["bought_together"] = self.co_purchase_weight * weighted_contrastive_loss(both, co_purchases)

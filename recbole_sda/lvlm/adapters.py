@@ -81,6 +81,9 @@ def enable_checkpointing(adapted: PeftModel) -> None:
         model.activation_checkpointing_enable(arguments)
     else:
         model.gradient_checkpointing_enable(arguments)
+    # transformers lets the embeddings of images and tokens require gradients, which only reentrant checkpointing needs: the
+    # activations of the frozen vision tower would be kept, without checkpointing.
+    model.disable_input_require_grads()
 
 
 def _contexts(adapted: PeftModel) -> Tuple[AbstractContextManager, AbstractContextManager]:

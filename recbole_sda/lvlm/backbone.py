@@ -115,7 +115,12 @@ def load_backbone(settings: LVLMSettings, weights: bool = True) -> Backbone:
                 model = model.to(default_device(settings.device))
         else:
             with torch.device("meta"):
-                model = _load(source, lambda: auto.from_config(config))
+                model = _load(
+                    source,
+                    lambda: auto.from_config(
+                        config, dtype=getattr(torch, settings.dtype), attn_implementation=settings.attention
+                    ),
+                )
     model.requires_grad_(False).eval()
     dim = _load(source, lambda: family.dim(config))
     head = dense_head(embedder.dense, dim, weights)
@@ -191,6 +196,7 @@ def _load(source: str, action: Callable[[], Result]) -> Result:
 def _model_arguments(settings: LVLMSettings) -> Dict[str, Any]:
     arguments: Dict[str, Any] = {"revision": settings.revision, "dtype": getattr(torch, settings.dtype)}
     arguments["trust_remote_code"] = False  # without it, transformers asks on the terminal
+    arguments["attn_implementation"] = settings.attention
     if settings.device == "auto":
         arguments["device_map"] = "auto"
     if settings.quantization is not None:

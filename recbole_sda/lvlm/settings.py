@@ -23,6 +23,7 @@ CHOICES = {
     "request_form": ("input", "messages"),
     "dtype": ("float32", "bfloat16", "float16"),
     "quantization": ("8bit", "4bit"),
+    "attention": ("sdpa", "eager", "flash_attention_2"),
     "pooling": ("mean", "last", "cls", "eos", "image"),
     "method": ("moda", "lora", "two_lora", "none"),
     "loss": ("cmsa", "infonce"),
@@ -70,6 +71,7 @@ class LVLMSettings:
     revision: Optional[str]
     dtype: str
     quantization: Optional[str]
+    attention: Optional[str]
     device: Optional[str]
     threads: Optional[int]
     items: Optional[str]
@@ -99,6 +101,7 @@ class LVLMSettings:
     detach_teacher: bool
     loss_dim: Optional[int]
     bought_together_weight: float
+    bought_together_mask: bool
     interactions: Optional[str]
     batch_size: int
     steps: int
@@ -181,6 +184,8 @@ def _check_together(settings: LVLMSettings) -> None:
                 )
     if settings.method == "moda" and settings.rank % settings.experts:
         raise InputError(f"rank={settings.rank} must be a multiple of experts={settings.experts}")
+    if settings.bought_together_mask and settings.bought_together_weight == 0:
+        raise InputError("bought_together_mask=True needs bought_together_weight above 0, which also forms the batches")
     if settings.bought_together_weight > 0 and not settings.interactions:
         raise InputError(
             f"bought_together_weight={settings.bought_together_weight:g} needs interactions, a RecBole .inter file"

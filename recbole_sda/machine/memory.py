@@ -1,7 +1,7 @@
 """Peak memory of a part of a run in this process: resident memory on Linux, and memory of the GPU."""
 
 from pathlib import Path
-from typing import Dict, Union
+from typing import Dict, Optional, Union
 
 import torch
 
@@ -33,3 +33,15 @@ def peak(device: Union[str, torch.device]) -> Dict[str, float]:
     if torch.device(device).type == "cuda":
         peaks["gpu"] = round(torch.cuda.max_memory_allocated(device) / GIB, 3)
     return peaks
+
+
+def free_memory(device: Union[str, torch.device]) -> Optional[int]:
+    """Return the bytes that are free on a device: of the GPU, or of main memory on Linux; None where the system does not say."""
+    device = torch.device(device)
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return int(next(line.split()[1] for line in lines if line.startswith("MemAvailable:"))) * 1024
+    except (OSError, StopIteration):
+        return None

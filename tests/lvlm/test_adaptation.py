@@ -97,6 +97,12 @@ def test_what_may_change_on_resume(stage, tmp_path):
     with pytest.raises(InputError, match="learning_rate cannot change"):
         resume_adaptation(tmp_path / "run", {"learning_rate": 1.0})
     resume_adaptation(tmp_path / "run", {"workers": 1})
+    record = tmp_path / "run" / "adapt.yaml"
+    lines = record.read_text().splitlines(keepends=True)
+    older = [line for line in lines if "bought_together_mask" not in line]  # written before the key existed
+    assert len(older) == len(lines) - 1
+    record.write_text("".join(older))
+    resume_adaptation(tmp_path / "run")
 
 
 def test_resume_refuses_other_items(stage, tmp_path, catalogue_file):

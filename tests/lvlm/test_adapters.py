@@ -1,5 +1,6 @@
 import pytest
 import torch
+from PIL import Image
 
 from recbole_sda.errors import InputError
 from recbole_sda.lvlm import adapters
@@ -46,6 +47,20 @@ def test_checkpointing_equals_none(backbone, method):
     assert all(g is not None for g in grads[0].values()) and grads[0].keys() == grads[1].keys()
     for name, g in grads[0].items():
         assert torch.allclose(g, grads[1][name], atol=1e-5, rtol=1e-4), name
+
+
+def test_checkpointing_keeps_nothing_of_the_frozen_vision_tower(backbone):
+    b = backbone("qwen2_5_vl")
+    adapted = made(b, "moda", gradient_checkpointing=True)
+    b.train_mode(adapted, True)
+    kept = []
+    b.model.model.visual.register_forward_hook(
+        lambda module, args, output: kept.append(output.last_hidden_state.requires_grad)
+    )
+    batch = b.processor.batch([b.processor.render("drum", True)], [Image.new("RGB", (60, 60))])
+    with adapters.adapter_pass(adapted, 0):
+        assert b.states(batch, "image")[0].requires_grad
+    assert kept == [False]
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -1,0 +1,119 @@
+"""Pre-training of a tiny vision-language model on invented pictures and texts, for benchmarks/lvlm_chain.py and its test.
+
+The model of recbole_sda/lvlm/families.py, wider, learns to continue
+
+- a picture of the miniatures' renderer with its caption, such as "a red disc";
+- the texts of invented products of all categories, without their pictures.
+
+So it knows pictures and words, but not which product text belongs to which picture: that is what adaptation learns.
+"""
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any, Dict, Iterator, List
+
+import numpy as np
+import torch
+import transformers
+from PIL import Image
+
+from recbole_sda.data.miniature.generate import _products
+from recbole_sda.data.miniature.render import COLOURS, SILHOUETTES, render
+from recbole_sda.data.miniature.words import PRODUCTS
+from recbole_sda.io.atomic_folder import atomic_folder
+from recbole_sda.lvlm.devices import quiet
+from recbole_sda.lvlm.families import FAMILIES
+from recbole_sda.lvlm.processor import without_video
+from recbole_sda.lvlm.tiny import make_tiny
+
+FAMILY, VOCABULARY = "qwen2_5_vl", 800
+NAMES = ("red", "orange", "yellow", "green", "blue", "purple")  # of the renderer's colours
+TEXT = {"hidden_size": 96, "intermediate_size": 192, "num_hidden_layers": 3, "head_dim": 24}
+VISION = {"hidden_size": 64, "intermediate_size": 128, "out_hidden_size": 96}
+ROPE = {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [4, 4, 4]}
+
+
+def product_texts() -> List[str]:
+    """Return texts of invented products of all categories, as the prompt ``{fields}`` shows them."""
+    texts = []
+    for number, category in enumerate(PRODUCTS):
+        for p in _products(category, np.random.default_rng([7, number]))[:400]:
+            fields = {"title": p.title, "brand": p.brand, "categories": category, "description": p.description}
+            texts.append("\n".join(f"{name}: {value}" for name, value in fields.items()))
+    return texts
+
+
+def pictures(rng: np.random.Generator, n: int) -> "tuple[List[Image.Image], List[str]]":
+    """Return pictures and their captions."""
+    colours, silhouettes = rng.integers(len(COLOURS), size=n), rng.integers(len(SILHOUETTES), size=n)
+    images = [render(int(s), int(c), rng) for s, c in zip(silhouettes, colours)]
+    return images, [f"a {NAMES[c]} {SILHOUETTES[s]}" for s, c in zip(silhouettes, colours)]
+
+
+def write_model(folder: Path, texts: List[str], seed: int) -> None:
+    """Write the untrained model with a tokenizer of the texts."""
+    captions = [f"a {name} {shape}" for name in NAMES for shape in SILHOUETTES]
+    with quiet(), tempfile.TemporaryDirectory() as temporary:
+        base = make_tiny(FAMILY, Path(temporary) / FAMILY, seed)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(base).train_new_from_iterator(
+            texts + captions, VOCABULARY
+        )
+        config = FAMILIES[FAMILY].config(len(tokenizer), tokenizer.convert_tokens_to_ids)
+        values: Dict[str, Any] = config.to_dict()
+        values["text_config"].pop("layer_types", None)  # one for each layer
+        values["text_config"] |= {**TEXT, "rope_parameters": ROPE}
+        values["vision_config"] |= VISION
+        torch.manual_seed(seed)
+        model = FAMILIES[FAMILY].model(type(config)(**values))
+        processor = without_video(transformers.Qwen2_5_VLProcessor).from_pretrained(base)
+        processor.tokenizer = tokenizer
+        model.save_pretrained(folder)
+        processor.save_pretrained(folder)
+
+
+def batches(processor: Any, texts: List[str], steps: int, size: int, seed: int) -> Iterator[Dict[str, torch.Tensor]]:
+    """Yield batches of pictures with captions and of product texts, in turn."""
+    rng = np.random.default_rng(seed)
+    for step in range(steps):
+        if step % 2:
+            chosen = [texts[k] + "<|im_end|>" for k in rng.integers(len(texts), size=size)]
+            encoded = processor(text=chosen, padding=True, return_tensors="pt")
+        else:
+            images, captions = pictures(rng, size)
+            chosen = ["<|vision_start|><|image_pad|><|vision_end|>" + caption + "<|im_end|>" for caption in captions]
+            encoded = processor(text=chosen, images=[[image] for image in images], padding=True, return_tensors="pt")
+        yield dict(encoded)
+
+
+def pretrain(folder: Path, steps: int = 800, size: int = 32, seed: int = 0) -> List[float]:
+    """Write a trained model to a folder; return the mean losses of captions and of texts over the last 50 steps of each."""
+    texts, losses = product_texts(), []
+    with atomic_folder(folder) as draft:
+        write_model(draft, texts, seed)
+        with quiet():
+            model = FAMILIES[FAMILY].model.from_pretrained(draft, dtype=torch.float32)
+            processor = without_video(transformers.Qwen2_5_VLProcessor).from_pretrained(draft)
+        optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+        schedule = transformers.get_cosine_schedule_with_warmup(optimizer, steps // 20, steps)
+        for batch in batches(processor, texts, steps, size, seed):
+            labels = batch["input_ids"].masked_fill(batch["attention_mask"] == 0, -100)
+            special = [
+                model.config.image_token_id,
+                model.config.vision_start_token_id,
+                model.config.vision_end_token_id,
+            ]
+            labels = labels.masked_fill(torch.isin(labels, torch.tensor(special)), -100)
+            loss = model(**batch, labels=labels).loss
+            optimizer.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            schedule.step()
+            losses.append(float(loss.detach()))
+        model.save_pretrained(draft)
+    last = [float(np.mean(losses[start::2][-50:])) for start in (0, 1)]
+    (folder / "pretraining.json").write_text(
+        json.dumps({"steps": steps, "caption_loss": last[0], "text_loss": last[1]})
+    )
+    return last
