@@ -152,7 +152,7 @@ def evaluate(run_dir: Union[str, Path], overrides: Optional[Dict[str, Any]] = No
     result, _ = evaluate_weights(run)
     if torchrun.is_main():
         write_metrics(run.run_dir, result, f"evaluation-{time.strftime('%Y%m%d-%H%M%S')}.json")
-    logger.info("%s\n%s", run.run_dir, result_table(result))
+    logger.info("results are in %s\n%s", run.run_dir, result_table(result))
     return result
 
 
@@ -234,7 +234,7 @@ def _train_and_report(run: Run) -> Dict[str, Any]:
     result = make_result(run, valid_result, test_result, rankings)
     result["seconds_since_start"] = round(trained - started, 2)
     write_result(run, result, rankings, time.time() - trained)
-    logger.info("%s\n%s", run.run_dir, result_table(result))
+    logger.info("results are in %s\n%s", run.run_dir, result_table(result))
     return result
 
 
