@@ -1,6 +1,5 @@
 """From interactions to a data set: the choices of a user, the filters in their order, and the split."""
 
-import logging
 from dataclasses import dataclass
 from typing import Any, Dict, List, Optional, Tuple
 
@@ -10,11 +9,7 @@ from dataset_prep import filters, splits
 from dataset_prep.interactions import Interactions
 from recbole_sda.errors import InputError
 
-logger = logging.getLogger(__name__)
-
 FILTERS = ("iterative", "one-pass")
-SECONDS_OF_A_YEAR = 365.25 * 86400
-LATEST_SECONDS = 1e11  # the year 5138
 
 
 @dataclass(frozen=True)
@@ -71,7 +66,6 @@ def filter_interactions(data: Interactions, choices: Choices) -> Tuple[Interacti
     if c.filter not in FILTERS:
         raise InputError(f"filter={c.filter!r}: allowed are {', '.join(FILTERS)}")
     data = after("read", data)
-    check_times(data, c)
     if c.start is not None or c.end is not None:
         data = after(f"times from {c.start} to {c.end}", filters.between(data, c.start, c.end))
     if c.min_rating is not None:
@@ -84,22 +78,6 @@ def filter_interactions(data: Interactions, choices: Choices) -> Tuple[Interacti
     if c.max_history is not None:
         data = after(f"last {c.max_history} of each user", filters.most_recent(data, c.max_history))
     return data.ordered(), steps
-
-
-def check_times(data: Interactions, choices: Choices) -> None:
-    """Warn of times that look like milliseconds given as seconds; refuse them where they are compared with dates.
-
-    Raises:
-        InputError: the times are compared with ``start``, ``end`` or ``split_at``.
-    """
-    middle = float(np.median(data.time)) if len(data) else 0.0
-    if middle <= LATEST_SECONDS:
-        return
-    year = 1970 + middle / SECONDS_OF_A_YEAR
-    text = f"half of the times are after the year {year:.0f}, so they look like milliseconds; give --time-unit=ms"
-    if choices.start is not None or choices.end is not None or choices.split == "time":
-        raise InputError(f"{text}. --start, --end and --split-at compare with them")
-    logger.warning("%s", text)
 
 
 def part_of(data: Interactions, choices: Choices) -> Optional[np.ndarray]:

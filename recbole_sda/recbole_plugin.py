@@ -74,7 +74,7 @@ def base_classes_of_data(utils: ModuleType) -> Iterator[None]:
         total = interaction_counts(dataset)  # before a sequential data set leaves out the first item of each user
         with _base_name(config):
             train, valid, test = recbole_data_preparation(config, dataset)
-        train._dataset.training_counts = training_counts(total, valid, test)
+        train._dataset.training_counts = training_counts(total, valid.dataset, test.dataset)
         return train, valid, test
 
     recbole_create_dataset = replace(utils, "create_dataset", create_dataset)

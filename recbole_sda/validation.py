@@ -101,8 +101,9 @@ def check_settings(
 ) -> Settings:
     """Make a dataclass of settings whose fields are keys of a configuration.
 
-    A field's annotation decides what is accepted: bool, int, float, str, ``Dict[str, int]``, ``Tuple[str, ...]`` or
-    ``Tuple[int, ...]`` (a single value is a tuple of one), or one of these as Optional.
+    A field's annotation decides what is accepted: bool, int, float, str, ``Dict[str, int]``, ``Dict[str, str]``,
+    ``Tuple[str, ...]`` or ``Tuple[int, ...]`` (a single value is a tuple of one), or one of these as Optional.
+    ``Union[Tuple[int, ...], str, None]`` also accepts a text.
 
     Args:
         kind: the dataclass.
@@ -123,7 +124,8 @@ def check_settings(
 def _checked(key: str, hint: Any, value: Any, allowed: Range, choices: Optional[Collection[str]]) -> Any:
     optional = get_origin(hint) is Union
     if optional:
-        hint = next(part for part in get_args(hint) if part is not type(None))
+        parts = [part for part in get_args(hint) if part is not type(None)]
+        hint = str if str in parts and isinstance(value, str) else parts[0]
     if value is None:
         if optional:
             return None
@@ -138,7 +140,13 @@ def _checked(key: str, hint: Any, value: Any, allowed: Range, choices: Optional[
         return _text(key, value)
     if get_origin(hint) is tuple:
         return _whole_numbers(key, value, allowed) if get_args(hint)[0] is int else _texts(key, value)
-    return _word_limits(key, value)
+    return _word_limits(key, value) if get_args(hint)[1] is int else _named_texts(key, value)
+
+
+def _named_texts(key: str, value: Any) -> Dict[str, str]:
+    if not isinstance(value, dict):
+        raise InputError(f"{key}={value!r}: expected names with texts, as in {{project: shop}}")
+    return {str(name): _text(f"{key}: {name}", text) for name, text in value.items()}
 
 
 def _text(key: str, value: Any) -> str:

@@ -150,6 +150,25 @@ def build(data_path, tmp_path_factory) -> Builder:
 
 
 @pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """A stand-in of the Hugging Face Hub, with a token and an empty cache of its own."""
+    constants = pytest.importorskip("huggingface_hub.constants")
+    from hub_server import TOKEN, Hub
+
+    from recbole_sda.features.hub_store import hub_store
+
+    server = Hub()
+    monkeypatch.setenv("HF_ENDPOINT", server.url)
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub-cache"))
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+    hub_store.cache_clear()
+    yield server
+    server.close()
+    hub_store.cache_clear()
+
+
+@pytest.fixture
 def items_file(tmp_path):
     """Six items with texts; two without a picture, one with a file that is no picture."""
     rng = np.random.default_rng(0)

@@ -11,13 +11,13 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 # From the lowest level up; a folder or module may import its own level and those below.
 LEVELS = [
-    {"errors", "validation", "io", "machine", "layers", "losses", "graphs", "metrics"},
+    {"errors", "validation", "io", "machine", "tracking", "layers", "losses", "graphs", "metrics"},
     {"features", "recbole_patches"},
     {"model", "lvlm"},
     {"config"},
     {"data"},
     {"engine"},
-    {"comparison", "tune", "recommend", "report"},
+    {"comparison", "tune", "recommend", "report", "serve", "hub"},
     {"models", "recbole_plugin"},
     {"cli"},
     {"__main__"},
@@ -27,9 +27,21 @@ SEPARATE = {"model": "lvlm", "lvlm": "model"}  # neither imports the other
 PURE = {"layers", "losses"}  # torch only
 HOMES = {
     "ray": {"machine", "lvlm", "tune", "comparison"},
+    "optuna": {"tune"},
+    "codecarbon": {"engine"},
     "matplotlib": {"report"},
     "transformers": {"lvlm"},
     "peft": {"lvlm"},
+    "fastapi": {"serve"},
+    "uvicorn": {"serve"},
+    "faiss": {"serve"},
+    "onnx": {"recommend"},
+    "onnxruntime": {"recommend"},
+    "sentence_transformers": {"lvlm"},
+    "huggingface_hub": {"io", "lvlm"},
+    "mlflow": {"tracking"},
+    "wandb": {"tracking"},
+    "trackio": {"tracking"},
     "recbole": {"recbole_patches", "model", "config", "data", "engine"},
 }
 PACKAGE_FILES = sorted((ROOT / "recbole_sda").rglob("*.py"))

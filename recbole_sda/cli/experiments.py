@@ -2,16 +2,14 @@
 
 import argparse
 import logging
-from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List
 
 from recbole_sda.cli.exit_status import program, run_command
+from recbole_sda.cli.recommend import add_recommend, refuse_keys, users_of
 from recbole_sda.cli.run import split_arguments
 from recbole_sda.cli.user_models import allow_user_models
 from recbole_sda.errors import InputError
-from recbole_sda.io.ids import id_text
 from recbole_sda.io.logs import start_logging
-from recbole_sda.io.text import read_lines
 from recbole_sda.io.yaml import parse_value
 
 logger = logging.getLogger(__name__)
@@ -48,7 +46,7 @@ def _ensemble(args: argparse.Namespace, keys: Dict[str, Any]) -> None:
 
 
 def _export(args: argparse.Namespace, keys: Dict[str, Any]) -> None:
-    _refuse_keys("export", keys)
+    refuse_keys("export", keys)
     if args.form == "recbole":
         from recbole_sda.engine.recbole_checkpoint import export_checkpoint
 
@@ -57,50 +55,21 @@ def _export(args: argparse.Namespace, keys: Dict[str, Any]) -> None:
         print(export_checkpoint(args.run, args.out))
         return
     from recbole_sda.recommend.item_index import ItemIndex
+    from recbole_sda.recommend.onnx_export import onnx_packages, write_onnx
 
+    if args.form == "onnx":
+        onnx_packages()
     index = ItemIndex(args.run)
-    users = index.user_ids if args.users == "all" else _users(args.users)
-    index.write(args.out, users)
+    users = index.user_ids if args.users == "all" else users_of(args.users)
+    if args.form == "onnx":
+        write_onnx(index, args.out, users)
+    else:
+        index.write(args.out, users)
     logger.info("%s: %d items, %d columns, %d query vectors", args.out, *index.items.shape, len(users or ()))
 
 
-def _recommend(args: argparse.Namespace, keys: Dict[str, Any]) -> None:
-    from recbole_sda.recommend.item_titles import read_titles
-    from recbole_sda.recommend.output import MAX_SHOWN, check_out, with_titles, write_page, write_table
-    from recbole_sda.recommend.recommender import Recommender
-
-    _refuse_keys("recommend", keys)
-    if args.new_titles and not args.new_items:
-        raise InputError("--new-titles needs --new-items, the feature store of the same items")
-    out = Path(args.out)
-    check_out(out)
-    users = _users(args.users)
-    recommender = Recommender(args.run, args.new_items, args.repeat)
-    config = recommender.run.config
-    titles = read_titles(
-        Path(config["data_path"]), config["dataset"], args.items, config["ITEM_ID_FIELD"], args.title_field
-    )
-    if args.new_titles:
-        titles |= read_titles(Path(args.new_titles).parent, "", args.new_titles, title_field=args.title_field)
-    if out.suffix != ".html":
-        n_lines = write_table((with_titles(block, titles) for block in recommender.top(users, args.k)), out)
-        logger.info("%s: %d lines", out, n_lines)
-        return
-    n_users = len(recommender.user_ids if users is None else users)
-    if users is None:
-        users = list(recommender.user_ids)[:MAX_SHOWN]
-    title = f"{config['model']} on {config['dataset']}: the first {args.k} for each user"
-    repeated = "may be" if recommender.repeat else "are not"
-    about = (
-        f"Run {args.run}. All known interactions of a user count; items that a user already has {repeated} recommended."
-    )
-    n_shown = write_page(recommender.top(users, args.k), out, titles, recommender.history, title, about)
-    limit = f" of {n_users}; a page shows no more, .csv and .parquet have all" if n_shown < n_users else ""
-    logger.info("%s: %d users%s", out, n_shown, limit)
-
-
 def _report(args: argparse.Namespace, keys: Dict[str, Any]) -> None:
-    _refuse_keys("report", keys)
+    refuse_keys("report", keys)
     try:
         from recbole_sda.report.report import write_report
     except ModuleNotFoundError as error:
@@ -111,23 +80,6 @@ def _report(args: argparse.Namespace, keys: Dict[str, Any]) -> None:
     print(write_report(args.folders, args.out, args.title))
 
 
-def _refuse_keys(command: str, keys: Dict[str, Any]) -> None:
-    if keys:
-        raise InputError(f"--{next(iter(keys))} is not an option of {command}; see --help")
-
-
-def _users(text: Optional[str]) -> Optional[List[str]]:
-    """Return the users of ``--users``: ids separated by commas, or those of a file with one id per line; None: all."""
-    if text is None:
-        return None
-    is_file = "," not in text and Path(text).is_file()
-    words = read_lines(text) if is_file else text.split(",")
-    users = list(dict.fromkeys(filter(None, map(id_text, words))))
-    if not users:
-        raise InputError(f"--users={text}: has no user id")
-    return users
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=program(), description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -135,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_ensemble(commands)
     _add_export(commands)
     _add_report(commands)
-    _add_recommend(commands)
+    add_recommend(commands)
     return parser
 
 
@@ -187,15 +139,16 @@ def _add_ensemble(commands: Any) -> None:
 def _add_export(commands: Any) -> None:
     export = commands.add_parser(
         "export",
-        help="a run for other software: a matrix of items with query vectors, or a checkpoint of RecBole",
+        help="a run for other software: a matrix of items with query vectors, an encoder as ONNX, or a checkpoint of RecBole",
         description="--form=index writes items.npy and item_ids.txt; inner products with a query vector are the scores of the "
         "run. The members of an ensemble become one matrix with their weights. A model whose scores are no inner products is "
         "refused. The class ItemIndex of recbole_sda.recommend.item_index computes query vectors of users and of new histories. "
+        "--form=onnx also writes encoder.onnx, which computes query vectors of sequences of items. "
         "--form=recbole writes a checkpoint that RecBole's load_data_and_model reads after `import recbole_sda`.",
     )
     export.add_argument("run", help="run folder, of an ensemble too with --form=index")
     export.add_argument(
-        "--form", choices=("index", "recbole"), default="index", help="what is written (default: index)"
+        "--form", choices=("index", "onnx", "recbole"), default="index", help="what is written (default: index)"
     )
     export.add_argument("--out", required=True, help="folder of the index, or file of the checkpoint, as model.pth")
     export.add_argument(
@@ -217,30 +170,6 @@ def _add_report(commands: Any) -> None:
     report.add_argument("--out", default="report", help="folder of index.html and the other files (default: report)")
     report.add_argument("--title", help="title of the page")
     report.set_defaults(action=_report)
-
-
-def _add_recommend(commands: Any) -> None:
-    recommend = commands.add_parser(
-        "recommend",
-        help="the best items of each user, from a run",
-        description="Scores all items for users of a run's data set, from all their known interactions.",
-    )
-    recommend.add_argument("run", help="run folder")
-    recommend.add_argument("--out", required=True, help="a file: .parquet, .csv, or .html (images and titles)")
-    recommend.add_argument("--users", help="ids separated by commas, or a file with one id per line (default: all)")
-    recommend.add_argument("--k", type=int, default=10, help="items per user (default: 10)")
-    recommend.add_argument(
-        "--repeat",
-        action=argparse.BooleanOptionalAction,
-        help="whether items that a user already has can be recommended (default: as in the run's evaluation, see mask_history)",
-    )
-    recommend.add_argument("--items", help="items.jsonl with titles and images (default: that of the data set)")
-    recommend.add_argument("--title-field", metavar="FIELD", help="field of the titles (default: title, or else name)")
-    recommend.add_argument(
-        "--new-items", metavar="STORE", help="feature store with items that were added after training"
-    )
-    recommend.add_argument("--new-titles", metavar="FILE", help="items.jsonl of the new items")
-    recommend.set_defaults(action=_recommend)
 
 
 def main(argv: List[str]) -> int:

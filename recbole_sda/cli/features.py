@@ -1,4 +1,4 @@
-"""``python -m recbole_sda features``: import, extract and inspect feature stores, and choose the default one."""
+"""``python -m recbole_sda features``: import, extract and inspect feature stores, choose the default one, and make semantic ids."""
 
 import argparse
 import logging
@@ -82,6 +82,52 @@ def _default(args: argparse.Namespace) -> None:
     print(f"{path.parents[1].name}: runs read {path.name} unless --features=NAME names another")
 
 
+def _semantic_ids(args: argparse.Namespace) -> None:
+    from pathlib import Path
+
+    from recbole_sda.features.semantic_id_forms import MAX_LEVELS, check_target, write_semantic_ids
+    from recbole_sda.features.semantic_ids import DEFAULT_VIEWS, semantic_ids
+    from recbole_sda.features.store import FeatureStore
+    from recbole_sda.io.text import read_lines
+    from recbole_sda.validation import AT_LEAST_ONE, Range
+
+    check_target(Path(args.out), args.form)
+    levels = Range(1, MAX_LEVELS, closed_high=True).check("--levels", args.levels, whole=True)
+    if len(args.codes) not in (1, levels):
+        raise InputError(
+            f"--codes has {len(args.codes)} numbers: expected one for all levels, or one for each of {levels}"
+        )
+    sizes = [AT_LEAST_ONE.check("--codes", size, whole=True) for size in args.codes]
+    Range(0, 2**32).check("--seed", args.seed, whole=True)
+    store = FeatureStore(args.store)
+    modalities = None if args.modality == "both" else [args.modality]
+    item_ids = None if args.ids is None else read_lines(args.ids)
+    views = DEFAULT_VIEWS if args.views is None else args.views
+    ids = semantic_ids(store, sizes * levels if len(sizes) == 1 else sizes, args.seed, modalities, views, item_ids)
+    paths = write_semantic_ids(ids, Path(args.out), args.form)
+    _print_quality(ids.record)
+    print("written: " + ", ".join(map(str, paths)))
+
+
+def _print_quality(record: Dict[str, Any]) -> None:
+    quality = record["quality"]
+    print(
+        f"{record['items']} items, {record['items_without_vector']} without a vector; {quality['distinct']} distinct codes, "
+        f"collision rate {quality['collision_rate']:.4f}, {quality['unique']:.1%} of the items alone with their codes, largest "
+        f"group {quality['largest_group']}; last token 0 to {record['last_token_values'] - 1}"
+    )
+    table = Texttable(max_width=0)
+    table.set_deco(Texttable.HEADER)
+    names = ("level", "codes", "unused", "entropy (bits)", "perplexity", "error", "neighbours kept", "by chance")
+    table.set_cols_dtype(["t"] * len(names))
+    table.set_cols_align(["r"] * len(names))
+    table.header(names)
+    for number, (size, level) in enumerate(zip(record["sizes"], quality["levels"]), 1):
+        figures = (f"{level['entropy']:.3f}", f"{level['perplexity']:.1f}", f"{level['error']:.3f}")
+        table.add_row([number, size, level["unused"], *figures, f"{level['neighbours']:.4f}", f"{level['chance']:.6f}"])
+    print(table.draw())
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=f"{program()} features", description=__doc__)
     actions = parser.add_subparsers(dest="action_name", required=True, metavar="ACTION")
@@ -93,6 +139,7 @@ def _parser() -> argparse.ArgumentParser:
     default = actions.add_parser("default", help="make a store the one that runs read where none is named")
     default.add_argument("store", help="directory of a feature store: <data_path>/<dataset>/features/<name>")
     default.set_defaults(action=_default)
+    _add_semantic_ids(actions)
     return parser
 
 
@@ -126,6 +173,41 @@ def _add_extract(actions: Any) -> None:
     command.add_argument("--text-fields", nargs="+", metavar="FIELD", help="fields of the text (default: all)")
     _add_overwrite(command)
     command.set_defaults(action=_extract)
+
+
+def _add_semantic_ids(actions: Any) -> None:
+    command = actions.add_parser(
+        "semantic-ids",
+        help="codes of the items by residual k-means of their vectors, for generative recommenders and for the key id_codes",
+        description="Clusters the vectors level by level. A last token tells items of equal codes apart. Prints the quality of the "
+        "codes and writes it beside the file.",
+    )
+    command.add_argument("store", help="directory of a feature store")
+    command.add_argument("--out", required=True, help="the file to write: .json, or .pt with --form=grid")
+    command.add_argument("--levels", type=int, default=3, help="tokens of an item beside the last one (default: 3)")
+    command.add_argument(
+        "--codes",
+        type=int,
+        nargs="+",
+        default=[256],
+        metavar="N",
+        help="codes of all levels, or of each (default: 256)",
+    )
+    command.add_argument(
+        "--modality", default="both", help="text, image, ..., or both: all of the store (default: both)"
+    )
+    command.add_argument(
+        "--form",
+        choices=("json", "tiger", "grid", "minionerec"),
+        default="json",
+        help="see docs/semantic_ids.md (default: json)",
+    )
+    command.add_argument("--views", nargs="*", metavar="STEP", help="transforms, as feature_views (default: center l2)")
+    command.add_argument(
+        "--ids", metavar="FILE", help="the items and their order, one id per line (default: the store's)"
+    )
+    command.add_argument("--seed", type=int, default=0, help="of the k-means (default: 0)")
+    command.set_defaults(action=_semantic_ids)
 
 
 def _add_overwrite(command: argparse.ArgumentParser) -> None:

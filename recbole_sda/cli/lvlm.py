@@ -1,4 +1,4 @@
-"""Commands of the LVLM stage: ``python -m recbole_sda lvlm tiny|adapt|extract|export|gradients|demo``."""
+"""Commands of the LVLM stage: ``python -m recbole_sda lvlm tiny|families|adapt|extract|export|gradients|demo``."""
 
 import logging
 import os
@@ -11,6 +11,7 @@ from recbole_sda.io.yaml import parse_value, properties_dir
 
 USAGE = """\
 usage: python -m recbole_sda lvlm tiny      --family=FAMILY --out=FOLDER [--seed=N]
+       python -m recbole_sda lvlm families
        python -m recbole_sda lvlm adapt     --backbone=MODEL --items=items.jsonl --out=FOLDER [--preset=paper] [--key=value ...]
        python -m recbole_sda lvlm adapt     --resume=FOLDER
        python -m recbole_sda lvlm extract   --backbone=MODEL --items=items.jsonl --out=STORE [--adapter=FOLDER] [--key=value ...]
@@ -19,6 +20,7 @@ usage: python -m recbole_sda lvlm tiny      --family=FAMILY --out=FOLDER [--seed
        python -m recbole_sda lvlm demo      [--data_path=dataset] [--dataset=Amazon_Sports] [--family=qwen2_5_vl]
 
   tiny       write a tiny random model of a family, for trials without weights
+  families   print the families of models, and what the tests of each prove
   adapt      train an adapter on the images and texts of items
   extract    write a feature store, <data_path>/<dataset>/features/<name>; an interrupted extraction continues
   export     write an adapter as two standard LoRA adapters, image/ and text/
@@ -28,7 +30,8 @@ usage: python -m recbole_sda lvlm tiny      --family=FAMILY --out=FOLDER [--seed
   --out=PATH              what is written; --overwrite=True replaces what exists
   --config_files=FILES    YAML files, separated by spaces; later ones win, --key=value wins over all
   --preset=paper          the paper's settings
-  --actors=N              extract with N Ray actors; --ray_address=auto for a cluster, --gpus_per_actor=1
+  --backend=NAME          extract by sentence_transformers, or by openai: --url=http://localhost:8000/v1 --key_variable=NAME
+  --actors=N              extract with N Ray actors; --address=auto for a cluster, --gpus_per_actor=1
   --key=value             any key below; with extract --adapter=FOLDER, the keys of that adaptation are the defaults
 
 Several processes: torchrun --nproc-per-node=4 -m recbole_sda lvlm adapt ...
@@ -36,7 +39,10 @@ Several processes: torchrun --nproc-per-node=4 -m recbole_sda lvlm adapt ...
 
 
 # Not parsed as YAML, where {title} would be a mapping.
-TEXTS = ("text_prompt", "image_prompt", "backbone", "items", "adapter", "interactions", "out", "resume")
+TEXTS = (
+    "text_prompt", "image_prompt", "instruction", "backbone", "items", "adapter", "interactions", "out", "resume", "url",
+    "key_variable",
+)  # fmt: skip
 
 
 class Action(NamedTuple):
@@ -59,6 +65,14 @@ def _tiny(options: Dict[str, Any], files: List[str], keys: Dict[str, Any]) -> No
 
     seed = read_settings(files, keys).seed
     print(f"{make_tiny(str(options['family']), options['out'], seed)}: a random model, only for trials")
+
+
+def _families(options: Dict[str, Any], files: List[str], keys: Dict[str, Any]) -> None:
+    from recbole_sda.lvlm.tiny_models.listing import family_lines
+
+    if files or keys:
+        raise InputError("families takes no options")
+    print("\n".join(family_lines()))
 
 
 def _adapt(options: Dict[str, Any], files: List[str], keys: Dict[str, Any]) -> None:
@@ -119,10 +133,11 @@ def _demo(options: Dict[str, Any], files: List[str], keys: Dict[str, Any]) -> No
 
 ACTIONS = {
     "tiny": Action(_tiny, {"family": None, "out": None}, ("family", "out")),
+    "families": Action(_families, {}),
     "adapt": Action(_adapt, {"out": None, "overwrite": False, "resume": None}),
     "extract": Action(
         _extract,
-        {"out": None, "overwrite": False, "actors": None, "gpus_per_actor": None, "ray_address": None},
+        {"out": None, "overwrite": False, "actors": None, "gpus_per_actor": None, "address": None},
         ("out",),
     ),
     "export": Action(_export, {"out": None, "overwrite": False}, ("out",)),

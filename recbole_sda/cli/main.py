@@ -11,16 +11,18 @@ from recbole_sda.cli.exit_status import program
 # Command -> the module whose main() runs it, and one line of help.
 COMMANDS = {
     "run": ("run", "train and evaluate a model: the arguments of run_recbole_sda.py"),
-    "features": ("features", "import, extract and inspect feature stores"),
+    "features": ("features", "import, extract and inspect feature stores; semantic ids of their items"),
     "lvlm": ("lvlm", "adapt a vision-language model to a catalogue, extract features, export adapters"),
     "compare": ("experiments", "models x data sets x seeds from one YAML file: a table with gains and paired tests"),
     "ensemble": ("experiments", "a weighted sum of finished runs and neighbourhoods, as a run of its own"),
     "export": (
         "experiments",
-        "a run for other software: a matrix of items with query vectors, or a checkpoint of RecBole",
+        "a run for other software: a matrix of items with query vectors, an encoder as ONNX, or a checkpoint of RecBole",
     ),
     "report": ("experiments", "one page, tables and figures from folders of comparisons, runs and adaptations"),
+    "hub": ("hub", "push and pull feature stores, adapters and runs on the Hugging Face Hub"),
     "recommend": ("experiments", "the best items of each user, from a run; also items that are new since training"),
+    "serve": ("serve", "the best items of users and sessions over HTTP, from a run"),
 }
 
 

@@ -20,7 +20,7 @@ usage: python run_recbole_sda.py --model=MODEL --dataset=DATASET [--config_files
   --load=RUN_FOLDER       evaluate a run's best epoch again, perhaps with another --eval_args
   --tune=SPACE            search for settings on validation data, perhaps in stages: a file (YAML, or RecBole's .test) or a name of
                           properties/search/; with --samples=N (or grid) --grace_epochs=N --reduction=N --search_seed=N
-                          for those of the space and its stages,
+                          --search_alg=optuna (or random) for those of the space and its stages,
                           --parallel=N --gpus=SHARE --address=CLUSTER --out=FOLDER
   --user_models=CLASSES   classes of your own modules that files or run folders may name, as shop.models:Mine
   --key=value             any key of RecBole, of the model, or below; values are YAML: --topk=[5,10] --learning_rate=1e-3
@@ -28,7 +28,13 @@ usage: python run_recbole_sda.py --model=MODEL --dataset=DATASET [--config_files
 """
 COMMANDS = ("resume", "load")
 # Options of --tune: of the search space, with its own name for each, and of the search.
-SPACE_KEYS = {"samples": "samples", "grace_epochs": "grace_epochs", "reduction": "reduction", "search_seed": "seed"}
+SPACE_KEYS = {
+    "samples": "samples",
+    "grace_epochs": "grace_epochs",
+    "reduction": "reduction",
+    "search_seed": "seed",
+    "search_alg": "search_alg",
+}
 SEARCH_KEYS = ("parallel", "gpus", "address", "out")
 
 
@@ -99,7 +105,7 @@ def help_text(model: Optional[str] = None) -> str:
         NEIGHBOURS,
         WITHOUT_SDA,
     )
-    from recbole_sda.model.registry import base_name, model_class, sda_models
+    from recbole_sda.model.registry import base_name, check_model_name, sda_models
 
     def listing(names: Iterable[str]) -> str:
         return textwrap.fill(", ".join(names), 118, initial_indent="  ", subsequent_indent="  ")
@@ -109,7 +115,7 @@ def help_text(model: Optional[str] = None) -> str:
         text = (properties_dir() / name).read_text(encoding="utf-8")
         parts.append(f"keys of properties/{name}, with defaults:\n{textwrap.indent(text, '  ')}")
     if model:
-        model_class(model)
+        check_model_name(model)
         base = base_name(model)
         parts.append(f"keys of {base}, with their defaults:\n{textwrap.indent(model_defaults_text(base), '  ')}\n")
     parts.append("SDA models:\n" + listing(sda_models()) + "\n")
@@ -153,11 +159,15 @@ def _model_and_dataset(given: Arguments) -> Tuple[str, str]:
 
 
 def _start(given: Arguments) -> None:
-    from recbole_sda.engine import experiment
+    from recbole_sda.config.known_keys import check_given
     from recbole_sda.io.logs import start_logging
 
     start_logging(given.keys.get("state"))
     allow_user_models(given.keys, given.model)
+    if not (given.resume or given.load or given.tune):  # at once, before torch and RecBole are imported
+        check_given(*_model_and_dataset(given), given.config_files, given.keys)
+    from recbole_sda.engine import experiment
+
     for name in COMMANDS:
         folder = getattr(given, name)
         if folder:

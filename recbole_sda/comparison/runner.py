@@ -22,6 +22,7 @@ from recbole_sda.io.locks import exclusive_lock
 from recbole_sda.io.logs import start_logging
 from recbole_sda.machine.ray_session import check_gpu_share, ray_session, worker_device_keys
 from recbole_sda.model.named_models import name_user_models, named_user_models
+from recbole_sda.tracking.settings import OPTIONS, TRACK
 
 logger = logging.getLogger(__name__)
 
@@ -38,11 +39,20 @@ def run_one(run: PlannedRun) -> None:
         if run.is_done:  # by a process that had the lock before
             return
         if (run.folder / LAST).is_file():
-            kept = {key: value for key, value in run.keys.items() if key in MACHINE_KEYS}
+            kept = {key: value for key, value in run.keys.items() if key in MACHINE_KEYS} | _tracking(run)
             experiment.resume(run.folder, {**kept, "data_path": run.configuration().resolved["data_path"]})
             return
         _remove_run_without_epochs(run.folder)
-        experiment.run(run.entry.model, run.dataset, (), {**run.keys, "run_dir": str(run.folder)})
+        keys = {**run.keys, "run_dir": str(run.folder), **_tracking(run)}
+        experiment.run(run.entry.model, run.dataset, (), keys)
+
+
+def _tracking(run: PlannedRun) -> Dict[str, Any]:
+    """Return the keys of a run's trackers, if it has any: the runs of a comparison are a group, named by row, data set and seed."""
+    if not run.keys.get(TRACK):
+        return {}
+    group = run.folder.resolve().parents[2].name  # of the comparison
+    return {OPTIONS: {"group": group, **(run.keys.get(OPTIONS) or {}), "run_name": str(run)}}
 
 
 def _remove_run_without_epochs(folder: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any, Dict, List, Mapping, Set
 from recbole_sda.config.dataset_files import dataset_defaults
 from recbole_sda.config.presets import read_preset
 from recbole_sda.io.yaml import properties_dir, read_yaml
+from recbole_sda.model.model_files import recbole_folder
 from recbole_sda.model.model_table import ENSEMBLE, GENERAL_ENSEMBLE, SUFFIX
 from recbole_sda.model.registry import (
     base_name,
@@ -33,17 +34,10 @@ def model_files(base: str) -> List[Path]:
         paths = [properties_dir() / f"model/{ENSEMBLE if base == GENERAL_ENSEMBLE else base}.yaml"]
     else:
         kinds = user_model(base).__mro__
-        folders = (recbole_properties() / "model", properties_dir() / "model")
+        folders = (recbole_folder() / "properties/model", properties_dir() / "model")
         paths = [folder / f"{kind.__name__}.yaml" for kind in reversed(kinds) for folder in folders]
         paths.append(Path(inspect.getfile(kinds[0])).with_name(f"{class_name(base)}.yaml"))
     return [path for path in paths if path.is_file()]
-
-
-def recbole_properties() -> Path:
-    """Return RecBole's folder of YAML files."""
-    import recbole
-
-    return Path(recbole.__file__).parent / "properties"
 
 
 def package_defaults(model: str, dataset: str, given: Mapping[str, Any]) -> Dict[str, Any]:

@@ -1,24 +1,25 @@
 """Which keys a run of a model reads, so that a misspelt key is an error."""
 
+import ast
 import inspect
 import re
 import sys
 from functools import lru_cache
 from pathlib import Path
-from typing import FrozenSet, List, Sequence
+from typing import Any, FrozenSet, List, Mapping, Sequence, Set
 
-import recbole
 import yaml
-from recbole.utils import argument_list
 
 from recbole_sda.config.defaults import PUBLISHED, keys_not_read, model_files, own_keys
 from recbole_sda.config.presets import read_preset
 from recbole_sda.errors import InputError, nearest
+from recbole_sda.io.names import safe_name
 from recbole_sda.io.yaml import YamlLoader, properties_dir, read_yaml
-from recbole_sda.model.registry import base_name, plain_model
+from recbole_sda.model.model_files import defining_files, recbole_folder
+from recbole_sda.model.registry import base_name, check_model_name, is_user_model, user_model
 
 COMMAND_KEYS = {"model", "dataset", "config_files"}  # read by the command itself
-RECBOLE = Path(recbole.__file__).parent
+RECBOLE = recbole_folder()
 
 
 @lru_cache(maxsize=None)
@@ -31,11 +32,18 @@ def recbole_keys(base: str) -> FrozenSet[str]:
     for path in files:
         if path.is_file():
             keys |= set(yaml.load(path.read_text(encoding="utf-8"), YamlLoader) or {})
-    for name in ("general", "training", "evaluation", "dataset"):
-        keys |= set(getattr(argument_list, f"{name}_arguments"))
+    keys |= _documented_keys()
     for text in _sources(base):
         keys |= set(re.findall(r"config\[\s*[\"'](\w+)[\"']\s*\]", text))
     return frozenset(keys - {PUBLISHED})
+
+
+def _documented_keys() -> Set[str]:
+    """Return the keys in the lists of recbole.utils.argument_list, whose import would load torch."""
+    names = {f"{name}_arguments" for name in ("general", "training", "evaluation", "dataset")}
+    tree = ast.parse((RECBOLE / "utils/argument_list.py").read_text(encoding="utf-8"))
+    lists = [node for node in tree.body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) in names]
+    return {key for node in lists for key in ast.literal_eval(node.value)}
 
 
 def _sources(base: str) -> List[str]:
@@ -48,13 +56,15 @@ def _sources(base: str) -> List[str]:
 @lru_cache(maxsize=None)
 def model_sources(base: str) -> List[str]:
     """Return the texts of the modules that define a base model, without RecBole's base classes of all models."""
-    names = {kind.__module__ for kind in plain_model(base).__mro__} - {
-        "builtins",
-        "abc",
-        "recbole.model.abstract_recommender",
-    }
+    if is_user_model(base):
+        return [path.read_text(encoding="utf-8") for path in _files_of(user_model(base))]
+    return [path.read_text(encoding="utf-8") for path in defining_files(base)]
+
+
+def _files_of(kind: type) -> List[Path]:
+    names = {part.__module__ for part in kind.__mro__} - {"builtins", "abc", "recbole.model.abstract_recommender"}
     modules = [sys.modules[name] for name in sorted(names) if not name.startswith("torch.")]
-    return [Path(inspect.getfile(module)).read_text(encoding="utf-8") for module in modules]
+    return [Path(inspect.getfile(module)) for module in modules]
 
 
 @lru_cache(maxsize=None)
@@ -86,6 +96,27 @@ def check_keys(keys: Sequence[str], model: str, source: str, strict: bool) -> Li
             reason = f"is a key of other models, not of {model}" if elsewhere else "is not a key that anything reads"
             raise InputError(f"{source}: {key!r} {reason}.{nearest(key, known)}")
     return foreign + sorted(set(keys) & keys_not_read(model))
+
+
+def check_given(
+    model: str, dataset: str, config_files: Sequence[str], overrides: Mapping[str, Any], source: str = "command line"
+) -> List[str]:
+    """Refuse names and keys of a run that cannot be right; return the given keys that the run does not read.
+
+    Imports neither torch nor RecBole, so that a misspelt name is reported at once.
+
+    Args:
+        model, dataset, config_files, overrides, source: see :class:`~recbole_sda.config.run_config.RunConfig`.
+
+    Raises:
+        InputError: a model, key or file does not exist, or the data set's name cannot be that of a folder.
+    """
+    safe_name("dataset", dataset)
+    check_model_name(model)
+    ignored = [
+        key for path in config_files for key in check_keys(list(read_yaml(path)), model, str(path), strict=False)
+    ]
+    return ignored + check_keys(list(overrides), model, source, strict=True)
 
 
 def check_preset(name: str, model: str, dataset: str) -> None:

@@ -1,12 +1,10 @@
 """Ranges of the numbers that RecBole and its models read unchecked: finite, bounded, and whole where they count something."""
 
 import re
-from pathlib import Path
 from typing import Any, Dict, Optional, Tuple
 
-import recbole
-
 from recbole_sda.io.yaml import read_yaml
+from recbole_sda.model.model_files import recbole_folder
 from recbole_sda.validation import ANY, NOT_NEGATIVE, POSITIVE, SHARE, Range
 
 Allowed = Tuple[Range, bool]  # and whether only whole numbers are allowed
@@ -62,7 +60,7 @@ def check_number_ranges(base: str, is_sequential: bool, values: Dict[str, Any]) 
 
 
 def _defaults(base: str) -> Dict[str, Any]:
-    path = Path(recbole.__file__).parent / f"properties/model/{base}.yaml"
+    path = recbole_folder() / f"properties/model/{base}.yaml"
     return read_yaml(path) if path.is_file() else {}
 
 

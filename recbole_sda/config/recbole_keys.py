@@ -31,6 +31,7 @@ HONOURED, REFUSED, WARNED = "honoured", "refused", "warned"
 NOT_STORED = "data are read anew for each run, in seconds, and not stored"
 KNOWLEDGE = "warning for models that read no knowledge graph"
 SEQUENTIAL = "warning for models that are not sequential"
+UNTRAINED = "warning for models that are not trained"
 NOT_IN_PARTS = "refused with benchmark_filename: given parts are not filtered"
 
 
@@ -102,22 +103,22 @@ RECBOLE_KEYS: Dict[str, RecBoleKey] = {
     "dataset_save_path": RecBoleKey(refused(NOT_STORED), REFUSED, NOT_STORED),
     "save_dataloaders": RecBoleKey(refused(NOT_STORED), REFUSED, NOT_STORED),
     "dataloaders_save_path": RecBoleKey(refused(NOT_STORED), REFUSED, NOT_STORED),
-    "log_wandb": RecBoleKey(flag, note="refused where the package wandb is not installed"),
-    "wandb_project": RecBoleKey(text),
+    "log_wandb": RecBoleKey(flag, note="becomes track: [wandb]; refused where the package wandb is not installed"),
+    "wandb_project": RecBoleKey(text, note="read with log_wandb; track_options has the name of the project for track"),
     "shuffle": RecBoleKey(flag),
     "encoding": RecBoleKey(text),
     # training
     "epochs": RecBoleKey(whole(AT_LEAST_ONE)),
     "train_batch_size": RecBoleKey(whole(AT_LEAST_ONE)),
-    "learner": RecBoleKey(anything),
-    "learning_rate": RecBoleKey(anything),
+    "learner": RecBoleKey(anything, note=UNTRAINED),
+    "learning_rate": RecBoleKey(anything, note=UNTRAINED),
     "train_neg_sample_args": RecBoleKey(
         _negatives, note="an empty value is refused for models that learn from negatives"
     ),
     "eval_step": RecBoleKey(whole(NOT_NEGATIVE)),
-    "stopping_step": RecBoleKey(whole(NOT_NEGATIVE)),
-    "clip_grad_norm": RecBoleKey(CLIPPING),
-    "weight_decay": RecBoleKey(number(NOT_NEGATIVE)),
+    "stopping_step": RecBoleKey(whole(NOT_NEGATIVE), note="warning with eval_step=0"),
+    "clip_grad_norm": RecBoleKey(CLIPPING, note=UNTRAINED),
+    "weight_decay": RecBoleKey(number(NOT_NEGATIVE), note=UNTRAINED),
     "loss_decimal_place": RecBoleKey(whole(AT_LEAST_ONE), WARNED, "losses are logged with four decimals"),
     "require_pow": RecBoleKey(flag),
     "enable_amp": RecBoleKey(flag),
@@ -126,10 +127,10 @@ RECBOLE_KEYS: Dict[str, RecBoleKey] = {
         one_of(*TRANSFORMS), note="refused for models that do not read what it makes, and user_defined"
     ),
     # evaluation
-    "eval_args": RecBoleKey(anything, note="split is named in a warning with benchmark_filename"),
+    "eval_args": RecBoleKey(anything, note="warning for split, order and group_by where the split does not read them"),
     "repeatable": RecBoleKey(flag),
     "metrics": RecBoleKey(words),
-    "topk": RecBoleKey(anything),
+    "topk": RecBoleKey(anything, note="warning with metrics of values alone"),
     "valid_metric": RecBoleKey(text),
     "valid_metric_bigger": RecBoleKey(
         flag, note="refused where it contradicts valid_metric; RecBole sets it by the metric"

@@ -8,8 +8,9 @@ from recbole.utils import ModelType
 
 from recbole_sda.config.split_checks import check_split
 from recbole_sda.errors import InputError, nearest
+from recbole_sda.metrics.list_quality import LIST_METRICS
 from recbole_sda.model.model_table import SUFFIX, BaseModelSpec
-from recbole_sda.validation import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE
+from recbole_sda.validation import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, check_choice
 
 # Numbers of every run, beside the whole ones of number_ranges.py. An empty value leaves the choice to RecBole or torch.
 NUMBERS = {
@@ -85,15 +86,6 @@ def check_auto(key: str, values: Dict[str, Any]) -> None:
         raise InputError(f"{key}={values[key]!r}: expected auto, True or False")
 
 
-def check_mask(values: Dict[str, Any]) -> None:
-    """Refuse a wrong mask_history, and a mask_validation that RecBole's own loaders would not apply."""
-    check_auto("mask_history", values)
-    modes = values["eval_args"]["mode"]
-    test = modes.get("test") if isinstance(modes, dict) else modes
-    if not values["mask_validation"] and not re.fullmatch(r"full|uni\d+", str(test)):
-        raise InputError(f"mask_validation=False: allowed with the modes full and uniN, not with {test}")
-
-
 def check_metrics(values: Dict[str, Any]) -> None:
     """Refuse cut-offs that are no numbers, and a valid_metric that is not measured: RecBole says so after an epoch."""
     metrics, topk = values["metrics"], values["topk"]
@@ -109,6 +101,32 @@ def check_metrics(values: Dict[str, Any]) -> None:
     if str(values["valid_metric"]).lower() not in [name.lower() for name in names]:
         raise InputError(
             f"valid_metric={values['valid_metric']!r} is not measured; metrics and topk give {', '.join(names)}"
+        )
+
+
+def check_list_metrics(values: Dict[str, Any]) -> None:
+    """Refuse a list metric that does not exist, and calibration without a column of categories."""
+    names = values["list_metrics"]
+    names = values["list_metrics"] = [names] if isinstance(names, str) else list(names or ())
+    for position, name in enumerate(names):
+        check_choice("list_metrics", name, LIST_METRICS)
+        if name in names[:position]:
+            raise InputError(f"list_metrics={names}: {name!r} is given twice")
+    for key in ("list_features", "list_categories"):
+        if values[key] is not None and not isinstance(values[key], str):
+            raise InputError(f"{key}={values[key]!r}: expected a name")
+    if "calibration" in names and not values["list_categories"]:
+        raise InputError(
+            "list_metrics: calibration needs list_categories, the column of the data set's .item file with the categories"
+        )
+
+
+def check_energy(values: Dict[str, Any]) -> None:
+    """Refuse a country that is no code of three letters."""
+    country = values["energy_country"]
+    if country is not None and not re.fullmatch(r"[A-Z]{3}", str(country)):
+        raise InputError(
+            f"energy_country={country!r}: expected a code of three capital letters (ISO 3166-1), as KOR or DEU"
         )
 
 

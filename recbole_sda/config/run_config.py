@@ -8,22 +8,23 @@ import copy
 import logging
 import os
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, Optional, Sequence, Tuple
 
 from recbole.config import Config
 from recbole.utils import ModelType
 
 from recbole_sda.config.code_keys import check_code_keys
 from recbole_sda.config.defaults import RUN, package_defaults
-from recbole_sda.config.known_keys import check_keys, check_preset
+from recbole_sda.config.known_keys import check_given, check_preset
 from recbole_sda.config.number_ranges import check_number_ranges
 from recbole_sda.config.recbole_keys import check_recbole_keys
 from recbole_sda.config.run_checks import (
     check_auto,
+    check_energy,
     check_evaluation,
     check_learner,
+    check_list_metrics,
     check_loss,
-    check_mask,
     check_metrics,
     check_numbers,
     check_rare_item_decay,
@@ -33,12 +34,13 @@ from recbole_sda.config.run_checks import (
 from recbole_sda.config.split_checks import GIVEN, PART_COLUMN, check_cold_items, needs_times
 from recbole_sda.config.unread_keys import KeyContext, changed_defaults, check_effect, unread_keys
 from recbole_sda.errors import InputError, plain_message
-from recbole_sda.io.names import safe_name
 from recbole_sda.io.yaml import YamlLoader, properties_dir, read_yaml
 from recbole_sda.machine import torchrun
 from recbole_sda.machine.devices import choose_device
 from recbole_sda.model.model_table import BASE_MODELS
 from recbole_sda.model.registry import base_name, base_spec, check_packages, class_name, model_class
+from recbole_sda.tracking.settings import KEYS as TRACKING_KEYS
+from recbole_sda.tracking.settings import OPTIONS, TRACK, check_options, check_trackers
 
 logger = logging.getLogger(__name__)
 
@@ -49,8 +51,10 @@ DEFAULT_FIELDS = {
     "RATING_FIELD": "rating",
     "LABEL_FIELD": "label",
 }  # RecBole's
-# What a machine needs and a result does not depend on.
-MACHINE_KEYS = {"gpu_id", "use_gpu", "threads", "show_progress", "state"}
+# What a machine or a tracker needs and a result does not depend on.
+MACHINE_KEYS = {
+    "gpu_id", "use_gpu", "threads", "show_progress", "state", "measure_energy", "energy_country", *TRACKING_KEYS,
+}  # fmt: skip
 
 
 class RunConfig(Config):
@@ -81,14 +85,10 @@ class RunConfig(Config):
     ):
         self.resolved: Dict[str, Any] = {}
         self.key_context: KeyContext
-        self.ignored_keys: List[str] = []
-        safe_name("dataset", dataset)
-        self._name, self._class = model, model_class(model)
+        self.ignored_keys = check_given(model, dataset, config_files, overrides or {}, source)
         check_packages(model)
+        self._name, self._class = model, model_class(model)
         self._files = list(config_files)
-        for path in config_files:
-            self.ignored_keys += check_keys(list(read_yaml(path)), model, str(path), strict=False)
-        self.ignored_keys += check_keys(list(overrides or {}), model, source, strict=True)
         try:
             super().__init__(self._class, dataset, [str(path) for path in config_files], dict(overrides or {}))
         except InputError:
@@ -146,8 +146,11 @@ class RunConfig(Config):
         check_learner(values)
         check_loss(base_name(self.model), self._class.type, values)
         check_auto("sparse_updates", values)
-        check_mask(values)
+        check_auto("mask_history", values)
         check_metrics(values)
+        check_list_metrics(values)
+        check_energy(values)
+        values.update(_tracking(values))
         spec = base_spec(self.model)
         self.key_context = context = KeyContext(self.model, self._class, spec, values)
         check_effect(context, self.external_config_dict, self.internal_config_dict)
@@ -205,6 +208,18 @@ class RunConfig(Config):
         there = self._file_columns(values)
         columns["inter"] = [*columns["inter"], *(n for n in needed if n in there and n not in columns["inter"])]
         return columns
+
+
+def _tracking(values: Dict[str, Any]) -> Dict[str, Any]:
+    """Return the checked keys of trackers. RecBole's ``log_wandb`` and ``wandb_project`` become ``track`` and ``track_options``."""
+    names, options = check_trackers(values[TRACK]), check_options(values[OPTIONS])
+    if values.get("log_wandb"):
+        try:
+            names = names if "wandb" in names else [*names, *check_trackers("wandb")]
+        except InputError as error:
+            raise InputError(f"log_wandb=True: {error}") from None
+        options.setdefault("project", str(values["wandb_project"]))
+    return {TRACK: names, OPTIONS: options, "log_wandb": False}
 
 
 def columns_of(path: Path, separator: str, encoding: str) -> Dict[str, str]:

@@ -1,16 +1,18 @@
 """Keys whose effect depends on the model or on other keys: what is refused, and what nothing reads and a warning names."""
 
-import importlib.util
 from math import ceil
-from typing import Any, Dict, List, Mapping, Optional, Set
+from typing import Any, Dict, List, Mapping, Optional, Set, Tuple
 
 from recbole.utils import InputType, ModelType
 
+from recbole_sda.config.companion_keys import VALUE_METRICS, without_main_key
+from recbole_sda.config.defaults import keys_not_read
 from recbole_sda.config.known_keys import model_sources
 from recbole_sda.config.recbole_keys import RECBOLE_KEYS, WARNED
+from recbole_sda.config.split_checks import GIVEN, GLOBAL_TIME
 from recbole_sda.errors import InputError
-from recbole_sda.model.model_table import BaseModelSpec
-from recbole_sda.model.registry import base_name, class_name, is_user_model
+from recbole_sda.model.model_table import ENSEMBLES, NEIGHBOURS, BaseModelSpec
+from recbole_sda.model.registry import base_name, class_name, is_multimodal, is_user_model
 from recbole_sda.validation import SHARE
 
 KNOWLEDGE_KEYS = {
@@ -26,7 +28,8 @@ TRANSFORM_COLUMNS = {
     "mask_itemseq": "MASK_ITEM_SEQ", "inverse_itemseq": "INVERSE_ITEM_SEQ", "crop_itemseq": "CROP_ITEM_SEQ",
     "reorder_itemseq": "REORDER_ITEM_SEQ",
 }  # fmt: skip  # what each adds to a batch
-VALUE_METRICS = {"auc", "logloss", "mae", "rmse"}
+OF_TRAINING = {"learner", "learning_rate", "weight_decay", "warmup_epochs", "clip_grad_norm"}
+OF_SEQUENCES = {"fast_sequences", "packed_stride", "train_mask_history"}
 SMALLER_IS_BETTER = {"rmse", "mae", "logloss", "averagepopularity", "giniindex"}
 
 
@@ -113,8 +116,6 @@ def check_effect(context: KeyContext, given: Mapping[str, Any], defaults: Mappin
             f"valid_metric_bigger={values['valid_metric_bigger']}: RecBole sets it by valid_metric={values['valid_metric']}; leave "
             "it out"
         )
-    if values.get("log_wandb") and importlib.util.find_spec("wandb") is None:
-        raise InputError("log_wandb=True needs the package wandb, which is not installed: pip install wandb")
     if values.get("benchmark_filename"):
         for key in FILTERS:
             if values.get(key) not in (None, "[0,inf)"):
@@ -161,17 +162,45 @@ def _check_value_metrics(context: KeyContext) -> None:
 def unread_keys(context: KeyContext, given: Mapping[str, Any], defaults: Mapping[str, Any]) -> List[str]:
     """Return the user's keys that have another value than the default and that nothing reads in this run.
 
+    A key that is not read because of another one is followed by that one in brackets.
+
     Args:
         context: model and values of the run.
         given: the user's keys.
         defaults: values without the user's keys.
     """
+    values = context.values
+    changed = [key for key in given if values.get(key) != defaults.get(key)]
+    unread = _unread_by_model(context)
+    found = [key for key in changed if key in unread]
+    if given.get("eval_args"):
+        parts, usual = values["eval_args"], defaults["eval_args"]
+        found += [f"eval_args: {part}" for part in _unread_parts(values) if parts[part] != usual[part]]
+    off, named = without_main_key(context.base, values), {*found, *keys_not_read(context.model)}
+    return found + [f"{key} (with {off[key]})" for key in changed if key in off and key not in named]
+
+
+def _unread_parts(values: Mapping[str, Any]) -> Tuple[str, ...]:
+    """Return the parts of eval_args that the split of a run does not read."""
+    if values.get("benchmark_filename"):
+        return ("split", "order", "group_by")
+    if {GLOBAL_TIME, GIVEN} & set(values["eval_args"]["split"]):
+        return ("order", "group_by")
+    return ("group_by",) if "LS" in values["eval_args"]["split"] else ()
+
+
+def _unread_by_model(context: KeyContext) -> Set[str]:
+    """Return the keys that nothing reads in a run of this model, whatever their values are."""
     unread = {key for key, entry in RECBOLE_KEYS.items() if entry.use == WARNED}
     if not is_user_model(context.model):
         if context.type != ModelType.KNOWLEDGE:
             unread |= KNOWLEDGE_KEYS
         if context.type != ModelType.SEQUENTIAL:
-            unread |= SEQUENTIAL_KEYS
+            unread |= SEQUENTIAL_KEYS | OF_SEQUENCES
+        if not is_multimodal(context.model):
+            unread.add("adapted_size")
+        if context.type == ModelType.TRADITIONAL or context.base in {*NEIGHBOURS, *ENSEMBLES}:
+            unread |= OF_TRAINING
         embeds = context.type in (ModelType.CONTEXT, ModelType.DECISIONTREE) or context.names("numerical_features")
         if not embeds and not context.names("FeatureSeqEmbLayer"):
             unread |= EMBEDDED_COLUMN_KEYS
@@ -180,12 +209,20 @@ def unread_keys(context: KeyContext, given: Mapping[str, Any], defaults: Mapping
             for key, word in (("RATING_FIELD", "RATING"), ("preload_weight", "get_preload"))
             if not context.names(word)
         }
-    if context.type == ModelType.SEQUENTIAL and context.values["fast_sequences"] and context.spec is not None:
-        unread |= {"worker"} if context.spec.sequences != "padded" else set()
-    found = [key for key in given if key in unread and context.values[key] != defaults.get(key)]
-    if context.values.get("benchmark_filename") and "split" in (given.get("eval_args") or {}):
-        found += ["eval_args: split"] if given["eval_args"]["split"] != defaults["eval_args"]["split"] else []
-    return found
+    if context.type == ModelType.SEQUENTIAL:
+        unread |= _unread_by_loader(context.spec, context.values)
+    return unread
+
+
+def _unread_by_loader(spec: Optional[BaseModelSpec], values: Mapping[str, Any]) -> Set[str]:
+    """Return the keys that the training loader of a sequential model does not read."""
+    forms = "padded" if spec is None else spec.sequences
+    unread = {"worker"} if values["fast_sequences"] and forms != "padded" else set()
+    if forms != "packed" or values.get("loss_type") != "CE":
+        unread.add("packed_stride")
+    if forms == "padded" and (spec is None or spec.loss == "own"):
+        unread.add("fast_sequences")
+    return unread
 
 
 def changed_defaults(values: Dict[str, Any], given: Mapping[str, Any], sequential: bool) -> None:

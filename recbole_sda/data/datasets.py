@@ -85,7 +85,7 @@ def load_data(config: RunConfig, with_test: bool = True) -> Data:
     spec = base_spec(config["model"])
     if spec is not None and spec.family == "sequential":
         train = fast_loader(config, train, spec)
-    counts = training_counts(total, valid, test)
+    counts = training_counts(total, *(part.dataset for part in (valid, test) if part is not None))
     train._dataset.training_counts = counts  # for models, which RecBole gives the training part alone
     if not with_test:
         dataset.inter_feat, test = None, None
@@ -110,7 +110,7 @@ def _read_and_split(config: RunConfig) -> Tuple[Any, HistoryRule, Counts, Dict[s
             _check_amount(config, total)
             times = None if division else interaction_times(config, dataset)
             rule = history_rule(config, dataset)
-            loaders = _split(config, dataset, rule, division)
+            loaders = _split(config, dataset, rule, division, total)
             record = division.record if division else later_than_tests(times, *loaders[1:])
             return dataset, rule, total, record, *loaders
         except InputError:
@@ -215,15 +215,17 @@ def training_counts(total: Counts, *held_out: Any) -> Counts:
 
     Args:
         total: counts of all interactions, from :func:`interaction_counts`.
-        held_out: dataloaders of the validation and test part; None for a part that does not exist.
+        held_out: RecBole's validation and test sets.
     """
-    parts = [interaction_counts(loader.dataset) for loader in held_out if loader is not None]
+    parts = [interaction_counts(part) for part in held_out]
     return Counts(
         users=total.users - sum(part.users for part in parts), items=total.items - sum(part.items for part in parts)
     )
 
 
-def _split(config: RunConfig, dataset: Any, rule: HistoryRule, division: Optional[Division]) -> Tuple[Any, Any, Any]:
+def _split(
+    config: RunConfig, dataset: Any, rule: HistoryRule, division: Optional[Division], total: Counts
+) -> Tuple[Any, Any, Any]:
     """Return the three dataloaders: RecBole's ``data_preparation``, with this package's parts and its loaders for evaluation."""
     from recbole.data.utils import create_samplers, data_preparation, get_dataloader
 
@@ -235,5 +237,8 @@ def _split(config: RunConfig, dataset: Any, rule: HistoryRule, division: Optiona
         config, parts[0], train_sampler(config, samplers[0], parts[0]), shuffle=config["shuffle"]
     )
     leave_out_of_masks(train, parts[0])
-    valid, test = (eval_loader(config, parts, phase, samplers[k], rule) for k, phase in ((1, "valid"), (2, "test")))
+    popularity = training_counts(total, *parts[1:]).items
+    valid, test = (
+        eval_loader(config, parts, phase, samplers[k], rule, popularity) for k, phase in ((1, "valid"), (2, "test"))
+    )
     return train, valid, test

@@ -14,7 +14,7 @@ from recbole.model.abstract_recommender import AbstractRecommender
 from recbole.utils import EvaluatorType, ModelType
 from torch import Tensor
 
-from recbole_sda.data.eval_negatives import fixed_negatives
+from recbole_sda.data.eval_negatives import Sampling, fixed_negatives
 from recbole_sda.data.history_rule import HistoryRule
 from recbole_sda.errors import InputError
 from recbole_sda.machine import torchrun
@@ -45,12 +45,12 @@ class UserLoader(FullSortEvalDataLoader):
         dataset: RecBole's data set of the phase.
         seen: ``user * n_items + item`` of what is not recommended again, ascending and distinct. Positives of the phase are
             always candidates, also if they are in it.
-        negatives: number of negatives per positive, and the phase, which names the random stream; None for full sort.
+        sampling: what is drawn for each positive; None for full sort.
     """
 
     step: int  # users of a batch
 
-    def __init__(self, config: Any, dataset: Any, seen: np.ndarray, negatives: Optional[Tuple[int, str]]):
+    def __init__(self, config: Any, dataset: Any, seen: np.ndarray, sampling: Optional[Sampling]):
         n_items = dataset.item_num
         self.uid_field, self.iid_field, self.is_sequential = dataset.uid_field, dataset.iid_field, False
         positives = pair_keys(dataset)
@@ -60,9 +60,9 @@ class UserLoader(FullSortEvalDataLoader):
         self._positives = Ragged.of(group, positives % n_items, len(users))
         self._history = Ragged.of(history // n_items, history % n_items, dataset.user_num)
         self._negatives: Optional[Ragged] = None
-        if negatives:
+        if sampling:
             taken = np.union1d(history[np.isin(history // n_items, users)], positives)
-            drawn = stored_negatives(config, dataset, positives // n_items, taken, *negatives)
+            drawn = stored_negatives(config, dataset, positives // n_items, taken, sampling)
             self._negatives = Ragged.of(np.repeat(group, drawn.shape[1]), drawn.ravel(), len(users))
         self.user_df = dataset.join(Interaction({dataset.uid_field: torch.from_numpy(users)}))
         self.sample_size = len(users)
@@ -101,27 +101,25 @@ class SampleLoader(FullSortEvalDataLoader):
     """Samples of a sequential model in the order of their length; yields what :class:`UserLoader` yields.
 
     Args:
-        config, dataset, negatives: see :class:`UserLoader`.
+        config, dataset, sampling: see :class:`UserLoader`.
         masked: whether the items that a sample's user had before it are no candidates. The sample's own item always is one.
         exempt: ``user * n_items + item`` of items that are candidates all the same, ascending and distinct.
     """
 
     step: int  # samples of a batch
 
-    def __init__(
-        self, config: Any, dataset: Any, negatives: Optional[Tuple[int, str]], masked: bool, exempt: np.ndarray
-    ):
+    def __init__(self, config: Any, dataset: Any, sampling: Optional[Sampling], masked: bool, exempt: np.ndarray):
         self._exempt, self._n_items = exempt, dataset.item_num
         feat = dataset.inter_feat
         drawn: Optional[Tensor] = None
-        if negatives:
+        if sampling:
             feat = feat[np.argsort(feat[dataset.uid_field].numpy(), kind="stable")]
             samples = np.arange(len(feat))  # each is a group, which has taken its own item
             taken = samples * dataset.item_num + feat[dataset.iid_field].numpy()
             if masked:
                 rows, items = self._masked_pairs(dataset, feat, known_items(dataset, feat), samples)
                 taken = np.union1d(taken, rows.numpy() * dataset.item_num + items.numpy())
-            drawn = torch.from_numpy(stored_negatives(config, dataset, samples, taken, *negatives))
+            drawn = torch.from_numpy(stored_negatives(config, dataset, samples, taken, sampling))
         by_length = torch.argsort(feat[dataset.item_list_length_field], stable=True)
         dataset.inter_feat = feat[by_length]
         self._candidates = None if drawn is None else drawn[by_length]
@@ -155,16 +153,16 @@ class SampleLoader(FullSortEvalDataLoader):
 
 
 def stored_negatives(
-    config: Any, dataset: Any, groups: np.ndarray, taken: np.ndarray, k: int, phase: str
+    config: Any, dataset: Any, groups: np.ndarray, taken: np.ndarray, sampling: Sampling
 ) -> np.ndarray:
     """Return the negatives of a phase, (n_cases, k); see :func:`recbole_sda.data.eval_negatives.fixed_negatives`."""
     folder = Path(config.resolved["data_path"]) / config["dataset"] / "negatives"
     try:
         return fixed_negatives(
-            folder, phase, groups, taken, item_tokens(dataset), k, int(config["eval_negatives_seed"])
+            folder, sampling, groups, taken, item_tokens(dataset), int(config["eval_negatives_seed"])
         )
     except ValueError as error:
-        raise InputError(f"eval_args: uni{k}: {error}") from None
+        raise InputError(f"eval_args: {sampling.mode}: {error}") from None
 
 
 def among_candidates(scores: Tensor, candidates: Pairs) -> Tensor:
@@ -175,8 +173,10 @@ def among_candidates(scores: Tensor, candidates: Pairs) -> Tensor:
     return masked
 
 
-def eval_loader(config: Any, parts: Sequence[Any], phase: str, sampler: Any, rule: HistoryRule) -> Any:
-    """Return the dataloader of an evaluation phase: RecBole's own for value metrics and modes other than ``full`` and ``uniN``.
+def eval_loader(
+    config: Any, parts: Sequence[Any], phase: str, sampler: Any, rule: HistoryRule, popularity: np.ndarray
+) -> Any:
+    """Return the dataloader of an evaluation phase: RecBole's own for value metrics, which the mode ``labeled`` needs.
 
     Args:
         config: the run's configuration.
@@ -184,13 +184,15 @@ def eval_loader(config: Any, parts: Sequence[Any], phase: str, sampler: Any, rul
         phase: ``valid`` or ``test``.
         sampler: RecBole's sampler of the phase.
         rule: whether known items are candidates.
+        popularity: training interactions of each item, (n_items,), which ``popN`` draws by.
     """
     place = PHASES.index(phase)
     dataset, mode = parts[place], config["eval_args"]["mode"][phase]
-    sampled = mode[:3] == "uni" and mode[3:].isdecimal()
-    if (not sampled and mode != "full") or config["eval_type"] == EvaluatorType.VALUE:
+    if config["eval_type"] == EvaluatorType.VALUE:
         return get_dataloader(config, phase)(config, dataset, sampler, shuffle=False)
-    negatives = (int(mode[3:]), phase) if sampled else None
+    sampling = None
+    if mode != "full":
+        sampling = Sampling(mode, phase, popularity if mode.startswith("pop") else None)
     none = np.empty(0, dtype=np.int64)
     with torchrun.unsharded_evaluation(config):
         if config["MODEL_TYPE"] == ModelType.SEQUENTIAL:
@@ -198,7 +200,7 @@ def eval_loader(config: Any, parts: Sequence[Any], phase: str, sampler: Any, rul
             if phase == "test" and not rule.with_validation:  # validation items, unless they are also training items
                 users, items = training_pairs(parts[0])
                 exempt = np.setdiff1d(pair_keys(parts[1]), users.astype(np.int64) * dataset.item_num + items)
-            return SampleLoader(config, dataset, negatives, rule.masked, exempt)
+            return SampleLoader(config, dataset, sampling, rule.masked, exempt)
         before = parts[:place] if rule.with_validation else parts[:1]
         seen = np.unique(np.concatenate([pair_keys(part) for part in before])) if rule.masked else none
-        return UserLoader(config, dataset, seen, negatives)
+        return UserLoader(config, dataset, seen, sampling)

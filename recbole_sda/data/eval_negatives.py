@@ -3,7 +3,7 @@
 import hashlib
 import logging
 from pathlib import Path
-from typing import Sequence, Union
+from typing import NamedTuple, Optional, Sequence, Union
 
 import numpy as np
 
@@ -14,10 +14,34 @@ logger = logging.getLogger(__name__)
 BLOCK = 2**22  # random keys that are in memory at once
 
 
+class Sampling(NamedTuple):
+    """What is drawn in an evaluation phase.
+
+    Attributes:
+        mode: RecBole's name of it: ``uni`` or ``pop``, and the number of negatives of a case.
+        phase: ``valid`` or ``test``; each has its own random stream.
+        popularity: of ``popN``: training interactions of each item, (n_items,), int64; None for ``uniN``.
+    """
+
+    mode: str
+    phase: str
+    popularity: Optional[np.ndarray] = None
+
+    @property
+    def k(self) -> int:
+        """Number of negatives of a case."""
+        return int(self.mode[3:])
+
+
 def draw_negatives(
-    groups: np.ndarray, taken: np.ndarray, n_items: int, k: int, seed: Union[int, Sequence[int]]
+    groups: np.ndarray,
+    taken: np.ndarray,
+    n_items: int,
+    k: int,
+    seed: Union[int, Sequence[int]],
+    popularity: Optional[np.ndarray] = None,
 ) -> np.ndarray:
-    """Draw ``k`` distinct items for each row, uniformly from the items that its group has not taken.
+    """Draw ``k`` distinct items for each row, one after the other, from the items that its group has not taken.
 
     Args:
         groups: group of each row, such as its user, (n_rows,), int64.
@@ -25,6 +49,7 @@ def draw_negatives(
         n_items: number of items, including the padding item 0, which is never drawn.
         k: number of items per row.
         seed: seed of numpy's generator. The same seed and rows give the same items.
+        popularity: each draw takes an item in proportion to this count, (n_items,), int64, 0 for padding; None: uniformly.
 
     Returns:
         Item ids, (n_rows, k), int64, ascending in each row.
@@ -37,38 +62,60 @@ def draw_negatives(
         array([[1, 3],
                [1, 3]])
     """
-    bounds = groups * n_items
-    n_taken = np.searchsorted(taken, bounds + n_items) - np.searchsorted(taken, bounds)
-    free = n_items - 1 - n_taken
+    counts = np.ones(n_items, dtype=np.int64) if popularity is None else popularity.copy()
+    counts[0] = 0
+    pool = np.repeat(np.arange(n_items), counts)  # a random element of it is one draw
+    bounds = np.searchsorted(taken, [groups * n_items, (groups + 1) * n_items])
+    taken_counts = counts[taken % n_items]
+    n_taken, taken_share = (np.diff(_sums(values)[bounds], axis=0)[0] for values in (taken_counts > 0, taken_counts))
+    free = np.count_nonzero(counts) - n_taken
     if len(free) and k > free.min():
         raise ValueError(f"{k} negatives are required, but a case has only {max(free.min(), 0)} items to draw from")
     rng = np.random.default_rng(seed)
     drawn = np.empty((len(groups), k), dtype=np.int64)
-    crowded = 2 * (k + n_taken) > n_items
+    least = (
+        0.5 if popularity is None else min(0.5, 8 * k / n_items)
+    )  # share of accepted draws from which rejection is faster
+    crowded = np.sort(counts)[-k:].sum() + taken_share > (1 - least) * (1 + len(pool))
     rows = np.flatnonzero(crowded)
     for chosen in np.array_split(rows, max(1, -(-len(rows) * n_items // BLOCK))):
-        drawn[chosen] = _from_shuffled(groups[chosen], taken, n_items, k, rng)
+        drawn[chosen] = _from_shuffled(groups[chosen], taken, counts, k, rng)
     rows = np.flatnonzero(~crowded)
-    drawn[rows] = _by_rejection(groups[rows], taken, n_items, k, rng)
+    drawn[rows] = _by_rejection(groups[rows], taken, n_items, pool, k, rng)
     return drawn
 
 
-def _from_shuffled(groups: np.ndarray, taken: np.ndarray, n_items: int, k: int, rng: np.random.Generator) -> np.ndarray:
-    """Return the first k of all items in random order, for rows where rejection would reject most draws."""
-    order = rng.random((len(groups), n_items))
-    order[_is_in(groups[:, None] * n_items + np.arange(n_items), taken)] = 2.0
-    order[:, 0] = 2.0
-    return np.sort(np.argsort(order, axis=1)[:, :k], axis=1)
+def _sums(values: np.ndarray) -> np.ndarray:
+    """Return the sums of the first 0, 1, ... values, (n + 1,)."""
+    return np.concatenate([[0], np.cumsum(values)])
 
 
-def _by_rejection(groups: np.ndarray, taken: np.ndarray, n_items: int, k: int, rng: np.random.Generator) -> np.ndarray:
-    drawn = np.sort(rng.integers(1, n_items, (len(groups), k)), axis=1)
+def _from_shuffled(
+    groups: np.ndarray, taken: np.ndarray, counts: np.ndarray, k: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Return k items of each row from an order of all items.
+
+    Exponential times with the counts as rates: the first is each item in proportion to its count, and so is each next one among
+    those that are left.
+    """
+    n_items = len(counts)
+    times = -np.log1p(-rng.random((len(groups), n_items))) / np.maximum(counts, 1)
+    times[:, counts == 0] = np.inf
+    times[_is_in(groups[:, None] * n_items + np.arange(n_items), taken)] = np.inf
+    return np.sort(np.argpartition(times, k - 1, axis=1)[:, :k], axis=1)
+
+
+def _by_rejection(
+    groups: np.ndarray, taken: np.ndarray, n_items: int, pool: np.ndarray, k: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Return k items of each row from elements of ``pool``; what is taken or was drawn before is drawn anew."""
+    drawn = np.sort(pool[rng.integers(0, len(pool), (len(groups), k))], axis=1)
     left = np.arange(len(groups))
     while len(left):
         part = drawn[left]
         wrong = _is_in(groups[left, None] * n_items + part, taken)
         wrong[:, 1:] |= part[:, 1:] == part[:, :-1]
-        part[wrong] = rng.integers(1, n_items, int(wrong.sum()))
+        part[wrong] = pool[rng.integers(0, len(pool), int(wrong.sum()))]
         part.sort(axis=1)
         drawn[left] = part
         left = left[wrong.any(axis=1)]
@@ -84,11 +131,10 @@ def _is_in(keys: np.ndarray, taken: np.ndarray) -> np.ndarray:
 
 def fixed_negatives(
     folder: Union[str, Path],
-    phase: str,
+    sampling: Sampling,
     groups: np.ndarray,
     taken: np.ndarray,
     tokens: Sequence[str],
-    k: int,
     seed: int,
 ) -> np.ndarray:
     """Return the negatives of an evaluation phase: those stored in ``folder``, or newly drawn ones, which are then stored.
@@ -98,24 +144,26 @@ def fixed_negatives(
 
     Args:
         folder: folder of the files.
-        phase: name of the evaluation phase; each has its own random stream.
-        groups, taken, k: see :func:`draw_negatives`.
+        sampling: what is drawn.
+        groups, taken: see :func:`draw_negatives`.
         tokens: external token of each item id, (n_items,).
         seed: seed of the draw.
 
     Raises:
         ValueError: see :func:`draw_negatives`.
     """
-    digest = hashlib.sha256(f"{phase} {k} {seed} {len(groups)}\n".encode())
-    for part in (groups.astype("<i8").tobytes(), taken.astype("<i8").tobytes(), "\n".join(tokens).encode()):
-        digest.update(part)
-    path = Path(folder) / f"uni{k}-{phase}-{digest.hexdigest()[:16]}.npz"
+    mode, phase, popularity = sampling
+    digest = hashlib.sha256(f"{phase} {sampling.k} {seed} {len(groups)}\n".encode())
+    for part in (groups, taken, popularity):
+        digest.update(b"" if part is None else part.astype("<i8").tobytes())
+    digest.update("\n".join(tokens).encode())
+    path = Path(folder) / f"{mode}-{phase}-{digest.hexdigest()[:16]}.npz"
     try:
         if path.exists() and not path.is_file():
             raise OSError("no regular file")
         with np.load(path) as stored:
             drawn = stored["items"].astype(np.int64)
-        if drawn.shape == (len(groups), k) and ((drawn > 0) & (drawn < len(tokens))).all():
+        if drawn.shape == (len(groups), sampling.k) and ((drawn > 0) & (drawn < len(tokens))).all():
             return drawn
         logger.warning("%s is damaged; its negatives are drawn again", path)
     except (FileNotFoundError, NotADirectoryError):
@@ -123,7 +171,7 @@ def fixed_negatives(
     except Exception:  # numpy, zipfile and zlib raise errors of any kind for damaged archives
         logger.warning("%s is damaged; its negatives are drawn again", path)
     stream = int.from_bytes(phase.encode(), "little")
-    drawn = draw_negatives(groups, taken, len(tokens), k, [seed, stream])
+    drawn = draw_negatives(groups, taken, len(tokens), sampling.k, [seed, stream], popularity)
     _write(path, drawn)
     return drawn
 

@@ -1,11 +1,14 @@
 """Whether the items that a user has already are candidates in an evaluation: the key ``mask_history``."""
 
+import logging
 from typing import Any, Dict, NamedTuple, Optional
 
 import numpy as np
 from recbole.utils import EvaluatorType, ModelType
 
 from recbole_sda.errors import InputError
+
+logger = logging.getLogger(__name__)
 
 AUTO = "auto"
 OWN_LOADERS = (ModelType.GENERAL, ModelType.TRADITIONAL, ModelType.SEQUENTIAL)
@@ -32,26 +35,35 @@ class HistoryRule(NamedTuple):
 
 
 def history_rule(config: Any, dataset: Any) -> HistoryRule:
-    """Return the rule of a run.
+    """Return the rule of a run; a warning names a ``mask_validation`` that the data leave without effect.
 
     ``auto`` masks unless the data hold a user-item pair twice, because then a known item can be the right answer.
 
     Args:
-        config: configuration of the run: mask_history, mask_validation, repeatable, the modes of evaluation.
+        config: configuration of the run: mask_history, mask_validation, repeatable, the metrics.
         dataset: RecBole's data set before it is split.
 
     Raises:
-        InputError: ``mask_history`` contradicts ``repeatable``, or cannot be honoured in the mode of evaluation.
+        InputError: ``mask_history`` contradicts ``repeatable``, or RecBole's loaders cannot honour it or ``mask_validation``.
     """
+    rule = _rule(config, dataset)
+    if not rule.masked and not rule.with_validation and config["mask_history"] == AUTO:
+        logger.warning("mask_validation=False has no effect: known items are candidates (%s)", rule.reason)
+    return rule
+
+
+def _rule(config: Any, dataset: Any) -> HistoryRule:
     asked, with_validation = config["mask_history"], bool(config["mask_validation"])
     sequential = config["MODEL_TYPE"] == ModelType.SEQUENTIAL
-    foreign = _foreign_mode(config)
+    foreign = _foreign_loaders(config)
     if foreign is not None:
         masked = not sequential and not config["repeatable"]
         if asked not in (AUTO, masked):
             does = "mask known items" if masked else "do not mask known items"
-            raise InputError(f"mask_history={asked}: {foreign}, and they {does}; use auto, or the modes full or uniN")
-        return HistoryRule(masked, foreign, with_validation)
+            raise InputError(f"mask_history={asked}: {foreign}, and they {does}; use auto")
+        if not with_validation:
+            raise InputError(f"mask_validation=False: {foreign}, and they do not read the key; leave it out")
+        return HistoryRule(masked, foreign)
     if not sequential and config["repeatable"]:  # RecBole's key for general models; its sequential models all set it
         if asked is True:
             raise InputError("mask_history=True contradicts repeatable=True: leave one of them out")
@@ -65,15 +77,12 @@ def history_rule(config: Any, dataset: Any) -> HistoryRule:
     return HistoryRule(True, "auto: no user has an item twice", with_validation)
 
 
-def _foreign_mode(config: Any) -> Optional[str]:
+def _foreign_loaders(config: Any) -> Optional[str]:
     """Return why RecBole's own loaders decide, or None where they do not."""
     if config["MODEL_TYPE"] not in OWN_LOADERS:
         return "RecBole's loaders for this kind of model decide"
     if config["eval_type"] == EvaluatorType.VALUE:
         return "RecBole's loaders decide for metrics of values"
-    for mode in config["eval_args"]["mode"].values():
-        if mode != "full" and not (mode[:3] == "uni" and mode[3:].isdecimal()):
-            return f"RecBole's loaders decide in the mode {mode}"
     return None
 
 

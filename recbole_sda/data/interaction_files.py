@@ -14,6 +14,7 @@ from recbole_sda.errors import InputError, nearest
 from recbole_sda.features.store import stored_sha256
 from recbole_sda.features.store_choice import store_path
 from recbole_sda.io.hashes import sha256_of
+from recbole_sda.io.regular_file import regular_file
 from recbole_sda.model.registry import reads_store
 
 from recbole.utils import ModelType  # isort: skip  (after recbole_sda.config.run_config, which makes RecBole importable)
@@ -41,7 +42,8 @@ def input_hashes(config: RunConfig) -> Dict[str, str]:
     """Return SHA-256 hashes of what a run reads.
 
     ``interactions`` is over the interaction files, ``attributes`` over the further atomic files that are read (``load_col``), and
-    ``features`` over the vectors of the feature store. The last two are there for runs that read them.
+    ``features`` over the vectors of the feature store, ``id_codes`` over a file of semantic ids. The last three are there for runs
+    that read them.
     """
     inputs = {"interactions": _files_sha256(interaction_files(config))}
     attributes = _attribute_files(config)
@@ -49,6 +51,9 @@ def input_hashes(config: RunConfig) -> Dict[str, str]:
         inputs["attributes"] = _files_sha256(attributes)
     if reads_store(config):
         inputs["features"] = stored_sha256(store_path(config["data_path"], config["features"]))
+    codes = config["id_codes"]
+    if isinstance(codes, str):
+        inputs["id_codes"] = _files_sha256([regular_file(codes, "file of id_codes")])
     return inputs
 
 

@@ -11,6 +11,18 @@ from torch import Tensor
 from recbole_sda.metrics.ranks import Cases, break_ties, ranks_of
 
 
+class Lists(NamedTuple):
+    """Top-k lists of one evaluation.
+
+    Attributes:
+        items: internal ids, best first, (n_lists, largest k), int32; 0 where a list has fewer candidates.
+        users: user of each list, (n_lists,), int64.
+    """
+
+    items: np.ndarray
+    users: np.ndarray
+
+
 class Ranking(NamedTuple):
     """Ranks and recommendations of one evaluation.
 
@@ -18,10 +30,12 @@ class Ranking(NamedTuple):
         cases: ranks of the right items.
         recommended: k -> how often each item is in a top-k list, (n_items,), int64; empty if the evaluation did not rank
             all items together.
+        lists: the lists themselves, where the key ``list_metrics`` asks for them.
     """
 
     cases: Cases
     recommended: Dict[int, np.ndarray]
+    lists: Optional[Lists] = None
 
 
 class TopKCollector(Collector):
@@ -44,16 +58,19 @@ class TopKCollector(Collector):
     def _begin(self) -> None:
         self._parts: List[Cases] = []
         self._counts: Dict[int, Tensor] = {}
+        self._lists: List[Lists] = []
         self._n_rows = 0
 
-    def _add_cases(self, scores: Tensor, interaction: Any, row: Tensor, item: Tensor, rank: Tensor) -> None:
+    def _users(self, scores: Tensor, interaction: Any) -> Optional[Tensor]:
+        """Return the user of each row of scores; None where the batch does not have them."""
         if self.config["USER_ID_FIELD"] not in interaction:
-            return
+            return None
         users: Tensor = interaction[self.config["USER_ID_FIELD"]]
         if len(users) > len(scores):  # a sample per candidate; the samples of a list are consecutive
             users = torch.unique_consecutive(users)
-        if len(users) != len(scores):
-            return
+        return users if len(users) == len(scores) else None
+
+    def _add_cases(self, scores: Tensor, users: Tensor, row: Tensor, item: Tensor, rank: Tensor) -> None:
         columns = (row + self._n_rows, users.to(row.device)[row], item, rank)
         self._parts.append(Cases(*(column.cpu().numpy() for column in columns)))
         self._n_rows += len(scores)
@@ -66,7 +83,8 @@ class TopKCollector(Collector):
     def get_data_struct(self) -> Any:
         """Return what RecBole's metrics need, and set ``ranking``."""
         recommended = {k: counts.cpu().numpy() for k, counts in self._counts.items()}
-        self.ranking = Ranking(Cases.join(self._parts), recommended)
+        lists = Lists(*map(np.concatenate, zip(*self._lists))) if self._lists else None
+        self.ranking = Ranking(Cases.join(self._parts), recommended, lists)
         self._begin()
         return super().get_data_struct()
 
@@ -87,9 +105,14 @@ class TopKCollector(Collector):
         """Collect the ranks of the right items, and what metrics need of the top k."""
         row, item = positive_u.to(scores.device), positive_i.to(scores.device)
         rank = break_ties(row, ranks_of(scores, row, item))
-        self._add_cases(scores, interaction, row, item, rank)
+        users = self._users(scores, interaction)
+        if users is not None:
+            self._add_cases(scores, users, row, item, rank)
         n_users, n_items = scores.shape
-        top = scores.topk(max(self.topk), dim=-1).indices
+        best, top = scores.topk(max(self.topk), dim=-1)
+        if self.config["list_metrics"] and users is not None:
+            lists = torch.where(best > -torch.inf, top, 0).int()
+            self._lists.append(Lists(lists.cpu().numpy(), users.cpu().numpy()))
         self._add_counts(top, n_items)
         hits = torch.zeros_like(top, dtype=torch.int32)
         inside = rank <= hits.shape[1]

@@ -18,7 +18,7 @@ from recbole_sda.model.model_table import ENSEMBLE, GENERAL_ENSEMBLE
 from recbole_sda.model.registry import base_spec, is_sequential, model_class, plain_model
 from recbole_sda.validation import AT_LEAST_ONE
 
-from recbole.utils import ModelType  # isort: skip  (after recbole_sda.config.run_config, which makes RecBole importable)
+from recbole.utils import EvaluatorType, ModelType  # isort: skip  (after recbole_sda.config.run_config, which makes RecBole importable)
 
 logger = logging.getLogger(__name__)
 
@@ -109,16 +109,15 @@ def choose_weights(model: Ensemble, config: Any, loader: Any) -> None:
         loader: the validation data; None without.
 
     Raises:
-        InputError: there are no validation data, or their protocol is one of RecBole's own loaders.
+        InputError: there are no validation data, or their metric does not rank.
     """
     if model.given is not None:
         return
     if loader is None:
         raise InputError("Ensemble: weights are chosen on validation data, and there are none; give ensemble_weights")
-    mode = config["eval_args"]["mode"]["valid"]
-    if mode != "full" and not mode.startswith("uni"):
+    if config["eval_type"] == EvaluatorType.VALUE:
         raise InputError(
-            f"Ensemble: weights are chosen with the modes full and uniN, not with {mode}; give ensemble_weights"
+            f"Ensemble: weights are chosen by ranks, not by {config['valid_metric']}; give ensemble_weights, or a ranking metric"
         )
     metric_name, k, metric = metric_of_ranks(config["valid_metric"])
     depth = AT_LEAST_ONE.check("ensemble_depth", config["ensemble_depth"], whole=True)

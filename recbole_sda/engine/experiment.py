@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, Optional, Sequence, Set, Tuple, Union
 
 from recbole_sda.config.run_config import MACHINE_KEYS
+from recbole_sda.engine.energy import EnergyMeter
+from recbole_sda.engine.list_report import list_data
 from recbole_sda.engine.result import Rankings, make_result, write_result
 from recbole_sda.engine.run import Run, build, configure, load, open_run, settings_of
-from recbole_sda.engine.run_folder import LOCK, LOG, make_run_dir, write_config, write_metrics
+from recbole_sda.engine.run_folder import LOCK, LOG, METRICS, make_run_dir, write_config, write_metrics
+from recbole_sda.engine.run_tracking import describe_result, track_run
 from recbole_sda.engine.summary import result_table
 from recbole_sda.engine.train_log import HISTORY
 from recbole_sda.errors import InputError
@@ -27,7 +30,8 @@ RESUMABLE = {"epochs", "stopping_step", "data_path", *MACHINE_KEYS}
 # Keys that may change when a run is evaluated again: those that training does not depend on.
 EVALUATION: Set[str] = {
     "eval_args", "eval_batch_size", "eval_negatives_seed", "metrics", "topk", "valid_metric", "metric_decimal_place",
-    "tail_items", "short_users", "repeatable", "mask_history", "mask_validation", "cold_item_scale", "data_path", *MACHINE_KEYS,
+    "tail_items", "short_users", "repeatable", "mask_history", "mask_validation", "cold_item_scale",
+    "list_metrics", "list_features", "list_categories", "data_path", *MACHINE_KEYS,
 }  # fmt: skip
 
 
@@ -108,6 +112,8 @@ def resume(run_dir: Union[str, Path], overrides: Optional[Dict[str, Any]] = None
     """
     run_dir = Path(run_dir)
     _check_overrides("--resume", run_dir, overrides, RESUMABLE)
+    if (run_dir / METRICS).is_file() and not (run_dir / LAST).is_file():
+        raise InputError(f"{run_dir} is finished and has no state of its training ({LAST}): it cannot be continued")
     with _in_run_folder(run_dir, begun=True):
         built = open_run(run_dir, overrides)
         if (run_dir / LAST).is_file():
@@ -220,31 +226,47 @@ def _removed_if_untrained(run_dir: Path, begun: bool) -> Iterator[None]:
 
 
 def _train_and_report(run: Run) -> Dict[str, Any]:
+    with track_run(run) as trackers:
+        result = _train_and_test(run)
+        describe_result(trackers, result)
+    logger.info("results are in %s\n%s", run.run_dir, result_table(result))
+    return result
+
+
+def _train_and_test(run: Run) -> Dict[str, Any]:
     config, trainer, data = run.config, run.trainer, run.data
-    started = time.time()
-    progress = bool(config["show_progress"])
-    _, valid_result = trainer.fit(data.train, data.valid, show_progress=progress)
+    started, meter = time.time(), EnergyMeter(config)
+    progress, lists = bool(config["show_progress"]), list_data(run)
+    with meter.phase("training"):
+        _, valid_result = trainer.fit(data.train, data.valid, show_progress=progress)
     trained = time.time()
     rankings: Rankings = {"valid": trainer.best_ranking}
     if rankings["valid"] is None and data.valid is not None:
         trainer.evaluate(data.valid, show_progress=progress)
         rankings["valid"] = trainer.eval_collector.ranking
-    test_result = trainer.evaluate(data.test, show_progress=progress)
+    with meter.phase("evaluation"):
+        test_result = trainer.evaluate(data.test, show_progress=progress)
     rankings["test"] = trainer.eval_collector.ranking
-    result = make_result(run, valid_result, test_result, rankings)
+    result = make_result(run, valid_result, test_result, rankings, lists)
+    if energy := meter.record():
+        result["energy"] = energy
     result["seconds_since_start"] = round(trained - started, 2)
     write_result(run, result, rankings, time.time() - trained)
-    logger.info("results are in %s\n%s", run.run_dir, result_table(result))
     return result
 
 
 def evaluate_weights(run: Run) -> Tuple[Dict[str, Any], Rankings]:
     """Evaluate the present weights on validation and test data; return the result and the ranking of each phase."""
-    progress = bool(run.config["show_progress"])
+    progress, lists = bool(run.config["show_progress"]), list_data(run)
     results: Dict[str, Dict[str, float]] = {}
     rankings: Rankings = {}
-    for phase, part in (("valid", run.data.valid), ("test", run.data.test)):
-        if part is not None:
-            results[phase] = run.trainer.evaluate(part, load_best_model=False, show_progress=progress)
-            rankings[phase] = run.trainer.eval_collector.ranking
-    return make_result(run, results.get("valid"), results["test"], rankings), rankings
+    meter = EnergyMeter(run.config)
+    with meter.phase("evaluation"):
+        for phase, part in (("valid", run.data.valid), ("test", run.data.test)):
+            if part is not None:
+                results[phase] = run.trainer.evaluate(part, load_best_model=False, show_progress=progress)
+                rankings[phase] = run.trainer.eval_collector.ranking
+    result = make_result(run, results.get("valid"), results["test"], rankings, lists)
+    if energy := meter.record():
+        result["energy"] = energy
+    return result, rankings

@@ -7,6 +7,7 @@ import torch
 
 from recbole_sda.config.dataset_files import SAMPLE_SUFFIX
 from recbole_sda.engine.collector import Ranking
+from recbole_sda.engine.list_report import ListData, list_report
 from recbole_sda.engine.rank_files import RANKS, group_metrics, write_ranks
 from recbole_sda.engine.run import Run, settings_of
 from recbole_sda.engine.run_folder import write_metrics
@@ -22,7 +23,11 @@ Rankings = Dict[str, Optional[Ranking]]  # by phase
 
 
 def make_result(
-    run: Run, valid_result: Optional[Dict[str, float]], test_result: Dict[str, float], rankings: Rankings
+    run: Run,
+    valid_result: Optional[Dict[str, float]],
+    test_result: Dict[str, float],
+    rankings: Rankings,
+    lists: Optional[ListData] = None,
 ) -> Dict[str, Any]:
     """Return the content of ``metrics.json``, without the times.
 
@@ -30,6 +35,7 @@ def make_result(
         run: the run.
         valid_result, test_result: metrics by name; None without validation data.
         rankings: ranking of each evaluated phase.
+        lists: what the key ``list_metrics`` needs, from :func:`recbole_sda.engine.list_report.list_data`.
     """
     config, model = run.config, run.model
     best_epoch, epochs_run = run.trainer.best_epoch + 1, len(_epochs(run.run_dir))
@@ -42,6 +48,7 @@ def make_result(
         full_sort=config["eval_args"]["mode"]["valid"] == "full",
     )
     ensemble = {"ensemble": model.record} if isinstance(model, Ensemble) else {}
+    list_values = {"lists": list_report(run, lists, rankings)} if lists is not None else {}
     return {
         "model": config["model"],
         "dataset": config["dataset"],
@@ -63,6 +70,7 @@ def make_result(
         "peak_memory_gib": peak(config["device"]),
         "features": getattr(model, "feature_record", None),
         **ensemble,
+        **list_values,
         "inputs": run.data.inputs,
         "environment": environment(config["device"]),
         "run_dir": str(run.run_dir),

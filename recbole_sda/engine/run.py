@@ -17,8 +17,10 @@ from recbole_sda.engine.run_folder import CONFIG, CONFIG_SHAPE, has_no_run
 from recbole_sda.engine.trainer import RunTrainer, make_trainer
 from recbole_sda.engine.trainer_checkpoints import identity_of
 from recbole_sda.errors import InputError, plain_message
+from recbole_sda.features.hub_store import hub_store
 from recbole_sda.features.store_choice import store_names, store_path
 from recbole_sda.io.checkpoint import BEST
+from recbole_sda.io.hub import is_hub_name
 from recbole_sda.io.schema import check_shape
 from recbole_sda.io.yaml import read_yaml
 from recbole_sda.machine import torchrun
@@ -109,7 +111,6 @@ def configure(
     Raises:
         InputError: a name, file, key or value cannot be used.
     """
-    model_class(model)  # a wrong name is reported before anything is generated
     config = RunConfig(model, dataset, config_files, overrides, source)
     data_path = config.resolved["data_path"]
     chosen = choose_dataset(dataset, data_path)
@@ -120,6 +121,9 @@ def configure(
     if reads_store(config) and config["features"] is None:
         # By name, so that a store which is added later changes nothing of this run.
         config["features"] = config.resolved["features"] = _default_features(config["data_path"])
+    elif reads_store(config) and is_hub_name(config["features"]):
+        # By commit, so that a resumed run reads the same bytes.
+        config["features"] = config.resolved["features"] = hub_store(config["features"]).pinned
     return config
 
 

@@ -24,6 +24,8 @@ METRICS_SHAPE = {
     "valid?": (None, {str: NUMBER}),
     "test": {str: NUMBER},
     "groups": {str: {"items?": GROUPS, "users?": GROUPS, "limits?": dict, "spread?": GROUPS}},
+    "lists?": {"valid?": {str: NUMBER}, "test?": {str: NUMBER}, "sources?": {str: str}},
+    "energy?": dict,
     "seconds?": {"training": NUMBER},
     "environment": {str: str},
     "inputs?": {str: str},

@@ -103,13 +103,9 @@ def result_table(result: Dict[str, Any]) -> str:
     Args:
         result: content of a ``metrics.json``.
     """
-    rules = result["protocol"]
-    selection = f"chosen by {rules['selection']}" if rules["selection"] != NO_SELECTION else f"({NO_SELECTION})"
     lines = [
         f"{result['model']} on {result['dataset']}" + ("  (built-in miniature)" if result["miniature"] else ""),
-        f"  loss {rules['loss']} | {rules['split']} | {_by_phase(rules['evaluation'])} over {rules['items']} items",
-        f"  known items {_by_phase(rules['history'])} ({rules['history_reason']})",
-        f"  seed {rules['seed']} | epoch {result['best_epoch']} of {result['epochs_run']} {selection}",
+        *(f"  {line}" for line in protocol_lines(result)),
     ]
     if (result.get("features") or {}).get("shuffled"):
         lines.append("  control: shuffled features")
@@ -119,6 +115,17 @@ def result_table(result: Dict[str, Any]) -> str:
         )
     warnings = [f"  warning: {text}" for text in result.get("warnings", ())]
     return "\n".join([*lines, *warnings, _metrics_table(result), *_group_lines(result)])
+
+
+def protocol_lines(result: Dict[str, Any]) -> List[str]:
+    """Return the protocol behind the figures of a ``metrics.json``: loss, split, candidates, known items, seed and epoch."""
+    rules = result["protocol"]
+    selection = f"chosen by {rules['selection']}" if rules["selection"] != NO_SELECTION else f"({NO_SELECTION})"
+    return [
+        f"loss {rules['loss']} | {rules['split']} | {_by_phase(rules['evaluation'])} over {rules['items']} items",
+        f"known items {_by_phase(rules['history'])} ({rules['history_reason']})",
+        f"seed {rules['seed']} | epoch {result['best_epoch']} of {result['epochs_run']} {selection}",
+    ]
 
 
 def _by_phase(texts: Dict[str, str]) -> str:
@@ -135,6 +142,10 @@ def _metrics_table(result: Dict[str, Any]) -> str:
     table.header(["metric", "validation", "test"])
     for name, value in result["test"].items():
         valid = (result["valid"] or {}).get(name)
+        table.add_row([name, "-" if valid is None else f"{valid:.4f}", f"{value:.4f}"])
+    lists = result.get("lists") or {}
+    for name, value in lists.get("test", {}).items():
+        valid = lists.get("valid", {}).get(name)
         table.add_row([name, "-" if valid is None else f"{valid:.4f}", f"{value:.4f}"])
     return table.draw()
 

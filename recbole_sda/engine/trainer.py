@@ -2,7 +2,7 @@
 
 import logging
 from pathlib import Path
-from typing import Any, Callable, Dict, Optional, Tuple, Union
+from typing import Any, Callable, Dict, Iterator, Optional, Tuple, Union
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from recbole_sda.model.ensemble.model import Ensemble
 from recbole_sda.model.registry import base_name, base_spec, class_name
 from recbole_sda.model.untrained import UntrainedRecommender
 from recbole_sda.recbole_patches.scoped import data_parallel_on, tensorboard_folder
+from recbole_sda.tracking.trackers import Trackers
 
 from recbole_sda.engine.collector import Ranking, TopKCollector  # isort: skip
 from recbole_sda.engine.training_checks import diverged
@@ -42,9 +43,11 @@ class RunTrainer(CheckpointMixin):
 
     Attributes:
         best_ranking: ranking of the best epoch's validation; None if that epoch was trained before the run was resumed.
+        trackers: get each line of the history too.
     """
 
     best_ranking: Optional[Ranking] = None
+    trackers = Trackers({})
 
     def _build_optimizer(self, **kwargs: Any) -> Any:
         if "params" in kwargs:  # a trainer with an optimizer for each part of its model
@@ -153,6 +156,18 @@ class RunTrainer(CheckpointMixin):
             scores = among_candidates(scores, candidates)
         return interaction, scores, positive_u, positive_i
 
+    @torch.no_grad()
+    def scored(self, eval_data: Any) -> Iterator[Tuple[Tensor, Tensor, Tensor]]:
+        """Yield the scores of each batch of an evaluation by full sort, and the rows and items of the right ones.
+
+        Scores are (n_lists, n_items), ``-inf`` for items that are no candidates.
+        """
+        self.model.eval()
+        self.tot_item_num = eval_data._dataset.item_num
+        for batch in eval_data:
+            _, scores, row, item = self._full_sort_batch_eval(batch)
+            yield scores, row, item
+
     def evaluate(
         self,
         eval_data: Any,
@@ -189,6 +204,7 @@ class RunTrainer(CheckpointMixin):
     def _record(self, line: Dict[str, Any]) -> None:
         if torchrun.is_main():
             append_history(self.run_dir, line)
+            self.trackers.log(line["epoch"] + 1, line["phase"], {k: v for k, v in line.items() if k != "epoch"})
 
 
 def make_trainer(

@@ -52,7 +52,7 @@ class CheckpointMixin(RecBoleTrainer):
     # Set anew in each epoch, or restored from an entry of their own.
     not_in_checkpoints = frozenset(
         {"best_ranking", "train_loss_dict", "start_epoch", "best_epoch", "cur_step", "best_valid_score", "best_valid_result",
-         "_epoch", "_n_batches", "_line"}
+         "_epoch", "_n_batches", "_line", "trackers"}
     )  # fmt: skip
     identity: Dict[str, str] = {}
     best_epoch = -1

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import List, Optional, Union
 
 from recbole_sda.errors import InputError, MissingFeatures, nearest
+from recbole_sda.features.hub_store import hub_store
 from recbole_sda.features.manifest import MANIFEST
 from recbole_sda.io.atomic_folder import restore_folders
 from recbole_sda.io.atomic_write import write_lines
+from recbole_sda.io.hub import is_hub_name
 from recbole_sda.io.regular_file import read_text
 
 logger = logging.getLogger(__name__)
@@ -33,12 +35,15 @@ def store_path(dataset_path: Union[str, Path], name: Optional[str] = None) -> Pa
 
     Args:
         dataset_path: the data set's directory.
-        name: the store's name below ``features/``; None takes the only one, or else the default.
+        name: the store's name below ``features/``, or ``hf://owner/name@revision``, a store of the Hub; None takes the only one
+            below ``features/``, or else the default.
 
     Raises:
         MissingFeatures: the data set has no store.
         InputError: there is no such store, or no name was given and there are several without a default.
     """
+    if is_hub_name(name):
+        return hub_store(str(name)).path
     folder, names = Path(dataset_path) / FEATURES_FOLDER, store_names(dataset_path)
     if not names:
         raise MissingFeatures(

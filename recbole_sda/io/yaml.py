@@ -1,6 +1,8 @@
 """YAML as RecBole's users write it, and the folder ``properties/`` of YAML files."""
 
+import copy
 import re
+from functools import lru_cache
 from importlib import resources
 from math import isfinite
 from pathlib import Path
@@ -41,12 +43,17 @@ def read_yaml(path: Union[str, Path]) -> Dict[str, Any]:
         InputError: the file is missing, is no regular file, is not YAML in UTF-8, holds anything but a mapping, or see
             :func:`parse_yaml`.
     """
-    values = parse_yaml(read_text(path, "configuration file", limit=SIZE_LIMIT), str(path))
+    values = copy.deepcopy(_parsed(read_text(path, "configuration file", limit=SIZE_LIMIT), str(path)))
     if values is None:
         return {}
     if not isinstance(values, dict):
         raise InputError(f"{path}: expected lines of `key: value`, found {type(values).__name__}")
     return values
+
+
+@lru_cache(maxsize=128)  # each configuration of a comparison reads the same files
+def _parsed(text: str, where: str) -> Any:
+    return parse_yaml(text, where)
 
 
 # An interval with an open end, such as [5,inf), which is no YAML, and is a text in RecBole's documentation.

@@ -8,8 +8,10 @@ from typing import Any, List
 
 _MODULES = {
     "MoDAConfig": "recbole_sda.lvlm.moda",
+    "ModelFamily": "recbole_sda.lvlm.families",
     "adapt": "recbole_sda.lvlm.api",
     "extract": "recbole_sda.lvlm.api",
+    "register_family": "recbole_sda.lvlm.families",
 }
 
 

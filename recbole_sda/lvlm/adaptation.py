@@ -29,7 +29,7 @@ from recbole_sda.lvlm import adapters
 from recbole_sda.lvlm.adaptation_folder import LAST, adaptation_lock, new_folder, settings_of
 from recbole_sda.lvlm.adapter_trainer import AdapterTrainer
 from recbole_sda.lvlm.adapters import ADAPTER, RECORD
-from recbole_sda.lvlm.backbone import load_backbone
+from recbole_sda.lvlm.backbone import load_backbone, resolved
 from recbole_sda.lvlm.co_purchases import co_purchases_among, count_co_purchases
 from recbole_sda.lvlm.devices import join_processes
 from recbole_sda.lvlm.evaluate import evaluate
@@ -40,11 +40,15 @@ from recbole_sda.lvlm.settings import LVLMSettings, read_settings
 from recbole_sda.lvlm.train_log import TrainLog
 from recbole_sda.lvlm.training_items import StepBatches, select_training_items
 from recbole_sda.machine import torchrun
+from recbole_sda.tracking.settings import KEYS as TRACKING_KEYS
+from recbole_sda.tracking.trackers import TrackedRun, Trackers, start_trackers
 
 logger = logging.getLogger(__name__)
 
 # Settings that may change when an adaptation is resumed: they do not affect what is trained.
-FREE = {"device", "threads", "workers", "patience", "token_budget", "backbone", "items", "gradient_checkpointing"}
+FREE = {
+    "device", "threads", "workers", "patience", "token_budget", "backbone", "items", "gradient_checkpointing", *TRACKING_KEYS,
+}  # fmt: skip
 
 
 def quality(metrics: Dict[str, float]) -> List[float]:
@@ -74,6 +78,7 @@ class Adaptation:
     """
 
     def __init__(self, settings: LVLMSettings, out: Union[str, Path]):
+        settings = resolved(settings)
         self.settings, self.out = settings, Path(out)
         self.backbone = load_backbone(settings)
         if "image" not in self.backbone.modalities:
@@ -114,12 +119,26 @@ class Adaptation:
     def run(self) -> Dict[str, float]:
         """Train until the last step or until patience ends; return the step and the metrics of the best evaluation."""
         try:
-            self._train()
+            with self._tracked() as self.log.trackers:
+                self._train()
+                best = {key: value for key, value in self.record["best"].items() if key != "step"}
+                self.log.trackers.describe({"best": best}, {"best_step": str(self.best_step)})
         except KeyboardInterrupt:
             raise KeyboardInterrupt(f"continue with --resume={self.out}") from None
         if self.best_step == 0:
             logger.warning("no evaluation was better than the bare backbone's: the saved adapter is the zero map")
         return self.record["best"]
+
+    def _tracked(self) -> Trackers:
+        options = self.settings.track_options
+        config = {**self.settings.plain(), "items": self.record["items"], "backbone": self.record["backbone"]}
+        run = TrackedRun(
+            name=options.get("run_name") or self.out.resolve().name,
+            folder=self.out,
+            kind="adaptation",
+            config={key: value for key, value in config.items() if key not in TRACKING_KEYS},
+        )
+        return start_trackers(self.settings.track, options, run)
 
     def _train(self) -> None:
         s = self.settings

@@ -12,6 +12,7 @@ from recbole_sda.io.locks import exclusive_lock
 from recbole_sda.lvlm.adapters import ADAPTER, RECORD
 from recbole_sda.lvlm.train_log import LOG_FILE, TENSORBOARD
 from recbole_sda.machine import torchrun
+from recbole_sda.tracking.trackers import IDS, WANDB
 
 LAST, LOCK = "last.pt", ".lock"
 
@@ -51,7 +52,7 @@ def adaptation_lock(out: Path) -> Iterator[None]:
 def _is_begun(out: Path) -> bool:
     """Return whether a folder holds nothing, or only what an adaptation leaves that was killed before its first state was saved."""
     names = {path.name for path in out.iterdir() if not path.name.startswith(".")} if out.is_dir() else set()
-    return names <= {LOG_FILE, TENSORBOARD, ADAPTER} and (ADAPTER not in names or LOG_FILE in names)
+    return names <= {LOG_FILE, TENSORBOARD, ADAPTER, IDS, WANDB} and (ADAPTER not in names or LOG_FILE in names)
 
 
 def new_folder(out: Path, overwrite: bool) -> None:
@@ -66,7 +67,7 @@ def new_folder(out: Path, overwrite: bool) -> None:
             )
         if not (out / RECORD).is_file() and not (out / LAST).is_file():
             raise InputError(f"{out} is not the folder of an adaptation ({RECORD} is missing) and is not overwritten")
-    for name in (LAST, RECORD):
+    for name in (LAST, RECORD, IDS):
         (out / name).unlink(missing_ok=True)
     for name in (ADAPTER, TENSORBOARD):
         shutil.rmtree(out / name, ignore_errors=True)

@@ -79,7 +79,7 @@ def extract(
     config_files: Sequence[PathLike] = (),
     actors: Optional[int] = None,
     gpus_per_actor: Optional[float] = None,
-    ray_address: Optional[str] = None,
+    address: Optional[str] = None,
     **keys: Any,
 ) -> Path:
     """Encode the images and texts of items and write the vectors to a feature store.
@@ -96,7 +96,7 @@ def extract(
         config_files: YAML files with keys of properties/lvlm.yaml; later files win.
         actors: number of Ray actors that encode; None: this process.
         gpus_per_actor: share of a GPU per actor; None: one GPU if Ray has any.
-        ray_address: address of a Ray cluster; None: this machine.
+        address: address of a Ray cluster; None: this machine.
         **keys: further keys of properties/lvlm.yaml, which win over the files.
 
     Returns:
@@ -124,10 +124,12 @@ def extract(
     values = {**_given(backbone=backbone, items=items, adapter=adapter), **keys}
     settings = read_settings(config_files, values, _settings_of_adapter(config_files, values))
     encode_shards = None
+    if actors is not None and settings.backend != "transformers":
+        raise InputError(f"actors={actors} needs backend=transformers, not {settings.backend}")
     if actors is not None:
         from recbole_sda.lvlm.ray_extract import ray_shard_encoder
 
-        encode_shards = ray_shard_encoder(settings, actors, gpus_per_actor, ray_address)
+        encode_shards = ray_shard_encoder(settings, actors, gpus_per_actor, address)
     return run_extraction(settings, out, overwrite, encode_shards)
 
 

@@ -8,18 +8,17 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple, TypeV
 import torch
 import transformers
 from torch import Tensor, nn
-from transformers import PretrainedConfig
-from transformers.models.auto import modeling_auto
 
 from recbole_sda.errors import InputError, one_line
+from recbole_sda.io.hashes import sha256_of
 from recbole_sda.io.regular_file import regular_file
+from recbole_sda.lvlm.dense_head import dense_head
 from recbole_sda.lvlm.devices import default_device, quiet
-from recbole_sda.lvlm.processor import DUAL, TEXT, VLM, Processor
+from recbole_sda.lvlm.embedders import Embedder, read_embedder, with_embedder
+from recbole_sda.lvlm.families import TEXT, ModelFamily, family_of
+from recbole_sda.lvlm.processor import Processor
 from recbole_sda.lvlm.settings import LVLMSettings
 from recbole_sda.lvlm.weights import load_model, sampled_sha256
-
-# Beginnings of the names of weights that no vector depends on: checkpoints of masked language models have no pooler.
-UNUSED = {VLM: (), TEXT: ("pooler.",), DUAL: ("logit_scale", "logit_bias")}
 
 Result = TypeVar("Result")
 
@@ -30,16 +29,23 @@ class Backbone(NamedTuple):
     Attributes:
         model: a model of transformers in evaluation mode, without trainable weights.
         processor: makes the model's inputs.
-        kind: ``vlm`` (one decoder reads images and texts), ``text`` (texts only) or ``dual`` (one encoder per modality).
+        family: how the model is read.
         dim: dimension of a vector.
         record: what :meth:`describe` returns.
+        head: layers after pooling; None without.
     """
 
     model: Any
     processor: Processor
-    kind: str
+    family: ModelFamily
     dim: int
     record: Dict[str, Any]
+    head: Optional[nn.Module] = None
+
+    @property
+    def kind(self) -> str:
+        """``vlm`` (one decoder reads images and texts), ``text`` (texts only) or ``dual`` (one encoder per modality)."""
+        return self.family.kind
 
     @property
     def modalities(self) -> Tuple[str, ...]:
@@ -57,11 +63,7 @@ class Backbone(NamedTuple):
 
     def adapted_parts(self) -> List[nn.Module]:
         """Return the modules whose linear layers are adapted: the decoder, or both encoders of a dual encoder."""
-        if self.kind == VLM:
-            return [self.model.get_decoder()]
-        if self.kind == DUAL:
-            return [self.model.text_model.encoder, self.model.vision_model.encoder]
-        return [self.model.base_model]
+        return self.family.adapted_parts(self.model)
 
     def adapter_targets(self) -> List[str]:
         """Return the full name of every linear layer that is adapted, in the model's order.
@@ -83,15 +85,7 @@ class Backbone(NamedTuple):
 
         The projected embedding of a dual encoder is a sequence of length 1.
         """
-        if self.kind == DUAL:
-            encode = self.model.get_image_features if modality == "image" else self.model.get_text_features
-            vector = encode(**batch).pooler_output.unsqueeze(1)
-            return vector, torch.ones(vector.shape[:2], dtype=torch.bool, device=vector.device)
-        if self.kind == VLM:
-            output = self.model.model(**batch, use_cache=False)
-        else:
-            output = self.model.base_model(**batch)
-        return output.last_hidden_state, batch["attention_mask"].bool()
+        return self.family.states(self.model, batch, modality)
 
 
 def load_backbone(settings: LVLMSettings, weights: bool = True) -> Backbone:
@@ -109,46 +103,63 @@ def load_backbone(settings: LVLMSettings, weights: bool = True) -> Backbone:
         raise InputError("backbone is missing: give --backbone=FOLDER_OR_HUB_ID")
     with quiet():
         config = _config(source, settings.revision)
-        kind, auto = _kind(source, config)
+        family = _family(source, config.model_type)
+        embedder = read_embedder(settings)
         # Before a model is created, which changes the configuration.
         record = _load(source, lambda: _record(settings, source, config))
-        processor = _load(
-            source,
-            lambda: Processor(
-                source,
-                settings.revision,
-                config.model_type,
-                kind,
-                settings.min_pixels,
-                settings.max_pixels,
-                _patches(config, kind),
-            ),
-        )
+        processor = _load(source, lambda: _processor(settings, config, family, embedder))
+        auto = getattr(transformers, family.loader)
         if weights:
-            model = _load(source, lambda: load_model(auto, source, _model_arguments(settings), UNUSED[kind]))
+            model = _load(source, lambda: load_model(auto, source, _model_arguments(settings), family.unused))
             if settings.quantization is None and settings.device != "auto":
                 model = model.to(default_device(settings.device))
         else:
             with torch.device("meta"):
                 model = _load(source, lambda: auto.from_config(config))
     model.requires_grad_(False).eval()
-    return Backbone(model, processor, kind, _load(source, lambda: _vector_dim(config, kind)), record)
+    dim = _load(source, lambda: family.dim(config))
+    head = dense_head(embedder.dense, dim, weights)
+    if head is not None:
+        dim, record["dense_sha256"] = (
+            embedder.dense[-1][0]["out_features"],
+            [sha256_of(path) for _, path in embedder.dense],
+        )
+        head = head.to(next(model.parameters()).device)
+    return Backbone(model, processor, family, dim, record, head)
 
 
-def _kind(source: str, config: PretrainedConfig) -> Tuple[str, Any]:
-    """Return the kind of a model and the class of transformers that loads it."""
-    model_type = config.model_type
-    if model_type in modeling_auto.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES:
-        return VLM, transformers.AutoModelForImageTextToText
-    if model_type in modeling_auto.MODEL_FOR_ZERO_SHOT_IMAGE_CLASSIFICATION_MAPPING_NAMES:
-        return DUAL, transformers.AutoModel
-    if model_type in modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
-        return TEXT, transformers.AutoModelForCausalLM
-    if model_type in modeling_auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES:
-        return TEXT, transformers.AutoModel
-    raise InputError(
-        f"backbone={source} is of type {model_type!r}; supported are image-text-to-text models, language models and dual "
-        "encoders such as CLIP and SigLIP"
+def resolved(settings: LVLMSettings) -> LVLMSettings:
+    """Return settings in which the backbone's embedder fills the empty keys pooling, l2, instruction and image_prompt.
+
+    Raises:
+        InputError: the backbone does not exist, is of an unsupported type, or its modules cannot be read.
+    """
+    source = settings.backbone
+    if not source:
+        raise InputError("backbone is missing: give --backbone=FOLDER_OR_HUB_ID")
+    if settings.backend != "transformers":
+        raise InputError(f"backend={settings.backend} is for extract alone; leave it out")
+    with quiet():
+        family = _family(source, _config(source, settings.revision).model_type)
+        return with_embedder(settings, read_embedder(settings), family.pooling)
+
+
+def _family(source: str, model_type: str) -> ModelFamily:
+    try:
+        family = family_of(model_type)
+    except InputError as error:
+        raise InputError(f"backbone={source} is {error}") from None
+    if family.refusal:
+        raise InputError(f"backbone={source} is refused: {family.refusal}")
+    return family
+
+
+def _processor(settings: LVLMSettings, config: Any, family: ModelFamily, embedder: Embedder) -> Processor:
+    values = with_embedder(settings, embedder)
+    embedder = embedder._replace(instruction=str(values.instruction))
+    limits = (settings.min_pixels, settings.max_pixels)
+    return Processor(
+        str(settings.backbone), settings.revision, config.model_type, family, *limits, family.patches(config), embedder
     )
 
 
@@ -199,18 +210,6 @@ def _quantization(settings: LVLMSettings) -> transformers.BitsAndBytesConfig:
     return transformers.BitsAndBytesConfig(
         load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=compute
     )
-
-
-def _vector_dim(config: Any, kind: str) -> int:
-    if kind == DUAL:
-        return getattr(config, "projection_dim", None) or config.text_config.hidden_size
-    return config.get_text_config().hidden_size
-
-
-def _patches(config: Any, kind: str) -> int:
-    """Return how many positions an image takes in a dual encoder; 1 for other kinds, where images are in the sequence."""
-    vision = config.vision_config if kind == DUAL else None
-    return 1 if vision is None else (vision.image_size // vision.patch_size) ** 2 + 1
 
 
 def _record(settings: LVLMSettings, source: str, config: Any) -> Dict[str, Any]:

@@ -18,7 +18,7 @@ def to_device(batch: Dict[str, Tensor], device: torch.device) -> Dict[str, Tenso
 
 
 def encode(
-    backbone: Backbone, adapted: Optional[PeftModel], batch: Dict[str, Tensor], modality: str, pooling: str
+    backbone: Backbone, adapted: Optional[PeftModel], batch: Dict[str, Tensor], modality: str, pooling: Optional[str]
 ) -> Tensor:
     """Return the vectors of a batch of one modality, (batch, dim), float32.
 
@@ -27,7 +27,7 @@ def encode(
         adapted: the backbone's model with an adapter; None for the model itself, bare or with a merged adapter.
         batch: the model's inputs.
         modality: ``image`` or ``text``, the modality of all inputs of the batch.
-        pooling: see :func:`recbole_sda.lvlm.pooling.pool`.
+        pooling: see :func:`recbole_sda.lvlm.pooling.pool`; None: mean.
     """
     batch = to_device(batch, backbone.device)
     number = backbone.modalities.index(modality)
@@ -39,4 +39,5 @@ def encode(
     ids: Optional[Tensor] = batch.get("input_ids")
     if ids is not None and ids.shape != mask.shape:
         ids = None
-    return pool(states, mask, pooling, ids, backbone.processor.eos_token_id)
+    vectors = pool(states, mask, pooling or "mean", ids, backbone.processor.eos_token_id)
+    return vectors if backbone.head is None else backbone.head(vectors)

@@ -12,18 +12,18 @@ from peft import PeftModel
 from torch import Tensor, distributed
 
 from recbole_sda.errors import InputError
-from recbole_sda.features.manifest import library_versions
 from recbole_sda.features.writer import store_lock, write_store
-from recbole_sda.io.hashes import sha256_of
 from recbole_sda.io.progress import Progress
 from recbole_sda.lvlm import adapters
-from recbole_sda.lvlm.backbone import load_backbone
+from recbole_sda.lvlm.backbone import load_backbone, resolved
+from recbole_sda.lvlm.backends.extractor import BackendExtractor
 from recbole_sda.lvlm.devices import join_processes
 from recbole_sda.lvlm.encode import encode
 from recbole_sda.lvlm.extraction_plan import Plan, Shard, make_plan
 from recbole_sda.lvlm.inputs import Batches, batch_loader
 from recbole_sda.lvlm.items import read_item_content
 from recbole_sda.lvlm.pooling import truncate
+from recbole_sda.lvlm.provenance import provenance
 from recbole_sda.lvlm.settings import LVLMSettings
 from recbole_sda.lvlm.shards import Shards
 from recbole_sda.machine import torchrun
@@ -48,7 +48,7 @@ class Extractor:
     """
 
     def __init__(self, settings: LVLMSettings, weights: bool = True):
-        self.settings = settings
+        self.settings = settings = resolved(settings)
         self.backbone = load_backbone(settings, weights)
         self.adapted: Optional[PeftModel] = None
         adapter = None
@@ -106,20 +106,11 @@ class Extractor:
 
     def provenance(self) -> Dict[str, Any]:
         """Return what the store's manifest records in addition to counts and hashes."""
-        s = self.settings
-        return {
-            "encoder": {**self.backbone.describe(), "adapter": self.plan.record["adapter"]},
-            "prompt": {"text": s.text_prompt, "image": s.image_prompt, "field_words": s.field_words},
-            "pooling": s.pooling,
-            "truncate_dim": s.truncate_dim,
-            "l2": s.l2,
-            "image_budget": {"min_pixels": s.min_pixels, "max_pixels": s.max_pixels},
-            "max_tokens": s.max_tokens,
-            "items_sha256": sha256_of(Path(str(s.items))),
-            "inputs": self.plan.counts(),
-            "unreadable_images": [f"{item}: {reason}" for item, reason in self.content.unreadable],
-            "stage_versions": library_versions("transformers", "peft"),
-        }
+        encoder = {**self.backbone.describe(), "adapter": self.plan.record["adapter"]}
+        return provenance(self.settings, self.content, self.plan, encoder)
+
+
+AnyExtractor = Union[Extractor, BackendExtractor]
 
 
 def run_extraction(
@@ -154,7 +145,11 @@ def run_extraction(
 
 
 def _extract(settings: LVLMSettings, out: Path, overwrite: bool, encode_shards: Optional[ShardEncoder]) -> None:
-    extractor = Extractor(settings, weights=encode_shards is None)
+    extractor: AnyExtractor
+    if settings.backend == "transformers":
+        extractor = Extractor(settings, weights=encode_shards is None)
+    else:
+        extractor = BackendExtractor(settings)
     plan, shards = extractor.plan, Shards(out, extractor.plan)
     torchrun.run_on_main_process(shards.open)
     missing: List[Shard] = torchrun.run_on_main_process(shards.missing)
@@ -181,7 +176,7 @@ def _extract(settings: LVLMSettings, out: Path, overwrite: bool, encode_shards: 
     torchrun.run_on_main_process(lambda: _write_store(extractor, shards, out, overwrite))
 
 
-def _process_shard_encoder(extractor: Extractor) -> ShardEncoder:
+def _process_shard_encoder(extractor: AnyExtractor) -> ShardEncoder:
     """Return a function that encodes this process's part of the shards."""
 
     def encode_shards(plan: Plan, shards: Shards, missing: List[Shard]) -> None:
@@ -197,11 +192,11 @@ def _process_shard_encoder(extractor: Extractor) -> ShardEncoder:
     return encode_shards
 
 
-def _write_store(extractor: Extractor, shards: Shards, out: Path, overwrite: bool) -> None:
+def _write_store(extractor: AnyExtractor, shards: Shards, out: Path, overwrite: bool) -> None:
     settings, ids = extractor.settings, extractor.content.ids
     features, present = {}, {}
     for name, plan in extractor.plan.modalities.items():
-        exact = truncate(shards.assemble(name), settings.truncate_dim, settings.l2)
+        exact = truncate(shards.assemble(name), settings.truncate_dim, bool(settings.l2))
         vectors = exact.to(DTYPES[settings.store_dtype])
         if exact.isfinite().all() and not vectors.isfinite().all():
             largest = float(exact.abs().max())

@@ -8,13 +8,22 @@ import numpy as np
 
 from recbole_sda import __version__
 from recbole_sda.lvlm.batching import Distinct, distinct, padding_share, token_batches
-from recbole_sda.lvlm.inputs import Inputs, make_inputs
+from recbole_sda.lvlm.inputs import Inputs, Renderer, make_inputs
 from recbole_sda.lvlm.items import ItemContent
-from recbole_sda.lvlm.processor import Processor
 from recbole_sda.lvlm.settings import LVLMSettings
 
 # Settings that determine the vectors. All others may change when an interrupted extraction is continued.
-DECISIVE = ("dtype", "quantization", "min_pixels", "max_pixels", "max_tokens", "pooling", "merge", "shard_items")
+DECISIVE = (
+    "dtype",
+    "quantization",
+    "min_pixels",
+    "max_pixels",
+    "max_tokens",
+    "pooling",
+    "instruction",
+    "merge",
+    "shard_items",
+)
 
 
 class Shard(NamedTuple):
@@ -80,7 +89,7 @@ class Plan(NamedTuple):
 def make_plan(
     content: ItemContent,
     backbone_record: Dict[str, Any],
-    processor: Processor,
+    processor: Renderer,
     modalities: Sequence[str],
     settings: LVLMSettings,
     adapter: Optional[Dict[str, str]] = None,
@@ -107,7 +116,7 @@ def make_plan(
     return Plan(plans, record, _digest(record))
 
 
-def _plan_modality(content: ItemContent, modality: str, processor: Processor, settings: LVLMSettings) -> ModalityPlan:
+def _plan_modality(content: ItemContent, modality: str, processor: Renderer, settings: LVLMSettings) -> ModalityPlan:
     items = content.positions_with(modality)
     inputs = make_inputs(content, modality, processor, items, settings.max_tokens)
     once = distinct(inputs.keys())

@@ -1,244 +1,226 @@
-"""Configurations of tiny random models of the supported families: the real structure at about a hundredth of the width."""
+"""Families of backbones: how models of one type are loaded, fed and read, and how to add a family from outside the package."""
 
-from typing import Any, Callable, Dict, NamedTuple, Tuple
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple, Union
 
-import transformers as hf
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from transformers.models.auto import modeling_auto
 
-WIDTH, LAYERS, HEADS = 32, 2, 4
-CONTROL = ("<|pad|>", "<|bos|>", "<|eos|>", "<|im_start|>", "<|im_end|>")  # in every tiny tokenizer, ids 0 to 4
-PAD, BOS, EOS = 0, 1, 2
-TEXT: Dict[str, Any] = {
-    "hidden_size": WIDTH,
-    "intermediate_size": 48,
-    "num_hidden_layers": LAYERS,
-    "num_attention_heads": HEADS,
-    "max_position_embeddings": 4096,
-    "pad_token_id": PAD,
-    "bos_token_id": BOS,
-    "eos_token_id": EOS,
-}
-VISION: Dict[str, Any] = {
-    "hidden_size": WIDTH,
-    "intermediate_size": 48,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-}
-ROPE: Dict[str, Any] = {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [1, 1, 2]}
+from recbole_sda.errors import InputError, one_line
 
-Token = Callable[[str], int]  # special token -> its id
+if TYPE_CHECKING:
+    from recbole_sda.lvlm.processor import Processor
+
+VLM, TEXT, DUAL = "vlm", "text", "dual"
+GROUP = "recbole_sda.lvlm_families"  # entry points: name = model type, object = a ModelFamily, or its class
 
 
-class Family(NamedTuple):
-    """How to create a tiny model of a family.
+class ModelFamily:
+    """A family of models that read images and texts in one sequence; subclasses change what differs.
 
     Attributes:
-        model: class of the model.
-        config: returns the model's configuration for a vocabulary size and the ids of special tokens.
-        special: special tokens of the tokenizer in addition to CONTROL.
-        image: text that represents an image in a prompt; empty for models that read no images in the sequence.
-        tokens: attribute of the tokenizer -> special token.
-        image_processor: creates the image processor; None for models that read text only.
-        processor: name of the processor's class in transformers; empty for models that read text only.
-        processor_keys: further arguments of the processor.
+        kind: ``vlm`` (one decoder reads images and texts), ``text`` (texts only) or ``dual`` (one encoder per modality).
+        loader: name of the class of transformers whose ``from_pretrained`` loads the model.
+        unused: beginnings of the names of weights that no vector depends on, and which a checkpoint may lack.
+        refusal: why models of this family cannot be used; empty where they can.
+        placeholder: attribute of the processor that represents an image in a prompt without a chat template.
+        pooling: pooling of the family where neither the user nor the checkpoint names one.
+
+    Example:
+        Models of another type that are loaded and read as CLIP is:
+
+        >>> from recbole_sda.lvlm.families import DualEncoder, family_of, register_family
+        >>> class MyEncoder(DualEncoder):
+        ...     unused = ("classifier.",)
+        >>> register_family("my-encoder", MyEncoder())
+        >>> family_of("my-encoder").kind
+        'dual'
     """
 
-    model: Any
-    config: Callable[[int, Token], Any]
-    special: Tuple[str, ...] = ()
-    image: str = ""
-    tokens: Dict[str, str] = {}
-    image_processor: Any = None
-    processor: str = ""
-    processor_keys: Dict[str, Any] = {}
+    kind: str = VLM
+    loader: str = "AutoModelForImageTextToText"
+    unused: Tuple[str, ...] = ()
+    refusal: str = ""
+    placeholder: str = "image_token"
+    pooling: str = "mean"
 
+    def adapted_parts(self, model: Any) -> List[nn.Module]:
+        """Return the modules whose linear layers are adapted."""
+        return [model.get_decoder()]
 
-def _qwen2_5_vl(vocab: int, token: Token) -> Any:
-    text = {**TEXT, "vocab_size": vocab, "num_key_value_heads": 2, "rope_parameters": ROPE}
-    vision: Dict[str, Any] = {
-        "depth": 2,
-        "hidden_size": WIDTH,
-        "intermediate_size": 48,
-        "num_heads": 4,
-        "out_hidden_size": WIDTH,
-    }
-    vision |= {"window_size": 56, "fullatt_block_indexes": [1]}
-    return hf.Qwen2_5_VLConfig(text_config=text, vision_config=vision, **_qwen_tokens(token))
+    def states(self, model: Any, batch: Dict[str, Tensor], modality: str) -> Tuple[Tensor, Tensor]:
+        """Return the last hidden states, (batch, seq_len, dim), and their attention mask, (batch, seq_len), bool."""
+        output = model.model(**batch, use_cache=False)
+        return output.last_hidden_state, batch["attention_mask"].bool()
 
+    def dim(self, config: Any) -> int:
+        """Return the dimension of a hidden state."""
+        return int(config.get_text_config().hidden_size)
 
-def _qwen3_vl(vocab: int, token: Token) -> Any:
-    rope = {**ROPE, "mrope_interleaved": True}
-    text = {**TEXT, "vocab_size": vocab, "num_key_value_heads": 2, "head_dim": 8, "rope_parameters": rope}
-    vision: Dict[str, Any] = {
-        "depth": 2,
-        "hidden_size": WIDTH,
-        "intermediate_size": 48,
-        "num_heads": 4,
-        "out_hidden_size": WIDTH,
-    }
-    vision |= {"num_position_embeddings": 64, "deepstack_visual_indexes": [0]}
-    return hf.Qwen3VLConfig(text_config=text, vision_config=vision, **_qwen_tokens(token))
+    def patches(self, config: Any) -> int:
+        """Return how many positions an image takes in a dual encoder."""
+        return 1
 
+    def render(self, processor: "Processor", text: str, with_image: bool) -> str:
+        """Return what the model reads for a prompt: by default the prompt in the model's chat template, if it has one."""
+        return processor.chat(text, with_image)
 
-def _qwen_tokens(token: Token) -> Dict[str, Any]:
-    names = {"image_token_id": "image_pad", "video_token_id": "video_pad"}
-    names |= {"vision_start_token_id": "vision_start", "vision_end_token_id": "vision_end"}
-    return {key: token(f"<|{name}|>") for key, name in names.items()}
-
-
-def _mllama(vocab: int, token: Token) -> Any:
-    # the last id is the image token's, which is not part of Mllama's output layer
-    rope = {"rope_type": "default", "rope_theta": 10000.0}
-    text = {**TEXT, "vocab_size": vocab - 1, "num_key_value_heads": 2, "cross_attention_layers": [1]}
-    text |= {"rope_parameters": rope, "tie_word_embeddings": False}
-    vision: Dict[str, Any] = {
-        "hidden_size": WIDTH,
-        "intermediate_size": 48,
-        "num_hidden_layers": 2,
-        "num_global_layers": 1,
-    }
-    vision |= {"attention_heads": 4, "image_size": 56, "patch_size": 14, "vision_output_dim": 64, "max_num_tiles": 2}
-    vision |= {"intermediate_layers_indices": [1], "supported_aspect_ratios": [[1, 1], [1, 2], [2, 1]]}
-    return hf.MllamaConfig(text_config=text, vision_config=vision, image_token_index=token("<|image|>"))
-
-
-def _idefics(kind: Any) -> Callable[[int, Token], Any]:
-    def config(vocab: int, token: Token) -> Any:
-        text = {**TEXT, "model_type": "llama", "vocab_size": vocab, "num_key_value_heads": 2}
-        vision = {**VISION, "image_size": 56, "patch_size": 14}
-        both = {"text_config": text, "vision_config": vision, "pad_token_id": PAD}
-        return kind(**both, image_token_id=token("<image>"), scale_factor=2, tie_word_embeddings=False)
-
-    return config
-
-
-def _llava_onevision(vocab: int, token: Token) -> Any:
-    text = {**TEXT, "model_type": "qwen2", "vocab_size": vocab, "num_key_value_heads": 2}
-    vision = {
-        **VISION,
-        "model_type": "siglip_vision_model",
-        "image_size": 56,
-        "patch_size": 14,
-        "vision_use_head": False,
-    }
-    tokens: Dict[str, Any] = {"image_token_index": token("<image>"), "video_token_index": token("<video>")}
-    return hf.LlavaOnevisionConfig(text_config=text, vision_config=vision, image_grid_pinpoints=PINPOINTS, **tokens)
-
-
-def _gemma3(vocab: int, token: Token) -> Any:
-    text = {**TEXT, "vocab_size": vocab, "num_key_value_heads": 2, "head_dim": 8, "sliding_window": 64}
-    vision = {**VISION, "image_size": 56, "patch_size": 14, "vision_use_head": False}
-    tokens: Dict[str, Any] = {
-        "image_token_index": token("<image_soft_token>"),
-        "boi_token_index": token("<start_of_image>"),
-    }
-    tokens |= {"eoi_token_index": token("<end_of_image>")}
-    return hf.Gemma3Config(text_config=text, vision_config=vision, mm_tokens_per_image=4, **tokens)
-
-
-def _qwen3(vocab: int, token: Token) -> Any:
-    return hf.Qwen3Config(**TEXT, vocab_size=vocab, num_key_value_heads=2, head_dim=8)
-
-
-def _dual(kind: Any) -> Callable[[int, Token], Any]:
-    def config(vocab: int, token: Token) -> Any:
-        text = {**TEXT, "vocab_size": vocab, "max_position_embeddings": 48, "projection_size": WIDTH}
-        return kind(
-            text_config=text, vision_config={**VISION, "image_size": 56, "patch_size": 14}, projection_dim=WIDTH
+    def inputs(
+        self,
+        processor: "Processor",
+        rendered: List[str],
+        images: Optional[List[Image.Image]],
+        max_tokens: Optional[int],
+    ) -> Dict[str, Tensor]:
+        """Return the model's inputs for rendered prompts and, in an image pass, one image each."""
+        with_images = {} if images is None else {"images": [[image] for image in images]}
+        # where the chat template has written the special tokens of the beginning, the tokenizer must not add them
+        encoding = processor.processor(
+            text=list(rendered),
+            **with_images,
+            padding=True,
+            add_special_tokens=not processor.has_begin(rendered[0]),
+            return_tensors="pt",
         )
+        return {name: value for name, value in encoding.items() if isinstance(value, Tensor)}
 
-    return config
+    def image_token_id(self, processor: "Processor") -> int:
+        """Return the id of the tokens whose states are those of an image."""
+        return int(processor.processor.image_token_id)
+
+    def text_length(self, processor: "Processor", rendered: str) -> int:
+        """Return the number of tokens of a rendered prompt, without those of its image."""
+        special = not processor.has_begin(rendered)
+        return len(processor.tokenizer(rendered, add_special_tokens=special)["input_ids"])
 
 
-PINPOINTS = [[56, 56], [56, 112], [112, 56], [112, 112]]
-SQUARE: Dict[str, Any] = {"size": {"height": 56, "width": 56}}
-QWEN = ("<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>")
-QWEN_NAMES = {"image_token": QWEN[2], "video_token": QWEN[3], "vision_bos_token": QWEN[0], "vision_eos_token": QWEN[1]}
-QWEN_IMAGE = "<|vision_start|><|image_pad|><|vision_end|>"
-IDEFICS = ("<image>", "<fake_token_around_image>", "<global-img>", "<end_of_utterance>")
-IDEFICS_SIZES: Dict[str, Any] = {"size": {"longest_edge": 112}, "max_image_size": {"longest_edge": 56}}
-GEMMA = ("<start_of_image>", "<end_of_image>", "<image_soft_token>")
-GEMMA_NAMES = {"boi_token": GEMMA[0], "eoi_token": GEMMA[1], "image_token": GEMMA[2]}
-LLAVA = {"num_image_tokens": 16, "vision_feature_select_strategy": "full"}
+class LanguageModel(ModelFamily):
+    """Causal and masked language models, which read texts only."""
 
-FAMILIES: Dict[str, Family] = {
-    "qwen2_5_vl": Family(
-        hf.Qwen2_5_VLForConditionalGeneration,
-        _qwen2_5_vl,
-        QWEN,
-        QWEN_IMAGE,
-        QWEN_NAMES,
-        lambda: hf.Qwen2VLImageProcessorPil(patch_size=14),
-        "Qwen2_5_VLProcessor",
-    ),
-    "qwen3_vl": Family(
-        hf.Qwen3VLForConditionalGeneration,
-        _qwen3_vl,
-        QWEN,
-        QWEN_IMAGE,
-        QWEN_NAMES,
-        lambda: hf.Qwen2VLImageProcessorPil(patch_size=16),
-        "Qwen3VLProcessor",
-    ),
-    "mllama": Family(
-        hf.MllamaForConditionalGeneration,
-        _mllama,
-        ("<|python_tag|>", "<|image|>"),
-        "<|image|>",
-        {"image_token": "<|image|>"},
-        lambda: hf.MllamaImageProcessorPil(**SQUARE, max_image_tiles=2),
-        "MllamaProcessor",
-    ),
-    "smolvlm": Family(
-        hf.SmolVLMForConditionalGeneration,
-        _idefics(hf.SmolVLMConfig),
-        IDEFICS,
-        "<image>",
-        {"image_token": "<image>"},
-        lambda: hf.SmolVLMImageProcessorPil(**IDEFICS_SIZES),
-        "SmolVLMProcessor",
-        {"image_seq_len": 4},
-    ),
-    "idefics3": Family(
-        hf.Idefics3ForConditionalGeneration,
-        _idefics(hf.Idefics3Config),
-        IDEFICS,
-        "<image>",
-        {"image_token": "<image>"},
-        lambda: hf.Idefics3ImageProcessorPil(**IDEFICS_SIZES),
-        "Idefics3Processor",
-        {"image_seq_len": 4},
-    ),
-    "llava_onevision": Family(
-        hf.LlavaOnevisionForConditionalGeneration,
-        _llava_onevision,
-        ("<image>", "<video>"),
-        "<image>",
-        {"image_token": "<image>", "video_token": "<video>"},
-        lambda: hf.LlavaOnevisionImageProcessorPil(**SQUARE, image_grid_pinpoints=PINPOINTS),
-        "LlavaOnevisionProcessor",
-        LLAVA,
-    ),
-    "gemma3": Family(
-        hf.Gemma3ForConditionalGeneration,
-        _gemma3,
-        GEMMA,
-        "<start_of_image>",
-        GEMMA_NAMES,
-        lambda: hf.Gemma3ImageProcessorPil(**SQUARE),
-        "Gemma3Processor",
-        {"image_seq_length": 4},
-    ),
-    "qwen3": Family(hf.Qwen3ForCausalLM, _qwen3),
-    "clip": Family(
-        hf.CLIPModel,
-        _dual(hf.CLIPConfig),
-        image_processor=lambda: hf.CLIPImageProcessorPil(size={"shortest_edge": 56}, crop_size=SQUARE["size"]),
-        processor="CLIPProcessor",
-    ),
-    "siglip": Family(
-        hf.SiglipModel,
-        _dual(hf.SiglipConfig),
-        image_processor=lambda: hf.SiglipImageProcessorPil(**SQUARE),
-        processor="SiglipProcessor",
-    ),
-}
+    kind = TEXT
+    unused: Tuple[str, ...] = ("pooler.",)  # checkpoints of masked language models have no pooler
+    padding: Union[bool, str] = True
+
+    def __init__(self, loader: str = "AutoModelForCausalLM"):
+        self.loader = loader
+
+    def adapted_parts(self, model: Any) -> List[nn.Module]:
+        return [model.base_model]
+
+    def states(self, model: Any, batch: Dict[str, Tensor], modality: str) -> Tuple[Tensor, Tensor]:
+        return model.base_model(**batch).last_hidden_state, batch["attention_mask"].bool()
+
+    def render(self, processor: "Processor", text: str, with_image: bool) -> str:
+        return "" if with_image else processor.instruction + text
+
+    def inputs(
+        self,
+        processor: "Processor",
+        rendered: List[str],
+        images: Optional[List[Image.Image]],
+        max_tokens: Optional[int],
+    ) -> Dict[str, Tensor]:
+        longest = processor.tokenizer.model_max_length
+        limit = min(max_tokens or longest, longest)
+        truncation = {"truncation": True, "max_length": limit} if limit < 10**9 else {}
+        return dict(processor.tokenizer(list(rendered), padding=self.padding, return_tensors="pt", **truncation))
+
+    def text_length(self, processor: "Processor", rendered: str) -> int:
+        return int(self.inputs(processor, [rendered], None, None)["input_ids"].shape[1])
+
+
+class DualEncoder(LanguageModel):
+    """Encoders of images and of texts with a common space, such as CLIP; a vector is a sequence of length 1."""
+
+    kind = DUAL
+    unused = ("logit_scale", "logit_bias")
+
+    def __init__(self, loader: str = "AutoModel"):
+        super().__init__(loader)
+
+    def adapted_parts(self, model: Any) -> List[nn.Module]:
+        return [model.text_model.encoder, model.vision_model.encoder]
+
+    def states(self, model: Any, batch: Dict[str, Tensor], modality: str) -> Tuple[Tensor, Tensor]:
+        encode = model.get_image_features if modality == "image" else model.get_text_features
+        vector = encode(**batch).pooler_output.unsqueeze(1)
+        return vector, torch.ones(vector.shape[:2], dtype=torch.bool, device=vector.device)
+
+    def dim(self, config: Any) -> int:
+        return int(getattr(config, "projection_dim", None) or config.text_config.hidden_size)
+
+    def patches(self, config: Any) -> int:
+        return (config.vision_config.image_size // config.vision_config.patch_size) ** 2 + 1
+
+    def inputs(
+        self,
+        processor: "Processor",
+        rendered: List[str],
+        images: Optional[List[Image.Image]],
+        max_tokens: Optional[int],
+    ) -> Dict[str, Tensor]:
+        if images is not None:
+            return dict(processor.image_processor(images=images, return_tensors="pt"))
+        return super().inputs(processor, rendered, None, max_tokens)
+
+
+_registered: Dict[str, ModelFamily] = {}
+
+
+def register_family(model_type: str, family: ModelFamily) -> None:
+    """Make models of a type available to ``adapt`` and ``extract``; it wins over what the package knows about the type.
+
+    A package registers its families without a call by an entry point of the group ``recbole_sda.lvlm_families``, whose name is
+    the model type. Worker processes and Ray actors know the families of entry points only.
+
+    Args:
+        model_type: ``model_type`` in the configuration of the models.
+        family: an instance of :class:`ModelFamily` or of a subclass.
+
+    Raises:
+        InputError: ``family`` is no :class:`ModelFamily`, or ``model_type`` is no text.
+    """
+    if not isinstance(model_type, str) or not model_type:
+        raise InputError(f"register_family: model_type={model_type!r}: expected a text such as 'qwen3_vl'")
+    if not isinstance(family, ModelFamily):
+        raise InputError(f"register_family: family={family!r}: expected an instance of ModelFamily")
+    _registered[model_type] = family
+
+
+def family_of(model_type: str) -> ModelFamily:
+    """Return the family of a model type: a registered one, one of an entry point, one of this package, or by transformers' tables.
+
+    Raises:
+        InputError: the type is not supported, or its entry point cannot be loaded.
+    """
+    from recbole_sda.lvlm.family_table import FAMILIES
+
+    known = _registered.get(model_type) or _of_entry_point(model_type) or FAMILIES.get(model_type)
+    if known is not None:
+        return known
+    if model_type in modeling_auto.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES:
+        return ModelFamily()
+    if model_type in modeling_auto.MODEL_FOR_ZERO_SHOT_IMAGE_CLASSIFICATION_MAPPING_NAMES:
+        return DualEncoder()
+    if model_type in modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+        return LanguageModel()
+    if model_type in modeling_auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES:
+        return LanguageModel("AutoModel")
+    raise InputError(
+        f"of type {model_type!r}; supported are image-text-to-text models, language models and dual encoders such as CLIP and "
+        "SigLIP, and types that register_family adds"
+    )
+
+
+def _of_entry_point(model_type: str) -> Optional[ModelFamily]:
+    for entry in entry_points(group=GROUP, name=model_type):
+        try:
+            loaded = entry.load()
+            family = loaded() if isinstance(loaded, type) else loaded
+        except Exception as error:  # code of another package
+            raise InputError(f"entry point {entry.value} of {GROUP} cannot be loaded: {one_line(error)}") from None
+        register_family(model_type, family)
+        return _registered[model_type]
+    return None

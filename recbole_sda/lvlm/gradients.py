@@ -18,7 +18,7 @@ from recbole_sda.features.manifest import library_versions
 from recbole_sda.io.atomic_write import write_text
 from recbole_sda.io.hashes import sha256_of
 from recbole_sda.lvlm.adapter_trainer import AdapterTrainer, total
-from recbole_sda.lvlm.backbone import load_backbone
+from recbole_sda.lvlm.backbone import load_backbone, resolved
 from recbole_sda.lvlm.devices import join_processes
 from recbole_sda.lvlm.inputs import Batches, batch_loader
 from recbole_sda.lvlm.items import ItemContent, read_item_content
@@ -96,6 +96,7 @@ def measure(settings: LVLMSettings, points: int = 5, n_batches: int = 4) -> Dict
     join_processes(settings)
     if settings.method == "none":
         raise InputError("method=none has no gradients")
+    settings = resolved(settings)
     content = read_item_content(settings)
     methods: Dict[str, List[Dict[str, Any]]] = {}
     record: Dict[str, Any] = {}

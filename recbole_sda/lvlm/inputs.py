@@ -25,6 +25,16 @@ class BatchPlan(Protocol):
     def __getitem__(self, number: int, /) -> Integers: ...
 
 
+class Renderer(Protocol):
+    """Makes prompts of an encoder and measures them."""
+
+    def render(self, text: str, with_image: bool) -> str: ...
+
+    def shorten(self, text: str, max_tokens: int) -> str: ...
+
+    def length(self, rendered: str, size: Optional[Size] = None) -> int: ...
+
+
 class Inputs(NamedTuple):
     """Inputs of some items, all of one modality.
 
@@ -49,7 +59,7 @@ class Inputs(NamedTuple):
             None if self.sizes is None else [self.sizes[k] for k in chosen],
         )
 
-    def lengths(self, processor: Processor) -> List[int]:
+    def lengths(self, processor: Renderer) -> List[int]:
         """Return the number of tokens of each input."""
         sizes: Sequence[Optional[Size]] = self.sizes or [None] * len(self.rendered)
         return [processor.length(text, size) for text, size in zip(self.rendered, sizes)]
@@ -90,7 +100,7 @@ def open_image(path: Path) -> Image.Image:
 
 
 def make_inputs(
-    content: ItemContent, modality: str, processor: Processor, chosen: Sequence[int], max_tokens: int
+    content: ItemContent, modality: str, processor: Renderer, chosen: Sequence[int], max_tokens: int
 ) -> Inputs:
     """Return the inputs of some items.
 
@@ -138,6 +148,7 @@ def batch_loader(batches: Batches, workers: int, start: int = 0) -> DataLoader:
         num_workers=workers,
         prefetch_factor=2 if workers else None,
         worker_init_fn=_use_one_thread,
+        pin_memory=torch.cuda.is_available(),
     )
 
 

@@ -9,6 +9,7 @@ from typing import Dict, List, Optional, Tuple, Union
 from recbole_sda.errors import InputError
 from recbole_sda.features.items_file import NON_TEXT_FIELDS, read_items
 from recbole_sda.io.images import UnreadableImage, open_image, to_upright_rgb, upright_size
+from recbole_sda.lvlm.embedders import IMAGE_PROMPT
 from recbole_sda.lvlm.prompts import Prompt
 from recbole_sda.lvlm.settings import LVLMSettings
 
@@ -86,7 +87,8 @@ def read_item_content(settings: LVLMSettings, with_images: bool = True) -> ItemC
     ids = [item["item_id"] for item in items]
     fields = list(dict.fromkeys(name for item in items for name in item if name not in NON_TEXT_FIELDS))
     text_prompt = Prompt(settings.text_prompt, fields, settings.field_words)
-    image_prompt = Prompt(settings.image_prompt, fields, settings.field_words)
+    image_text = IMAGE_PROMPT if settings.image_prompt is None else settings.image_prompt
+    image_prompt = Prompt(image_text, fields, settings.field_words)
     folder = Path(settings.items).parent
     paths = [folder / item["image"] if with_images and item["image"] else None for item in items]
     sizes, unreadable = _image_sizes(ids, paths, settings.workers)

@@ -15,8 +15,9 @@ def pool(
     Args:
         states: hidden states, (batch, seq_len, dim).
         mask: (batch, seq_len), bool; True at the positions to pool: all tokens, or those of the image.
-        how: ``mean`` (or ``image``): mean over the masked positions. ``last``: the last masked position. ``eos``: the last
-            end-of-sequence token among the masked positions, or the last masked position where there is none.
+        how: ``mean`` (or ``image``): mean over the masked positions. ``last``: the last masked position. ``cls``: the
+            first masked position. ``eos``: the last end-of-sequence token among the masked positions, or the last masked position
+            where there is none.
         input_ids: token ids, (batch, seq_len); needed for ``eos``.
         eos: id of the end-of-sequence token.
 
@@ -29,6 +30,8 @@ def pool(
     if how in ("mean", "image"):
         weight = mask.unsqueeze(-1).float()
         return (states.float() * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1)
+    if how == "cls":
+        return states[torch.arange(len(states), device=states.device), mask.int().argmax(dim=1)].float()
     candidates = mask
     if how == "eos" and input_ids is not None and eos is not None:
         is_eos = mask & (input_ids == eos)

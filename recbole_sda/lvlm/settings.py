@@ -2,11 +2,12 @@
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Dict, Optional, Sequence, Union
+from typing import Any, Dict, Optional, Sequence, Tuple, Union
 
 from recbole_sda.errors import InputError, nearest
 from recbole_sda.io.yaml import properties_dir, read_yaml
 from recbole_sda.losses.pair_loss import MIN_TEMPERATURE
+from recbole_sda.tracking.settings import OPTIONS, TRACK, check_options, check_trackers
 from recbole_sda.validation import (
     AT_LEAST_ONE,
     NOT_NEGATIVE,
@@ -18,9 +19,11 @@ from recbole_sda.validation import (
 )
 
 CHOICES = {
+    "backend": ("transformers", "sentence_transformers", "openai"),
+    "request_form": ("input", "messages"),
     "dtype": ("float32", "bfloat16", "float16"),
     "quantization": ("8bit", "4bit"),
-    "pooling": ("mean", "last", "eos", "image"),
+    "pooling": ("mean", "last", "cls", "eos", "image"),
     "method": ("moda", "lora", "two_lora", "none"),
     "loss": ("cmsa", "infonce"),
     "schedule": ("cosine", "linear", "constant"),
@@ -52,6 +55,10 @@ RANGES = {
     "patience": AT_LEAST_ONE,
     "token_budget": AT_LEAST_ONE,
     "shard_items": AT_LEAST_ONE,
+    "request_items": AT_LEAST_ONE,
+    "connections": Range(1, 256, closed_high=True),
+    "timeout": POSITIVE,
+    "deadline": NOT_NEGATIVE,
 }
 
 
@@ -67,15 +74,17 @@ class LVLMSettings:
     threads: Optional[int]
     items: Optional[str]
     text_prompt: str
-    image_prompt: str
+    image_prompt: Optional[str]
+    instruction: Optional[str]
     field_words: Dict[str, int]
     min_pixels: int
     max_pixels: int
     max_tokens: int
     workers: int
-    pooling: str
+    embedder: Optional[str]
+    pooling: Optional[str]
     truncate_dim: Optional[int]
-    l2: bool
+    l2: Optional[bool]
     method: str
     rank: int
     experts: int
@@ -103,15 +112,25 @@ class LVLMSettings:
     held_out: float
     eval_every: int
     patience: Optional[int]
+    track: Tuple[str, ...]
+    track_options: Dict[str, str]
     adapter: Optional[str]
     merge: bool
     token_budget: int
     shard_items: int
     store_dtype: str
+    backend: str
+    url: Optional[str]
+    key_variable: Optional[str]
+    request_form: Optional[str]
+    request_items: int
+    connections: int
+    timeout: float
+    deadline: float
 
     def plain(self) -> Dict[str, Any]:
         """Return all values as plain data."""
-        return asdict(self)
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
 
 
 def read_settings(
@@ -145,6 +164,7 @@ def read_settings(
             if key not in keys:
                 raise InputError(f"{source}: {key!r} is not a key of the LVLM stage.{nearest(key, keys)}")
         values.update(layer)
+    values.update(track=check_trackers(values[TRACK]), track_options=check_options(values[OPTIONS]))
     settings = check_settings(LVLMSettings, values, RANGES, CHOICES)
     _check_together(settings)
     return settings
@@ -153,6 +173,12 @@ def read_settings(
 def _check_together(settings: LVLMSettings) -> None:
     if settings.min_pixels > settings.max_pixels:
         raise InputError(f"min_pixels={settings.min_pixels} is above max_pixels={settings.max_pixels}")
+    if settings.backend != "transformers":
+        for key in ("adapter", "quantization", "pooling"):
+            if getattr(settings, key) is not None:
+                raise InputError(
+                    f"{key}={getattr(settings, key)} needs backend=transformers; with backend={settings.backend} the model decides"
+                )
     if settings.method == "moda" and settings.rank % settings.experts:
         raise InputError(f"rank={settings.rank} must be a multiple of experts={settings.experts}")
     if settings.bought_together_weight > 0 and not settings.interactions:

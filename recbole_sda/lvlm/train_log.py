@@ -11,6 +11,7 @@ from recbole_sda.io.atomic_write import append_line, write_lines
 from recbole_sda.io.json import read_json_lines
 from recbole_sda.io.schema import COUNT
 from recbole_sda.machine import torchrun
+from recbole_sda.tracking.trackers import Trackers
 
 LOG_FILE, TENSORBOARD = "history.jsonl", "tensorboard"
 LINE = {"step": COUNT, "phase": str}
@@ -21,10 +22,14 @@ class TrainLog:
 
     Args:
         folder: folder for ``history.jsonl`` and ``tensorboard/``.
+
+    Attributes:
+        trackers: get the figures too.
     """
 
     def __init__(self, folder: Union[str, Path]):
         self.path = Path(folder) / LOG_FILE
+        self.trackers = Trackers({})
         self.writer: Optional[SummaryWriter] = None
         if torchrun.is_main():
             self.writer = SummaryWriter(str(Path(folder) / TENSORBOARD))
@@ -43,6 +48,7 @@ class TrainLog:
         for name, value in values.items():
             self.writer.add_scalar(f"{phase}/{name}", value, step)
         self.writer.flush()
+        self.trackers.log(step, phase, values)
 
     def add_gates(self, step: int, gates: Dict[str, List[List[float]]]) -> None:
         """Add one histogram of all gate values per modality; ``gates``: layer name -> modality -> expert."""

@@ -2,6 +2,8 @@
 
 import logging
 import os
+import re
+import socket
 from contextlib import contextmanager
 from typing import Any, Dict, Iterator, Optional
 
@@ -22,7 +24,8 @@ def ray_session(address: Optional[str] = None) -> Iterator[None]:
             process already has, or else a new one on this machine.
 
     Raises:
-        InputError: no cluster answers at the address, or the process already has a session at another address.
+        InputError: no cluster answers at the address, it rejects this process's token, or
+            the process already has a session at another address.
     """
     import ray
 
@@ -33,13 +36,29 @@ def ray_session(address: Optional[str] = None) -> Iterator[None]:
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     try:
         ray.init(address=address or "local", log_to_driver=False, include_dashboard=False, logging_level=logging.ERROR)
-    except ConnectionError as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"address={address!r}: no Ray cluster answers there ({reason})") from None
+    except (ConnectionError, ray.exceptions.AuthenticationError) as error:
+        raise InputError(f"address={address!r}: {_why_not_joined(str(error))}") from None
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _why_not_joined(reason: str) -> str:
+    """Return why a cluster was not joined, from the text of Ray's error, which does not say that a token was rejected."""
+    reason = reason.splitlines()[0] if reason else "no reason given"
+    found = re.search(r"([\w.\-]+):(\d+)", reason)
+    if found is not None:
+        try:
+            socket.create_connection((found[1], int(found[2])), timeout=2).close()
+        except (OSError, OverflowError):
+            pass
+        else:
+            return (
+                f"a server answers there, but Ray cannot join it ({reason}). Check the token (RAY_AUTH_MODE=token with "
+                "RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH, as on the cluster) and that both sides have the same version of Ray"
+            )
+    return f"no Ray cluster answers there ({reason})"
 
 
 def _check_same_session(address: Optional[str]) -> None:

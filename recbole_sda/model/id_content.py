@@ -3,7 +3,7 @@
 import logging
 from functools import cached_property
 from pathlib import Path
-from typing import Any, List, Optional, Sequence, Union
+from typing import Any, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import scipy.sparse as sp
@@ -14,14 +14,17 @@ from torch.nn import functional as F
 from recbole_sda.errors import InputError
 from recbole_sda.features.codes import cached_residual_codes
 from recbole_sda.features.content import content_vectors, principal_components
+from recbole_sda.features.semantic_ids import read_codes
 from recbole_sda.graphs.cooccurrence import SHRINKAGE, cached_similarity
 from recbole_sda.graphs.item_graphs import as_lists, mean_graph, rows_to_one, scaled_rows, similarity_graph
 from recbole_sda.graphs.knn import cached_neighbours
 from recbole_sda.graphs.shared_users import shared_users
 from recbole_sda.graphs.sparse import SparseMatrix
+from recbole_sda.io.ids import id_text
 from recbole_sda.layers.id_rows import BoundedRows, CodeRows, IdRows, Smoothing
 from recbole_sda.losses.soft_targets import SoftTargets
 from recbole_sda.model.absent_items import absent_items
+from recbole_sda.model.item_features import item_tokens
 from recbole_sda.model.known_items import training_pairs
 from recbole_sda.model.settings import SDASettings
 
@@ -110,7 +113,9 @@ class IdContent:
             if users is not None and with_users:
                 self._start_users(users, content, scale)
         if settings.id_codes is not None:
-            codes = self._codes(settings.id_codes, table, spread)
+            sizes, of_items = self._item_codes(settings.id_codes)
+            all_codes = F.pad(of_items, (0, 0, 0, table.num_embeddings - self.n_items), value=-1)
+            codes = CodeRows(all_codes, sizes, table.embedding_dim, spread)
         if settings.id_smoothing > 0:
             strength = settings.id_smoothing * self._share_of_rare(settings.id_smoothing_kappa)
             graph = scaled_rows(self._graph(), strength.numpy(), table.num_embeddings)
@@ -125,11 +130,25 @@ class IdContent:
             return None
         return F.pad(self.counts / (self.counts + kappa), (0, n_rows - self.n_items), value=1.0)
 
-    def _codes(self, sizes: Sequence[int], table: nn.Embedding, std: float) -> CodeRows:
-        codes = torch.full((table.num_embeddings, len(sizes)), -1)
-        fitted = cached_residual_codes(self.cache, self.vectors[self.present], sizes, CODE_SEED)
-        codes[: self.n_items][self.present] = fitted.codes
-        return CodeRows(codes, sizes, table.embedding_dim, std)
+    def _item_codes(self, given: Union[Sequence[int], str]) -> Tuple[Sequence[int], Tensor]:
+        """Return the sizes of the levels and the codes of each item, (n_items, n_levels); -1 for an item without codes.
+
+        Args:
+            given: sizes of the levels, or a file of semantic ids.
+        """
+        if not isinstance(given, str):
+            codes = torch.full((self.n_items, len(given)), -1)
+            codes[self.present] = cached_residual_codes(self.cache, self.vectors[self.present], given, CODE_SEED).codes
+            return given, codes
+        sizes, of_item = read_codes(given)
+        tokens = [id_text(token) for token in item_tokens(self.dataset)]
+        found = [row for row, token in enumerate(tokens) if token in of_item]
+        if not found:
+            raise InputError(f"id_codes={given}: has none of the data set's items, {', '.join(tokens[1:4])}, ...")
+        logger.info("id_codes %s: codes of %d of %d items", given, len(found), self.n_items - 1)
+        codes = torch.full((self.n_items, len(sizes)), -1)
+        codes[found] = torch.tensor([of_item[tokens[row]] for row in found])
+        return sizes, codes
 
     def _start_users(self, users: nn.Embedding, content: Tensor, scale: float) -> None:
         """Give users the mean content of their training items, so that the first scores are similarities of content.

@@ -9,6 +9,7 @@ import torch
 from recbole_sda.features.rec_pca import cooccurrence_of_rows
 from recbole_sda.features.store import AlignedFeatures, FeatureStore, find_store
 from recbole_sda.features.transforms import uses_graph, view
+from recbole_sda.io.hub import is_hub_name
 from recbole_sda.model.known_items import training_pairs
 from recbole_sda.model.settings import FeatureSettings
 
@@ -75,7 +76,7 @@ def load_item_features(config: Any, dataset: Any, settings: FeatureSettings) -> 
         described,
     )
     return aligned, {
-        "store": str(store.path),
+        "store": settings.features if is_hub_name(settings.features) else str(store.path),
         "sha256": store.sha256,
         "encoder": store.manifest.get("encoder"),
         "views": list(settings.feature_views),

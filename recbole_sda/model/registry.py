@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any, Dict, Iterable, List, Optional, Type
 
 from recbole_sda.errors import InputError, nearest
+from recbole_sda.model.model_files import model_file, package_module
 from recbole_sda.model.model_table import (
     BASE_MODELS,
     CONTEXT_AWARE,
@@ -22,7 +23,6 @@ from recbole_sda.model.model_table import (
     NEIGHBOURS,
     NEIGHBOURS_BY_FEATURES,
     ONLY_IN_1_2_1,
-    POPULARITY,
     SUFFIX,
     WITHOUT_SDA,
     BaseModelSpec,
@@ -117,57 +117,66 @@ def is_multimodal(model: str) -> bool:
     return base in MULTIMODAL
 
 
-def _module(name: str) -> ModuleType:
-    return importlib.import_module(f"recbole_sda.model.{name}")
-
-
-def multimodal_model(name: str) -> Type[Any]:
-    """Return a multimodal recommender of the package by name."""
-    kind: Type[Any] = getattr(_module(f"multimodal.{MULTIMODAL[name]}"), name)
-    return kind
-
-
-def plain_model(name: str) -> Type[Any]:
-    """Return a model without an SDA part: a user's, a multimodal one of the package, or RecBole's own.
+def check_model_name(name: str) -> None:
+    """Refuse a name that no model has, or that has no SDA version. Imports neither torch nor RecBole, but a user's own module.
 
     Raises:
-        InputError: there is no such model.
+        InputError: with the nearest name, or the reason.
     """
-    if is_user_model(name):
-        return user_model(name)
-    if name in NEIGHBOURS:
-        kind: Type[Any] = getattr(_module(f"neighbours.{NEIGHBOURS[name]}"), name)
-        return kind
-    if name == POPULARITY:
-        popularity: Type[Any] = _module("popularity").Pop
-        return popularity
-    if name in ENSEMBLES:
-        ensemble: Type[Any] = getattr(_module(f"ensemble.{ENSEMBLES[name]}"), name)
-        return ensemble
-    return multimodal_model(name) if name in MULTIMODAL else recbole_model(name)
-
-
-def recbole_model(name: str) -> Type[Any]:
-    """Return a RecBole model class by name.
-
-    Raises:
-        InputError: there is no such model, or it needs a package that is not installed.
-    """
-    from recbole.utils import get_model
-
-    try:
-        kind: Type[Any] = get_model(name)
-        return kind
-    except (ValueError, AttributeError, ImportError):
-        if name in NEEDED_PACKAGES:  # RecBole cannot import its models of xgboost and lightgbm without both
-            raise _missing_package(name) from None
+    base = base_name(name)
+    if is_user_model(base):
+        user_model(base)
+    elif name.endswith(SUFFIX):
+        _check_sda_name(name, base)
+    elif model_file(name) is None:
         if name in ONLY_IN_1_2_1:
             raise InputError(
                 f"model {name} is in RecBole 1.2.1 only, which asks for a Ray of 2023 that does not run with numpy 2; pip installs "
                 "RecBole 1.2.0 beside this package"
-            ) from None
+            )
         known = [*list_models(), *BASE_MODELS, *WITHOUT_SDA, *CONTEXT_AWARE, *KNOWLEDGE_AWARE]
-        raise InputError(f"no model named {name!r}; --help lists them.{nearest(name, known)}") from None
+        raise InputError(f"no model named {name!r}; --help lists them.{nearest(name, known)}")
+
+
+def _check_sda_name(name: str, base: str) -> None:
+    if base in NEIGHBOURS:
+        raise InputError(f"{name}: there is no SDA version of {base}, which has no item embedding table")
+    if base in ENSEMBLES:
+        raise InputError(f"{name}: there is no SDA version of {base}; its members can be SDA versions")
+    if base in WITHOUT_SDA:
+        raise InputError(f"{name}: there is no SDA version of {base}, which {WITHOUT_SDA[base]}")
+    if base in (*CONTEXT_AWARE, *KNOWLEDGE_AWARE, *EXTERNAL):
+        raise InputError(f"{name}: there is no SDA version of {base}; general and sequential models have one")
+    if base not in BASE_MODELS and base not in MULTIMODAL:
+        raise InputError(f"no model named {name!r}; --help lists them.{nearest(name, sda_models())}")
+
+
+def _module(name: str) -> ModuleType:
+    return importlib.import_module(f"recbole_sda.model.{name}")
+
+
+def plain_model(name: str) -> Type[Any]:
+    """Return a model without an SDA part: a user's, one of the package, or RecBole's own.
+
+    Raises:
+        InputError: there is no such model, or it needs a package that is not installed.
+    """
+    if is_user_model(name):
+        return user_model(name)
+    check_model_name(name)
+    module = package_module(name)
+    if module is not None:
+        kind: Type[Any] = getattr(_module(module), name)
+        return kind
+    from recbole.utils import get_model
+
+    try:
+        kind = get_model(name)
+        return kind
+    except ImportError:
+        if name in NEEDED_PACKAGES:  # RecBole cannot import its models of xgboost and lightgbm without both
+            raise _missing_package(name) from None
+        raise
 
 
 def _missing_package(model: str) -> InputError:
@@ -240,23 +249,15 @@ def model_class(name: str) -> Type[Any]:
 
 
 def _make_class(name: str) -> Type[Any]:
+    check_model_name(name)
     base, spec = base_name(name), base_spec(name)
     if not name.endswith(SUFFIX):
         kind = plain_model(name)
         return kind if spec is None or spec.loss == "own" else _with_loss(name, kind, spec)
-    if base in NEIGHBOURS:
-        raise InputError(f"{name}: there is no SDA version of {base}, which has no item embedding table")
-    if base in ENSEMBLES:
-        raise InputError(f"{name}: there is no SDA version of {base}; its members can be SDA versions")
-    if base in WITHOUT_SDA:
-        raise InputError(f"{name}: there is no SDA version of {base}, which {WITHOUT_SDA[base]}")
-    if base in (*CONTEXT_AWARE, *KNOWLEDGE_AWARE, *EXTERNAL):
-        raise InputError(f"{name}: there is no SDA version of {base}; general and sequential models have one")
     if is_multimodal(name):
         mixin = _module("multimodal_sda").MultimodalSDA
         return _sda_class(name, mixin, plain_model(base), f"{class_name(base)} on adapted features")
-    if spec is None:
-        raise InputError(f"no model named {name!r}; --help lists them.{nearest(name, sda_models())}")
+    assert spec is not None  # a name that was checked
     about = f"{class_name(base)} with an encoded item embedding"
     attributes: Dict[str, Any] = {"item_table": spec.item_table, "step_items": spec.step_items}
     if not spec.bias_attribute:

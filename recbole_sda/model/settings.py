@@ -1,7 +1,7 @@
 """The SDA keys of a configuration, checked: the only place where models read them."""
 
 from dataclasses import dataclass, replace
-from typing import Any, Optional, Self, Tuple
+from typing import Any, Optional, Self, Tuple, Union
 
 from recbole_sda.errors import InputError
 from recbole_sda.features.transforms import parse_steps
@@ -106,7 +106,7 @@ class SDASettings(FeatureSettings):
     id_smoothing_kappa: Optional[float]
     id_graph: str
     id_neighbours: int
-    id_codes: Optional[Tuple[int, ...]]
+    id_codes: Union[Tuple[int, ...], str, None]
     soft_targets: float
     soft_targets_neighbours: int
     soft_targets_scale: float

@@ -95,15 +95,19 @@ class SoftmaxLoss(SequentialRecommender):
         if self.temperature is None:
             return super().predict(interaction)
         items = interaction[self.ITEM_ID]
-        scores = (self._scaled(self._last_output(interaction)) * self._table(items)).sum(dim=1)
+        scores = (self.query_vectors(interaction) * self._table(items)).sum(dim=1)
         bias = self._bias(items)
         return scores if bias is None else scores + bias
 
     def full_sort_predict(self, interaction: Any) -> Tensor:
         if self.temperature is None:
             return super().full_sort_predict(interaction)
-        scores, bias = self._scaled(self._last_output(interaction)) @ self._table().T, self._bias()
+        scores, bias = self.query_vectors(interaction) @ self._table().T, self._bias()
         return scores if bias is None else scores + bias
+
+    def query_vectors(self, interaction: Any) -> Tensor:
+        """Return what the items' embeddings are multiplied with, (batch, dim): ``full_sort_predict`` without its last product."""
+        return self._scaled(self._last_output(interaction))
 
     def _scaled(self, hidden: Tensor) -> Tensor:
         """Return outputs, (n, dim), as they enter the product with :meth:`_table`."""
@@ -216,6 +220,7 @@ class MaskedSoftmaxLoss(SoftmaxLoss):
     MASK_INDEX: str
     MASK_ITEM_SEQ: str
     POS_ITEMS: str
+    mask_token: int
     output_bias: Tensor
 
     def _outputs(self, interaction: Any) -> Tuple[Tensor, Tensor, Callable[[], Tensor]]:
@@ -229,6 +234,15 @@ class MaskedSoftmaxLoss(SoftmaxLoss):
             return torch.cat([visible, masked_items], dim=1)[sample]
 
         return hidden, masked_items[sample, mask], histories
+
+    def reconstruct_test_data(self, item_seq: Tensor, item_seq_len: Tensor) -> Tensor:
+        """Return sequences without their first position and with the mask token after their last item, as RecBole does.
+
+        RecBole sets one token after the other in Python.
+        """
+        position = torch.arange(1, item_seq.shape[1] + 1, device=item_seq.device)
+        items = torch.cat([item_seq[:, 1:], torch.zeros_like(item_seq[:, :1])], dim=1)
+        return torch.where(position == item_seq_len.unsqueeze(1), self.mask_token, items)
 
     def _last_output(self, interaction: Any) -> Tensor:
         length = interaction[self.ITEM_SEQ_LEN]

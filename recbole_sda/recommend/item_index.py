@@ -1,20 +1,57 @@
 """A run as one matrix of items and a query vector per user or history, for an index of vectors."""
 
+import copy
 import json
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Sequence, Union
 
 import numpy as np
+import torch
+from torch import Tensor, nn
 
 from recbole_sda.data.user_histories import history_batch, inference_batch
 from recbole_sda.errors import InputError, nearest
 from recbole_sda.io.atomic_write import atomic_write, write_text
-from recbole_sda.model.ensemble.products import product_of
+from recbole_sda.model.ensemble.products import ModelProduct, product_of
+from recbole_sda.model.softmax_loss import SoftmaxLoss
 from recbole_sda.recommend.recommender import Recommender
 
 ITEMS, ITEM_IDS, QUERIES, USER_IDS, ABOUT = "items.npy", "item_ids.txt", "queries.npy", "user_ids.txt", "index.json"
 BLOCK_SCORES = 2**24  # of users and items in memory at a time
 PROBE = 64  # users on which the products are checked
+
+
+class SequenceEncoder(nn.Module):
+    """Query vectors of sequences of items: ``encoder(items, lengths) @ index.items.T`` are the scores of a run.
+
+    The item table is one of plain rows: what features, MoDA and neighbours make of it is computed when the encoder is made.
+
+    Args:
+        model: a sequential model in evaluation mode whose ``query_vectors`` are the queries of ``product``; it is left unchanged.
+        product: the model's scores as a product.
+        max_length: items of a sequence.
+    """
+
+    def __init__(self, model: SoftmaxLoss, product: ModelProduct, max_length: int):
+        super().__init__()
+        self.max_length = max_length
+        self.model = copy.copy(model)
+        self.model._modules = dict(model._modules)  # a copy of the module shares them
+        with torch.no_grad():
+            table = model.item_embedding.weight.detach().clone()
+        self.model.item_embedding = nn.Embedding.from_pretrained(table)
+        self.device = table.device
+        self._with_bias = product.with_bias
+
+    def forward(self, items: Tensor, lengths: Tensor) -> Tensor:
+        """Return query vectors, (batch, dim), float32.
+
+        Args:
+            items: numbers of items from 1, in the order of ``ItemIndex.item_ids``, oldest first, then zeros, (batch, max_length),
+                int64.
+            lengths: items of each sequence, from 1 to ``max_length``, (batch,), int64.
+        """
+        return self._with_bias(self.model.query_vectors({self.model.ITEM_SEQ: items, self.model.ITEM_SEQ_LEN: lengths}))
 
 
 class ItemIndex:
@@ -25,9 +62,10 @@ class ItemIndex:
     validation and test included. Items that a user already has are among them.
 
     Args:
-        run_dir: folder of a finished run.
+        run: folder of a finished run, or its recommender.
 
     Attributes:
+        name: the folder of the run.
         items: one row per item, (n_items, dim), float32.
         item_ids: external id of each row.
         user_ids: external ids of all users.
@@ -54,13 +92,15 @@ class ItemIndex:
         True
     """
 
-    def __init__(self, run_dir: Union[str, Path]):
-        self._recommender = Recommender(run_dir)
+    def __init__(self, run: Union[str, Path, Recommender]):
+        self._recommender = run if isinstance(run, Recommender) else Recommender(run)
+        self.name = str(self._recommender.run.run_dir)
         self._config, self._model = self._recommender.run.config, self._recommender.model
         self.user_ids: List[str] = list(self._recommender.user_ids)
         self.item_ids: List[str] = self._recommender.item_tokens[1:].tolist()
+        self._number_of = {token: number for number, token in enumerate(self.item_ids, start=1)}
         probe = np.asarray(list(self._recommender.user_ids.values())[:PROBE])
-        self._product = product_of(str(run_dir), self._model, self._of_users(probe).to(self._recommender.device))
+        self._product = product_of(self.name, self._model, self._of_users(probe).to(self._recommender.device))
         self.items: np.ndarray = self._product.rows[1:].cpu().numpy()
 
     def query_vectors(self, users: Sequence[str]) -> np.ndarray:
@@ -81,29 +121,40 @@ class ItemIndex:
         Raises:
             InputError: an item is unknown, a history is empty, or the model has a vector per user.
         """
-        row_of = {token: row for row, token in enumerate(self.item_ids, start=1)}
         for number, history in enumerate(histories):
             if not len(history):
                 raise InputError(f"history {number} is empty: expected one item or more")
             for token in history:
-                if token not in row_of:
+                if token not in self._number_of:
                     close = nearest(token, self.item_ids[:10000])
                     raise InputError(f"item {token!r} is not in {self._config['dataset']}.{close}")
-        lists = [np.array([row_of[token] for token in history]) for history in histories]
-        try:
+        lists = [np.array([self._number_of[token] for token in history]) for history in histories]
+        with self._recommender.needs_no_user():
             return self._in_blocks(lambda part: history_batch(self._config, lists[part]), len(lists))
-        except KeyError:
-            raise InputError(
-                f"{self._config['model']}: a model of this run has a vector per user; give users instead of histories"
-            ) from None
 
-    def write(self, folder: Union[str, Path], users: Optional[Sequence[str]] = None) -> None:
+    def encoder(self) -> "SequenceEncoder":
+        """Return the module that computes the query vectors of sequences, without the product with all items.
+
+        Raises:
+            InputError: the model of the run has none, as a model with a vector per user, or an ensemble.
+        """
+        if not getattr(self._product, "has_encoder", False):
+            raise InputError(
+                f"{self.name}: {self._config['model']} has no encoder of sequences of items, as SASRec, GRU4Rec, "
+                "BERT4Rec and their SDA versions have; --form=index --users=all writes query vectors of users"
+            )
+        return SequenceEncoder(self._model, self._product, self._config["MAX_ITEM_LIST_LENGTH"])
+
+    def write(
+        self, folder: Union[str, Path], users: Optional[Sequence[str]] = None, encoder: Optional[Dict[str, Any]] = None
+    ) -> None:
         """Write the matrix of items, their ids and a description, and with ``users`` their query vectors, each file atomically.
 
         Args:
             folder: created if it does not exist. ``items.npy`` and ``item_ids.txt`` (one id per line) have the rows in the same
                 order, as have ``queries.npy`` and ``user_ids.txt``.
             users: external ids, or None.
+            encoder: the entry ``encoder`` of the description, or None.
         """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
@@ -114,11 +165,12 @@ class ItemIndex:
             with atomic_write(folder / matrix_name) as draft, open(draft, "wb") as file:
                 np.save(file, matrix)
             write_text(folder / ids_name, "\n".join(ids) + "\n")
-        write_text(folder / ABOUT, json.dumps(self._about(), indent=2, default=str) + "\n")
+        about = {**self._about(), **({"encoder": encoder} if encoder else {})}
+        write_text(folder / ABOUT, json.dumps(about, indent=2, default=str) + "\n")
 
     def _about(self) -> Dict[str, Any]:
         record: Any = getattr(self._model, "record", None)
-        about = {"run": str(self._recommender.run.run_dir), "model": self._config["model"], "score": "inner product"}
+        about = {"run": self.name, "model": self._config["model"], "score": "inner product"}
         return {
             **about,
             "items": self.items.shape[0],
@@ -131,7 +183,7 @@ class ItemIndex:
 
     def _in_blocks(self, batch_of: Callable[[slice], Any], n: int) -> np.ndarray:
         """Return the query vectors of n rows, of which ``batch_of`` gives a part as a batch."""
-        self._model.eval()
+        self._recommender.evaluate()
         step, device = max(1, BLOCK_SCORES // (len(self.item_ids) + 1)), self._recommender.device
         batches = (batch_of(slice(start, start + step)) for start in range(0, n, step))
         blocks = [self._product.queries(batch.to(device)).cpu().numpy() for batch in batches]

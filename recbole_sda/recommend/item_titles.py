@@ -27,6 +27,32 @@ class Item(NamedTuple):
     image: Optional[Path]
 
 
+class ItemRows(NamedTuple):
+    """What a file has of items.
+
+    Attributes:
+        path: the file.
+        rows: external item id -> fields.
+    """
+
+    path: Path
+    rows: Dict[str, Dict[str, Any]]
+
+
+def read_rows(
+    folder: Path, dataset: str, items_file: Optional[str] = None, id_field: str = "item_id"
+) -> Optional[ItemRows]:
+    """Return the rows of a data set's items; None where no file has any. See :func:`read_titles`."""
+    path = Path(items_file) if items_file else folder / "items.jsonl"
+    if items_file or path.is_file():
+        return ItemRows(path, {row["item_id"]: row for row in read_items(path)})
+    path = folder / f"{dataset}.item"
+    rows = _read_item_rows(path) if path.is_file() else []
+    if not rows or id_field not in rows[0]:
+        return None
+    return ItemRows(path, {id_text(row[id_field]): row for row in rows})
+
+
 def read_titles(
     folder: Path,
     dataset: str,
@@ -46,20 +72,14 @@ def read_titles(
     Raises:
         InputError: the items file is malformed, or no item has the field ``title_field``.
     """
-    path = Path(items_file) if items_file else folder / "items.jsonl"
-    if items_file or path.is_file():
-        rows = read_items(path)
-        tokens = [row["item_id"] for row in rows]
-    else:
-        path = folder / f"{dataset}.item"
-        rows = _read_item_rows(path) if path.is_file() else []
-        if not rows or id_field not in rows[0]:
-            return {}
-        tokens = [id_text(row[id_field]) for row in rows]
+    found = read_rows(folder, dataset, items_file, id_field)
+    if found is None:
+        return {}
+    path, rows = found.path, list(found.rows.values())
     title = _title_field(rows, title_field, path)
     images = [path.parent / row["image"] if row.get("image") else None for row in rows]
     texts = [field_text(row.get(title)).strip() or None for row in rows]
-    return {token: Item(text, image) for token, text, image in zip(tokens, texts, images)}
+    return {token: Item(text, image) for token, text, image in zip(found.rows, texts, images)}
 
 
 def _read_item_rows(path: Path) -> List[Dict[str, Any]]:

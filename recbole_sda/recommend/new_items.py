@@ -26,10 +26,12 @@ class NewItems(NamedTuple):
     Attributes:
         ids: external item ids.
         completion: their rows, from features and from the trained items that are most similar to them.
+        store: their feature store.
     """
 
     ids: List[str]
     completion: Completion
+    store: FeatureStore
 
 
 def embed_new_items(run: Run, store: FeatureStore) -> NewItems:
@@ -63,7 +65,7 @@ def embed_new_items(run: Run, store: FeatureStore) -> NewItems:
     neighbours = content.rows(content_vectors(features, present))
     with torch.no_grad():
         own = model.content_part([matrix.to(device) for matrix in features], present.to(device))
-    return NewItems([store.item_ids[row] for row in rows], Completion(neighbours.to(device), own=own))
+    return NewItems([store.item_ids[row] for row in rows], Completion(neighbours.to(device), own=own), store)
 
 
 def _new_rows(store: FeatureStore, modalities: Sequence[str], trained: Set[str]) -> Tuple[List[int], Tensor]:

@@ -3,7 +3,7 @@
 import logging
 import shutil
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from ray import tune
 from ray.tune import Callback
@@ -16,6 +16,8 @@ from recbole_sda.tune.space import Space
 from recbole_sda.tune.trial import Trial, train_trial
 
 logger = logging.getLogger(__name__)
+
+Config = Dict[str, Any]  # what Ray Tune draws for a trial
 
 
 class Training(NamedTuple):
@@ -64,39 +66,69 @@ def run_trials(
     Returns:
         For each trial the error that ended it; None: no error.
     """
+    drawn = {"trial": tune.grid_search(list(range(len(trials))))}
+    search = BasicVariantGenerator(max_concurrent=training.parallel)
+    ended = fit(
+        lambda config: trials[config["trial"]],
+        lambda config: settings[config["trial"]],
+        tune.TuneConfig(search_alg=search),
+        drawn,
+        space,
+        training,
+        scratch,
+    )
+    errors: List[Optional[str]] = [None] * len(trials)
+    for config, error in ended:
+        errors[config["trial"]] = error
+    return errors
 
-    def trainable(config: Dict[str, Any]) -> None:
+
+def fit(
+    trial_of: Callable[[Config], Trial],
+    settings_of: Callable[[Config], Dict[str, Any]],
+    search: tune.TuneConfig,
+    drawn: Config,
+    space: Space,
+    training: Training,
+    scratch: Path,
+) -> List[Tuple[Config, Optional[str]]]:
+    """Train the trials of a search of Ray Tune, stopped early by ASHA; return what was drawn for each and its error.
+
+    Args:
+        trial_of: returns the trial of what was drawn.
+        settings_of: likewise its settings, for the log.
+        search: the search algorithm and the number of samples.
+        drawn: name -> distribution.
+        space: gives ``grace_epochs`` and ``reduction``.
+        training: see :class:`Training`.
+        scratch: folder of Ray Tune's own files, which is removed at the end.
+    """
+
+    def trainable(config: Config) -> None:
         start_logging("error")  # the log is in the trial's folder
-        train_trial(trials[config["trial"]], _report, worker_device_keys(training.gpus))
+        train_trial(trial_of(config), _report, worker_device_keys(training.gpus))
 
-    scheduler = ASHAScheduler(
+    search.metric, search.mode = "best", "max" if training.bigger else "min"
+    search.scheduler = ASHAScheduler(
         time_attr="epoch",
         max_t=max(training.epochs, space.grace_epochs),
         grace_period=min(space.grace_epochs, training.epochs),
         reduction_factor=space.reduction,
     )
     shutil.rmtree(scratch, ignore_errors=True)
-    tuner = tune.Tuner(
+    progress = _Progress(training.metric, settings_of)
+    results = tune.Tuner(
         tune.with_resources(trainable, {"cpu": 1, "gpu": training.gpus}),
-        param_space={"trial": tune.grid_search(list(range(len(trials))))},
-        tune_config=tune.TuneConfig(
-            metric="best",
-            mode="max" if training.bigger else "min",
-            scheduler=scheduler,
-            search_alg=BasicVariantGenerator(max_concurrent=training.parallel),
-        ),
-        run_config=tune.RunConfig(
-            storage_path=str(scratch), name="search", verbose=0, callbacks=[_Progress(training.metric, settings)]
-        ),
-    )
-    results = tuner.fit()
-    errors: List[Optional[str]] = [None] * len(trials)
-    for k in range(len(results)):
-        result = results[k]
-        if result.error:
-            errors[(result.config or {})["trial"]] = _last_line(result.error)
+        param_space=drawn,
+        tune_config=search,
+        run_config=tune.RunConfig(storage_path=str(scratch), name="search", verbose=0, callbacks=[progress]),
+    ).fit()
+    ended = [
+        (result.config or {}, _last_line(result.error) if result.error else None)
+        for result in (results[k] for k in range(len(results)))
+    ]
     shutil.rmtree(scratch, ignore_errors=True)
-    return errors
+    return ended
 
 
 def _report(epoch: int, score: float, best: float) -> None:
@@ -110,13 +142,13 @@ def _last_line(error: Exception) -> str:
 class _Progress(Callback):
     """Logs a line per ended trial."""
 
-    def __init__(self, metric: str, settings: Sequence[Dict[str, Any]]):
-        self.metric, self.settings, self.n_ended = metric, settings, 0
+    def __init__(self, metric: str, settings_of: Callable[[Config], Dict[str, Any]]):
+        self.metric, self.settings_of, self.n_ended = metric, settings_of, 0
 
     def _log(self, trial: Any, state: str) -> None:
         self.n_ended += 1
         last = trial.last_result or {}
-        text = settings_text(self.settings[trial.config["trial"]])
+        text = settings_text(self.settings_of(trial.config))
         best = f"{self.metric} {last['best']:.4f}" if "best" in last else "no evaluation"
         logger.info("trial %d %s: %s after %s epochs | %s", self.n_ended, state, best, last.get("epoch", 0), text)
 

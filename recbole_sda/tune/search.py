@@ -10,7 +10,6 @@ from typing import Any, Dict, List, Optional, Sequence, Union
 
 import yaml
 
-from recbole_sda.config.known_keys import check_keys
 from recbole_sda.data.interaction_files import input_hashes
 from recbole_sda.engine import experiment
 from recbole_sda.engine.run import configure
@@ -25,9 +24,13 @@ from recbole_sda.io.yaml import read_yaml
 from recbole_sda.machine.ray_session import check_gpu_share, ray_session
 from recbole_sda.model.model_table import SUFFIX
 from recbole_sda.model.settings import SDASettings
+from recbole_sda.tracking.settings import KEYS as TRACKING_KEYS
 from recbole_sda.tune.ray_trials import Training, run_trials, settings_text
 from recbole_sda.tune.space import Space
+from recbole_sda.tune.space_keys import check_space_keys
 from recbole_sda.tune.stages import Plan, PlannedTrial, Stage, StagedSpace, StagePlanner
+from recbole_sda.tune.suggested_trials import SuggestedTrial, check_optuna, run_suggested
+from recbole_sda.tune.tracked_search import describe_search, track_search
 from recbole_sda.tune.trial import Trial, outcome, trial_folder
 from recbole_sda.validation import AT_LEAST_ONE, NOT_NEGATIVE
 
@@ -57,7 +60,8 @@ class Search:
         address: of a Ray cluster (``auto``: the one that this machine belongs to), whose machines share ``out`` and the data.
 
     Raises:
-        InputError: a key is unknown, not read by the model, or both fixed and searched; or a value is out of range.
+        InputError: a key is unknown, not read by the model, both fixed and searched, or makes trials incomparable; or a value is
+                out of range.
     """
 
     def __init__(
@@ -81,12 +85,16 @@ class Search:
         AT_LEAST_ONE.check("parallel", parallel, whole=True)
         NOT_NEGATIVE.check("gpus", gpus)
         for stage in self.stages:
-            self._check_keys(stage)
+            place = f"search space, stage {stage.name}" if self.staged else "search space"
+            check_space_keys(place, stage.space.keys, model, self.keys)
+            if stage.space.is_suggested:
+                check_optuna()
         config = configure(model, dataset, self.files, self.keys)
         self.dataset = config["dataset"]  # the miniature where the data set is not prepared
         self.keys["data_path"] = str(Path(config.resolved["data_path"]).resolve())
         self.inputs = input_hashes(config)
         self.metric, self.bigger = config["valid_metric"], bool(config["valid_metric_bigger"])
+        self.tracking = {key: config[key] for key in TRACKING_KEYS}
         self.training = Training(self.metric, self.bigger, config["epochs"], parallel, gpus)
 
     def trial(self, settings: Dict[str, Any]) -> Trial:
@@ -157,17 +165,6 @@ class Search:
         text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
         write_lines(self.out / BEST, [text])
 
-    def _check_keys(self, stage: Stage) -> None:
-        """Refuse keys of a stage that the model does not read, or that are fixed."""
-        place = f"search space, stage {stage.name}" if self.staged else "search space"
-        unread = check_keys(stage.space.keys, self.model, place, strict=True)
-        if unread:
-            raise InputError(f"{place}: {self.model} does not read {', '.join(unread)}")
-        for key in stage.space.keys:
-            if key in self.keys or key == "run_dir":
-                where = f"{place}: " if self.staged else ""
-                raise InputError(f"{where}{key} is both given and searched for; leave one of the two out")
-
     def _resolve(self, settings: Dict[str, Any]) -> Dict[str, Any]:
         """Return the whole configuration of a trial; one that the model refuses is an InputError."""
         config = configure(self.model, self.dataset, self.files, {**self.keys, **settings})
@@ -180,7 +177,9 @@ class Search:
         folders = [self.trial(planned.trained).folder.name for planned in plan.trials]
         space, common = stage.space, self.training
         options = [space.grace_epochs, space.reduction, common.epochs, common.metric, common.bigger]
-        content = json.dumps([stage.name, folders, plan, options], default=str)
+        if space.is_suggested:
+            options += [str(space.domains), space.samples, space.seed]
+        content = json.dumps([stage.name, folders, plan.trials, plan.refused, options], default=str)
         return hashlib.sha256(content.encode()).hexdigest()[:12]
 
     def _finished_stages(self) -> Dict[str, Dict[str, Any]]:
@@ -202,6 +201,9 @@ class Search:
         settings = [planned.settings for planned in plan.trials]
         errors = run_trials(trials, settings, stage.space, self.training, self.out / SCRATCH) if trials else []
         records = [self._trial_record(*ended) for ended in zip(settings, trials, errors)]
+        if stage.space.is_suggested:
+            suggested = self._run_suggested(stage.space, plan.best, self.out / f".suggested-{inputs}.jsonl")
+            records += [self._trial_record({**plan.best, **one.settings}, one.trial, one.error) for one in suggested]
         records += [self._trial_record(refused.settings, None, refused.reason) for refused in plan.refused]
         for record in records:
             if record["error"] and record["folder"]:
@@ -216,6 +218,12 @@ class Search:
         scored.sort(key=lambda record: record["score"], reverse=self.bigger)
         records = scored + [record for record in records if record["score"] is None]
         return {"name": stage.name, "inputs": inputs, "trials": records, "best": scored[0]}
+
+    def _run_suggested(self, space: Space, best: Dict[str, Any], record: Path) -> List[SuggestedTrial]:
+        def trial_of(settings: Dict[str, Any]) -> Trial:
+            return self.trial({**best, **settings})
+
+        return run_suggested(trial_of, space, self.training, record, self.out / SCRATCH)
 
     def _trial_record(self, settings: Dict[str, Any], trial: Optional[Trial], error: Optional[str]) -> Dict[str, Any]:
         """Return a trial's entry in ``search.json``; settings that were refused have no trial."""
@@ -247,7 +255,7 @@ class Search:
 
 def _whole_space(space: Space) -> Plan:
     """Return the plan of a space without stages."""
-    return Plan([PlannedTrial(settings, settings) for settings in space.settings()], [])
+    return Plan([PlannedTrial(settings, settings) for settings in space.settings()], [], {})
 
 
 def _log_plan(place: str, plan: Plan) -> None:
@@ -283,4 +291,8 @@ def tune_settings(
     os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # no table of Tune's own configuration
     search = Search(model, dataset, space, config_files, keys, **options)
-    return search.test(search.run())
+    with track_search(search) as trackers:
+        found = search.run()
+        result = search.test(found)
+        describe_search(trackers, found, result)
+    return result

@@ -13,7 +13,7 @@ from recbole_sda.tune.stages import Stage, StagedSpace
 from recbole_sda.validation import POSITIVE, Range, file_or_properties_file
 
 FOLDER = "search"
-OPTIONS = ("samples", "grace_epochs", "reduction", "seed")
+OPTIONS = ("samples", "grace_epochs", "reduction", "seed", "search_alg")
 PLAIN = (*OPTIONS, "space")
 STAGED = (*OPTIONS, "stages")
 STAGE = ("name", *PLAIN)

@@ -66,10 +66,11 @@ class RefusedTrial(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """The trials of a stage."""
+    """The trials of a stage, and the best settings before it, which those that are suggested later start from."""
 
     trials: List[PlannedTrial]
     refused: List[RefusedTrial]
+    best: Settings
 
 
 class StagePlanner:
@@ -103,7 +104,7 @@ class StagePlanner:
             space: the space of the stage.
             best: the best settings of the stages before it.
         """
-        plan = Plan([], [])
+        plan = Plan([], [], best)
         candidates = [{**best, **settings} for settings in space.settings()]
         try:
             now = self._resolve(best)

@@ -7,11 +7,13 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 from recbole_sda.engine.run import build, configure
 from recbole_sda.engine.run_folder import LOG, write_config
+from recbole_sda.engine.run_tracking import track_run
 from recbole_sda.engine.train_log import HISTORY, read_history
 from recbole_sda.io.checkpoint import LAST, write_item_tokens
 from recbole_sda.io.logs import log_to
 from recbole_sda.io.yaml import read_yaml
 from recbole_sda.model.item_features import item_tokens
+from recbole_sda.tracking.settings import KEYS as TRACKING_KEYS
 
 Report = Callable[[int, float, float], None]
 
@@ -51,9 +53,9 @@ class Outcome(NamedTuple):
 def trial_folder(
     out: Path, model: str, dataset: str, config_files: Tuple[str, ...], keys: Dict[str, Any], inputs: Dict[str, str]
 ) -> Path:
-    """Return the folder of a trial, named by a hash of all inputs of its result; the place of the data is none of them.
+    """Return the folder of a trial, named by a hash of all inputs of its result.
 
-    The place of the data is none of them: a search continues with the same data in another folder.
+    The place of the data and trackers are none of them: a search continues with the same data in another folder.
 
     Args:
         out: folder of the search.
@@ -63,13 +65,13 @@ def trial_folder(
         keys: further keys.
         inputs: hashes of the interaction files and feature vectors.
     """
-    values = [_without_place(read_yaml(path)) for path in config_files]
-    content = json.dumps([model, dataset, values, _without_place(keys), inputs], default=str, sort_keys=True)
+    values = [_inputs_among(read_yaml(path)) for path in config_files]
+    content = json.dumps([model, dataset, values, _inputs_among(keys), inputs], default=str, sort_keys=True)
     return out / "trials" / hashlib.sha256(content.encode()).hexdigest()[:12]
 
 
-def _without_place(keys: Dict[str, Any]) -> Dict[str, Any]:
-    return {str(key): value for key, value in keys.items() if key != "data_path"}
+def _inputs_among(keys: Dict[str, Any]) -> Dict[str, Any]:
+    return {str(key): value for key, value in keys.items() if key not in ("data_path", *TRACKING_KEYS)}
 
 
 def train_trial(trial: Trial, report: Report, machine: Optional[Dict[str, Any]] = None) -> None:
@@ -103,7 +105,8 @@ def train_trial(trial: Trial, report: Report, machine: Optional[Dict[str, Any]] 
 
         for epoch, score in scores(trial.folder, config["valid_metric"]):
             report_epoch(epoch, score)
-        run.trainer.fit(run.data.train, run.data.valid, callback_fn=report_epoch)
+        with track_run(run, parent=trial.folder.parents[1]):
+            run.trainer.fit(run.data.train, run.data.valid, callback_fn=report_epoch)
 
 
 def scores(folder: Path, valid_metric: str) -> List[Tuple[int, float]]:

@@ -185,10 +185,6 @@ def test_time_column_is_loaded_for_sequential_models(build):
         ({"eval_args": {"split": {"LS": "both"}}}, "eval_args: split=.*valid_and_test, valid_only, test_only"),
         ({"eval_args": {"mode": "uni"}}, "eval_args: mode='uni': allowed are full"),
         ({"mask_validation": "no!"}, "mask_validation='no!': expected True or False"),
-        (
-            {"mask_validation": False, "eval_args": {"mode": "pop9"}},
-            "mask_validation=False: allowed with the modes full and",
-        ),
     ],
 )
 def test_values_that_recbole_would_stumble_over(build, keys, message):

@@ -155,9 +155,78 @@ def test_negatives_are_the_same_for_every_model_and_seed_and_differ_by_phase(bui
         build("SASRec", save_dataloaders=True)
 
 
-def test_other_modes_are_recboles(build):
-    loader = build("BPR", eval_args={"mode": "pop10"}, repeatable=False).data.test
+@pytest.mark.parametrize("metrics", [["AUC"], ["AUC", "LogLoss"]])
+@pytest.mark.parametrize("mode", ["uni10", "pop10"])
+def test_metrics_of_values_have_recboles_loaders(build, mode, metrics):
+    loader = build("BPR", eval_args={"mode": mode}, metrics=metrics, valid_metric="AUC").data.test
     assert type(loader).__name__ == "NegSampleEvalDataLoader"
+
+
+def by_user(build, model, mode="pop8", **keys):
+    """Token of each user -> tokens of the negatives of the test case."""
+    data = build(model, eval_args={"mode": mode}, **keys).data
+    users, items = (data.dataset.field2id_token[field] for field in ("user_id", "item_id"))
+    cases = np.unique(data.test.dataset.inter_feat["user_id"].numpy())
+    return {users[user]: sorted(items[negatives_of(data.test, user)]) for user in cases}
+
+
+@pytest.mark.parametrize("mode", ["uni8", "pop8"])
+@pytest.mark.parametrize("masked", [True, False])
+def test_negatives_and_known_items(build, mode, masked):
+    """Masked, no negative is an item of the user in any part; unmasked, some are, but never the case's own item."""
+    data = build("SASRec", eval_args={"mode": mode}, mask_history=masked).data
+    users, items = (np.asarray(build("BPR").data.dataset.inter_feat[field]) for field in ("user_id", "item_id"))
+    test = data.test.dataset.inter_feat
+    known = 0
+    for user, own in zip(test["user_id"].tolist(), test["item_id"].tolist()):
+        negatives = negatives_of(data.test, user)
+        assert len(set(negatives)) == 8 and own not in negatives and 0 not in negatives
+        known += len(set(negatives) & set(items[users == user]))
+    assert (known == 0) == masked
+
+
+def test_negatives_by_popularity_are_the_same_for_models_of_both_kinds_and_all_seeds(build):
+    first = by_user(build, "SASRec")
+    assert len(first) == 43 and first == by_user(build, "BPR_SDA", seed=5) == by_user(build, "NARM", seed=9)
+    assert first == by_user(build, "ItemKNN")
+    assert first != by_user(build, "SASRec", eval_negatives_seed=1) and first != by_user(build, "SASRec", "uni8")
+
+
+@pytest.mark.parametrize("model", ["BPR", "SASRec"])
+def test_popularity_counts_training_interactions_alone(tiny_keys, tmp_path, write_tiny, model):
+    """The last items of all users are the same one, which has no training interaction and is never a negative."""
+    path = write_tiny(tmp_path / "data") / "tiny.inter"
+    header, *lines = path.read_text().splitlines()
+    rows = [line.split("\t") for line in lines]
+    last = {user: t for user, _, t in rows}
+    rows = [[user, "new" if t == last[user] and user != "u1" else item, t] for user, item, t in rows]
+    path.write_text("\n".join([header, *map("\t".join, rows)]) + "\n")
+    keys = {**tiny_keys, "data_path": str(tmp_path / "data"), "eval_args": {"mode": "pop5"}}
+    data = experiment.build(RunConfig(model, "tiny", (), keys), tmp_path / "run").data
+    new, user = data.dataset.token2id("item_id", "new"), data.dataset.token2id("user_id", "u1")
+    assert data.counts.items[new] == 0 and data.test.dataset.inter_feat["item_id"].tolist().count(new) == 42
+    assert new not in negatives_of(data.test, user) and len(negatives_of(data.test, user)) == 5
+    often = np.concatenate([negatives_of(data.test, user) for user in range(1, 44)])
+    counts = data.counts.items
+    popular = counts >= np.median(counts[1:])
+    assert popular[often].mean() > counts[popular].sum() / counts.sum() - 0.1 > 0.5
+
+
+@pytest.mark.parametrize("phase", ["valid", "test"])
+def test_modes_by_phase(build, phase, tmp_path):
+    mode = {"valid": "uni5", "test": "pop7"}
+    run = experiment.build(build.config("SASRec", eval_args={"mode": mode}), tmp_path)
+    assert getattr(run.data, phase)._candidates.shape[1] == {"valid": 5, "test": 7}[phase]
+
+
+@pytest.mark.parametrize("model", ["SASRec", "BPR"])
+def test_metrics_by_popularity_are_those_counted_by_hand(build, tmp_path, model):
+    keys = {"eval_args": {"mode": "pop10"}, "topk": [1, 3, 5], "valid_metric": "NDCG@5"}
+    run = experiment.build(build.config(model, **keys), tmp_path)
+    samples, cases = run.data.test.dataset.inter_feat, []
+    for user, item in zip(samples["user_id"].tolist(), samples["item_id"]):
+        cases.append((item, torch.tensor(negatives_of(run.data.test, user))))
+    agree(evaluated(run), ranks_by_hand(run, lambda case, n: samples[[case] * n], cases))
 
 
 @pytest.mark.parametrize("phase", ["valid", "test"])
@@ -226,7 +295,7 @@ def repeated(tiny_keys, tmp_path, write_tiny):
 
 
 @pytest.mark.parametrize("masked", [True, False])
-@pytest.mark.parametrize("mode", ["full", "uni5"])
+@pytest.mark.parametrize("mode", ["full", "uni5", "pop5"])
 @pytest.mark.parametrize("model", ["BPR", "SASRec"])
 def test_a_history_never_hides_a_positive(repeated, tmp_path, model, mode, masked):
     """Each positive has its rank among the candidates, by the model's own scores."""
@@ -248,7 +317,7 @@ def test_a_history_never_hides_a_positive(repeated, tmp_path, model, mode, maske
         assert item in seen
         if masked:
             candidates -= seen - {item}
-        if mode == "uni5":
+        if mode != "full":
             candidates = {item, *negatives_of(run.data.test, user)}
             assert len(candidates) == 6
         assert rank == sum(bool(scores[other] >= scores[item]) for other in candidates)

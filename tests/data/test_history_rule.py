@@ -142,6 +142,9 @@ def test_repeated_pairs_are_counted():
     assert repeated_pairs(Table()) == 1
 
 
+AUC = {"eval_args": {"mode": "pop10"}, "metrics": ["AUC"], "valid_metric": "AUC"}
+
+
 @pytest.mark.parametrize(
     "model, keys, message",
     [
@@ -149,15 +152,16 @@ def test_repeated_pairs_are_counted():
         ("BPR", {"mask_history": True, "repeatable": True}, "contradicts repeatable=True"),
         (
             "SASRec",
-            {"mask_history": True, "eval_args": {"mode": "pop10"}},
-            "RecBole's loaders decide in the mode pop10, and they do not mask known items",
+            {"mask_history": True, **AUC},
+            "RecBole's loaders decide for metrics of values, and they do not mask known items; use auto",
         ),
-        ("BPR", {"mask_history": False, "eval_args": {"mode": "pop10"}}, "mode pop10, and they mask known items"),
+        ("BPR", {"mask_history": False, **AUC}, "metrics of values, and they mask known items"),
         (
             "BPR",
-            {"mask_history": True, "repeatable": True, "eval_args": {"mode": "pop10"}},
-            "mode pop10, and they do not mask known items",
+            {"mask_history": True, "repeatable": True, **AUC},
+            "metrics of values, and they do not mask known items",
         ),
+        ("BPR", {"mask_validation": False, **AUC}, "mask_validation=False: RecBole's loaders .* do not read the key"),
     ],
 )
 def test_what_is_refused(build, model, keys, message):
@@ -166,9 +170,12 @@ def test_what_is_refused(build, model, keys, message):
 
 
 def test_other_loaders_decide_by_themselves(build):
-    assert not load_data(build.config("SASRec", eval_args={"mode": "pop10"})).history.masked
-    general = load_data(build.config("BPR", eval_args={"mode": "pop10"})).history
-    assert general.masked and "mode pop10" in general.reason
+    assert not load_data(build.config("SASRec", **AUC)).history.masked
+    general = load_data(build.config("BPR", **AUC)).history
+    assert general.masked and "metrics of values" in general.reason
+    for model in ("SASRec", "BPR"):
+        config = build.config(model, eval_args={"mode": "pop10"}, mask_history=False, mask_validation=False)
+        assert load_data(config).history == (False, "mask_history: False", False)
     assert load_data(build.config("BPR", repeatable=True)).history == (False, "repeatable: True", True)
 
 

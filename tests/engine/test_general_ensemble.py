@@ -106,6 +106,15 @@ def test_it_is_a_run_folder_like_any_other(runs, tmp_path):
         tmp_path / "run", {"eval_args": {"mode": "uni5"}, "topk": [1], "valid_metric": "NDCG@1"}
     )
     assert "recall@1" in sampled["test"]
+    popular = {"eval_args": {"mode": "pop5", **RATIO}}
+    sampled = experiment.evaluate(tmp_path / "run", popular)
+    assert sampled["groups"]["test"]["items"] and sampled["test"] != result["test"]
+    chosen = ensemble(members, tmp_path / "popular", popular)
+    alone = [experiment.evaluate(members[0], popular)["valid"]["ndcg@10"]]
+    assert chosen["valid"]["ndcg@10"] >= alone[0] - 1e-4
+    values = {**popular, "metrics": ["AUC"], "valid_metric": "AUC"}
+    with pytest.raises(InputError, match="weights are chosen by ranks, not by AUC"):
+        ensemble(members, tmp_path / "values", values)
     nested = ensemble([tmp_path / "run", members[0]], tmp_path / "nested", {"ensemble_weights": [1, 0]})
     assert nested["test"] == result["test"]
     top = pd.concat(Recommender(tmp_path / "run").top(["u0"], k=3))

@@ -8,6 +8,7 @@ from safetensors.torch import load_file
 from recbole_sda.errors import InputError
 from recbole_sda.lvlm import adapters
 from recbole_sda.lvlm.adaptation import Adaptation, resume_adaptation, run_adaptation
+from recbole_sda.tracking.tracker import Tracker
 
 WEIGHTS = "adapter/adapter_model.safetensors"
 
@@ -166,3 +167,45 @@ def test_divergence_is_reported_and_keeps_the_best_adapter(stage, tmp_path, meth
         run_adaptation(stage(method=method, learning_rate=1e30, steps=20, eval_every=1), tmp_path / "run")
     saved = load_file(tmp_path / "run/adapter/adapter_model.safetensors")
     assert all(value.isfinite().all() for value in saved.values())
+
+
+def test_trackers(stage, tmp_path, monkeypatch):
+    """They get what the log gets, and a resumed adaptation continues its record."""
+    calls = []
+
+    class Kept(Tracker):
+        def start(self, run, known, parent):
+            calls.append(("start", run, known))
+            return "record"
+
+        def log(self, step, values):
+            calls.append(("log", step, values))
+
+        def describe(self, step, values, notes):
+            calls.append(("describe", step, values))
+
+        def end(self, succeeded):
+            calls.append(("end", succeeded))
+
+    monkeypatch.setattr("recbole_sda.tracking.mlflow_tracker.MLflowTracker", Kept)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name, *rest: True)
+    settings = stage(track=["mlflow"], track_options={"run_name": "adapter"})
+    best = run_adaptation(settings, tmp_path / "run")
+    assert calls[0][0] == "start" and (calls[0][1].name, calls[0][1].kind, calls[0][2]) == (
+        "adapter",
+        "adaptation",
+        None,
+    )
+    assert calls[0][1].config["method"] == "moda" and "track" not in calls[0][1].config
+    logged = [call[1:] for call in calls if call[0] == "log"]
+    lines = [json.loads(line) for line in (tmp_path / "run/history.jsonl").read_text().splitlines()]
+    assert [step for step, _ in logged] == [line["step"] for line in lines]
+    assert logged[-1][1]["evaluation/recall@10"] == lines[-1]["recall@10"]
+    assert (
+        calls[-2][0] == "describe"
+        and calls[-2][2]["best/recall@10"] == best["recall@10"]
+        and calls[-1] == ("end", True)
+    )
+    calls.clear()
+    resume_adaptation(tmp_path / "run")
+    assert calls[0][2] == "record"

@@ -5,11 +5,11 @@ import pytest
 import torch
 from PIL import Image
 
-from recbole_sda.lvlm.families import FAMILIES
 from recbole_sda.lvlm.processor import fitted_size
+from recbole_sda.lvlm.tiny_models.listing import available
+from recbole_sda.lvlm.tiny_models.table import FAMILIES
 
-PICTURES = [name for name, family in FAMILIES.items() if family.image_processor]
-VLMS = [name for name in PICTURES if name not in ("clip", "siglip")]
+VLMS = [name for name in available() if FAMILIES[name].image]
 SIZES = [(30, 20), (90, 300), (500, 333)]
 
 
@@ -31,7 +31,7 @@ def test_length_is_that_of_the_real_batch(backbone, family):
     assert not p.image_token_mask(batch).any()
 
 
-@pytest.mark.parametrize("family", ["qwen3", "clip", "siglip"])
+@pytest.mark.parametrize("family", ["qwen3", "clip", "siglip", "siglip2", "embeddinggemma"])
 def test_length_of_texts(backbone, family):
     p = backbone(family).processor
     text = p.render("a red drum, a green flute", False)

@@ -65,7 +65,7 @@ def test_shards_are_taken_up_again(items_file, tmp_path):
 def test_a_changed_plan_is_refused(items_file, tmp_path):
     Shards(tmp_path / "store", plan_of(items_file)).open()
     Shards(tmp_path / "store", plan_of(items_file)).open()
-    with pytest.raises(InputError, match="another plan: settings.pooling: mean -> last"):
+    with pytest.raises(InputError, match="another plan: settings.pooling: None -> last"):
         Shards(tmp_path / "store", plan_of(items_file, pooling="last")).open()
 
 

@@ -14,8 +14,8 @@ def test_the_seed_decides(tiny, tmp_path):
 
 
 def test_errors(tmp_path):
-    with pytest.raises(InputError, match="family='qwen2_vl'.*qwen2_5_vl"):
-        make_tiny("qwen2_vl", tmp_path / "x")
+    with pytest.raises(InputError, match="family='qwen_2_vl'.*qwen2_vl"):
+        make_tiny("qwen_2_vl", tmp_path / "x")
     (tmp_path / "full").mkdir()
     (tmp_path / "full/file").write_text("")
     with pytest.raises(InputError, match="not empty"):

@@ -1,6 +1,7 @@
 """The Ray session: opened and closed here, or the caller's, which stays open."""
 
 import logging
+import socket
 
 import pytest
 import ray
@@ -21,6 +22,24 @@ def test_an_address_without_a_cluster_is_refused():
     with pytest.raises(InputError, match="address='auto': no Ray cluster answers there"), ray_session("auto"):
         pass
     assert not ray.is_initialized()
+
+
+def test_a_cluster_that_answers_and_refuses_is_no_missing_cluster(monkeypatch):
+    """Ray 2.60 reports a rejected RAY_AUTH_TOKEN as a failed connection."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+
+        def refuse(**_):
+            raise ConnectionError(f"Failed to connect to Ray cluster at 127.0.0.1:{port}")
+
+        monkeypatch.setattr(ray, "init", refuse)
+        with (
+            pytest.raises(InputError, match="a server answers there, but Ray cannot join it .*RAY_AUTH_TOKEN"),
+            ray_session("auto"),
+        ):
+            pass
+    with pytest.raises(InputError, match="no Ray cluster answers there"), ray_session("auto"):  # the server is gone
+        pass
 
 
 @pytest.fixture(scope="module")

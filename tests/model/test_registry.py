@@ -19,17 +19,17 @@ from recbole_sda.model.model_table import (
     NEEDED_PACKAGES,
     WITHOUT_SDA,
 )
-from recbole_sda.model.registry import model_class, recbole_model, sda_models
+from recbole_sda.model.registry import model_class, plain_model, sda_models
 from recbole_sda.model.sda import SDA
 from recbole_sda.model.sda_loss import SDALoss
 
 
 def test_a_model_is_the_mixin_in_front_of_recboles_own():
     kind = model_class("CORE_SDA")
-    assert kind.__name__ == "CORE_SDA" and kind.__mro__[1:5] == (SDA, CompletedItems, SDALoss, recbole_model("CORE"))
+    assert kind.__name__ == "CORE_SDA" and kind.__mro__[1:5] == (SDA, CompletedItems, SDALoss, plain_model("CORE"))
     names = [k.__name__ for k in model_class("SASRec_SDA").__mro__[:7]]
     assert names == ["SASRec_SDA", "SDA", "CompletedItems", "SDALoss", "SASRec", "PackedSoftmaxLoss", "SoftmaxLoss"]
-    assert model_class("SASRec").__mro__[3] is recbole_model("SASRec") and model_class("CORE") is recbole_model("CORE")
+    assert model_class("SASRec").__mro__[3] is plain_model("SASRec") and model_class("CORE") is plain_model("CORE")
 
 
 def test_every_sequential_and_general_model_of_recbole_is_listed_once():

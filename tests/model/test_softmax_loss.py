@@ -8,7 +8,7 @@ import torch
 from recbole_sda.engine import experiment
 from recbole_sda.engine.trainer import make_trainer
 from recbole_sda.model.model_table import BASE_MODELS
-from recbole_sda.model.registry import recbole_model
+from recbole_sda.model.registry import plain_model
 
 from ..conftest import WAYS_OFF
 from .conftest import encoded_sizes
@@ -28,7 +28,7 @@ def loss_and_gradients(model, batch):
 @pytest.mark.parametrize("name", COVERED)
 def test_loss_and_gradients_equal_recboles(build, name):
     built = build(name, fast_sequences=False)
-    own = recbole_model(name)(built.config, built.data.train._dataset)
+    own = plain_model(name)(built.config, built.data.train._dataset)
     own.load_state_dict(built.model.state_dict())
     theirs, their_gradients = loss_and_gradients(own, built.batch)
     ours, our_gradients = loss_and_gradients(built.model, built.batch)
@@ -196,3 +196,11 @@ def test_evaluation_has_the_scores_of_training(build, name):
     directions, cosines = ((products - bias) / norms)[:, 1:], (scores - bias)[:, 1:] * 0.2
     lengths = directions.norm(dim=1, keepdim=True) / cosines.norm(dim=1, keepdim=True)  # of each row's output
     torch.testing.assert_close(directions, cosines * lengths, rtol=1e-3, atol=1e-5)
+
+
+def test_the_mask_token_is_set_as_recbole_sets_it(build):
+    built = build("BERT4Rec")
+    model, own = built.model, plain_model("BERT4Rec")
+    lengths = torch.tensor([1, 2, 7, 8, 8])
+    items = torch.randint(1, model.n_items, (5, 8)) * (torch.arange(8) < lengths.unsqueeze(1))
+    assert torch.equal(model.reconstruct_test_data(items, lengths), own.reconstruct_test_data(model, items, lengths))

@@ -13,6 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from recbole_sda.errors import InputError
 from recbole_sda.model.ensemble.member import STD_MIN, Member, scores_of
 from recbole_sda.model.ensemble.model import Ensemble
+from recbole_sda.model.softmax_loss import SoftmaxLoss
 
 TOLERANCE = 1e-5  # of the scores, relative to the largest one: what float32 loses
 BLOCK = 65536  # items at a time in float64
@@ -45,6 +46,8 @@ class ModelProduct:
 
     Attributes:
         rows: (n_items, dim), float32; the bias of the items, if the model has one, is the last column.
+        has_bias: whether it has one; query vectors then end with a 1.
+        has_encoder: whether the model's ``query_vectors`` are the queries, without a product with all items.
 
     Raises:
         InputError: the scores are no such product.
@@ -58,17 +61,27 @@ class ModelProduct:
         error = (scores[:, 1:] - scale * product[:, 1:] - bias).abs().max()
         if scale == 0 or not error <= TOLERANCE * scores[:, 1:].abs().max():
             raise self._refused()
-        self._has_bias = bool(bias.abs().max() > TOLERANCE * scores[:, 1:].abs().max())
+        self.has_bias = bool(bias.abs().max() > TOLERANCE * scores[:, 1:].abs().max())
         self.rows = self._table * scale.float()
-        if self._has_bias:
+        if self.has_bias:
             self.rows = torch.cat([self.rows, torch.cat([bias.new_zeros(1), bias]).float().unsqueeze(1)], dim=1)
+        with torch.no_grad():
+            self.has_encoder = isinstance(model, SoftmaxLoss) and torch.equal(model.query_vectors(probe), queries)
 
     def queries(self, batch: Any) -> Tensor:
         """Return the query vector of each row of a batch, (batch, dim), float32."""
-        _, queries, table = self._run(batch)
-        if not torch.equal(table, self._table):
-            raise self._refused()
-        return torch.cat([queries, queries.new_ones(len(queries), 1)], dim=1) if self._has_bias else queries
+        if self.has_encoder:
+            with torch.no_grad():
+                queries = self.model.query_vectors(batch)
+        else:
+            _, queries, table = self._run(batch)
+            if not torch.equal(table, self._table):
+                raise self._refused()
+        return self.with_bias(queries)
+
+    def with_bias(self, queries: Tensor) -> Tensor:
+        """Return query vectors (batch, dim) as they are multiplied with the rows: with a 1 for the bias, if there is one."""
+        return torch.cat([queries, torch.ones_like(queries[:, :1])], dim=1) if self.has_bias else queries
 
     def _run(self, batch: Any) -> Tuple[Tensor, Tensor, Tensor]:
         try:

@@ -34,8 +34,8 @@ class BM3(MultimodalRecommender):
 
     Note:
         As in the authors' code, the last term is the norm of all users' plus that of all items' embeddings, divided by the number
-        of items; ``cl_weight`` multiplies the modalities' terms; and C is 1 - cos (-cos in the paper, with the same gradient).
-        That code also trains the features f_m; here they are frozen.
+        of items, all without the padding row; ``cl_weight`` multiplies the modalities' terms; and C is 1 - cos (-cos in the paper,
+        with the same gradient). That code also trains the features f_m; here they are frozen.
     """
 
     def __init__(self, config: Any, dataset: Any):
@@ -72,5 +72,5 @@ class BM3(MultimodalRecommender):
                 h = linear(x[present])
                 online, target = self.predictor(h), F.dropout(h.detach(), self.dropout)
                 loss = loss + self.cl_weight * (distance(online, target_item[present]) + distance(online, target))
-        norms = torch.linalg.vector_norm(all_users) + torch.linalg.vector_norm(all_items)
-        return loss + self.reg_weight * norms / self.n_items
+        norms = torch.linalg.vector_norm(all_users[1:]) + torch.linalg.vector_norm(all_items[1:])  # row 0 is padding
+        return loss + self.reg_weight * norms / (self.n_items - 1)

@@ -49,7 +49,9 @@ class MMGCN(MultimodalRecommender):
 
     Note:
         The authors' code, and MMRec's after it, passes neither the id embeddings nor the preferences to the optimizer and averages
-        over modalities; here both are trained, and modalities are summed, as in the paper.
+        over modalities; here both are trained, and modalities are summed, as in the paper. Both codes have three layers whatever
+        their key says (the default here is two), the first aggregation keeps the width of its input, which only the combination
+        narrows (here W1 narrows it), and only image features are mapped to 256 values (here all that are wider).
     """
 
     preferences: Any  # nn.ModuleList of nn.Embedding, one per modality

@@ -23,7 +23,9 @@ class SMORE(ViewRecommender):
     leave it out.
 
     Note:
-        The formulas are those of the authors' code. That code also trains the features; here they are frozen.
+        The formulas are those of the authors' code, with two exceptions. That code also trains the features; here they are frozen.
+        And it keeps negative similarities among an item's neighbours, in the row sums and in the maximum; here they are zero in the
+        graph of each modality, and an edge that one graph lacks counts as zero in the maximum.
     """
 
     def __init__(self, config: Any, dataset: Any):

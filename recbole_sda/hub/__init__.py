@@ -1,0 +1,1 @@
+"""Feature stores, adapters and runs on the Hugging Face Hub: packages of files with a card, pushed and pulled."""

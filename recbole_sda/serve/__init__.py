@@ -1,0 +1,1 @@
+"""A run or an ensemble behind HTTP: recommendations for users and sessions, one at a time or in batches."""

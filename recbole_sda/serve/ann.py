@@ -1,0 +1,60 @@
+"""Approximate search in a matrix of items, by faiss."""
+
+from typing import Any
+
+import numpy as np
+
+from recbole_sda.errors import InputError
+
+PROBED = 64  # lists that a query is compared with, of 4 sqrt(n_items)
+RECALL_AT, RECALL_QUERIES = 10, 200
+
+
+class AnnIndex:
+    """Items by inner product from an inverted file (``IndexIVFFlat``): a query reads the items of the nearest lists alone.
+
+    Args:
+        items: one row per item, (n_items, dim), float32.
+        probed: lists that a query reads; more are slower and find more.
+
+    Raises:
+        InputError: faiss is missing.
+
+    Example:
+        >>> pytest = __import__("pytest").importorskip("faiss")
+        >>> items = np.random.default_rng(0).normal(size=(500, 8)).astype(np.float32)
+        >>> index = AnnIndex(items, probed=500)
+        >>> index.search(items[:2], 3)[0].shape, index.recall(items[:50])
+        ((2, 3), 1.0)
+    """
+
+    def __init__(self, items: np.ndarray, probed: int = PROBED):
+        try:
+            import faiss
+        except ModuleNotFoundError:
+            raise InputError("--index=faiss needs faiss: pip install -e '.[ann]'") from None
+        self.items = np.ascontiguousarray(items)
+        dim = items.shape[1]
+        lists = max(
+            1, min(round(4 * len(items) ** 0.5), len(items) // 39)
+        )  # faiss wants 39 items of each list to find it
+        self._quantizer = faiss.IndexFlatIP(dim)
+        self._index: Any = faiss.IndexIVFFlat(self._quantizer, dim, lists, faiss.METRIC_INNER_PRODUCT)
+        self._index.train(self.items)
+        self._index.add(self.items)
+        self._index.nprobe = min(probed, lists)
+
+    def search(self, queries: np.ndarray, k: int) -> Any:
+        """Return rows of items, -1 where fewer than k were found, and their inner products, each (n_queries, k), best first."""
+        scores, rows = self._index.search(np.ascontiguousarray(queries), k)
+        return rows, scores
+
+    def recall(self, queries: np.ndarray, k: int = RECALL_AT) -> float:
+        """Return the share of the k exact best items that the search finds."""
+        k = min(k, len(self.items))
+        exact = np.argpartition(-(queries @ self.items.T), k - 1, axis=1)[:, :k]
+        found, _ = self.search(queries, k)
+        return float(np.mean([len(np.intersect1d(a, b)) / k for a, b in zip(exact, found)]))
+
+    def __str__(self) -> str:
+        return f"faiss, {self._index.nprobe} of {self._index.nlist} lists"
