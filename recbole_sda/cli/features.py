@@ -79,7 +79,7 @@ def _default(args: argparse.Namespace) -> None:
     from recbole_sda.features.store_choice import set_default
 
     path = set_default(args.store)
-    print(f"{path.parents[1].name}: runs read {path.name} unless --features=NAME says otherwise")
+    print(f"{path.parents[1].name}: runs read {path.name} unless --features=NAME names another")
 
 
 def _semantic_ids(args: argparse.Namespace) -> None:

@@ -1,7 +1,7 @@
 """Sentences about the numbers of a comparison: the protocols behind them, and what is missing or doubtful."""
 
 from functools import partial
-from typing import Any, Callable, Dict, List, Tuple
+from typing import Any, Callable, Dict, List, Sequence, Tuple
 
 from recbole_sda.comparison.statistics import Row, seeds_of
 from recbole_sda.comparison.user_metrics import GROUPS
@@ -12,11 +12,11 @@ def protocol_line(comparison: Dict[str, Any], dataset: str) -> str:
     rows = [row for row in comparison["rows"] if row["dataset"] == dataset]
     miniatures = dict.fromkeys(row["ran_on"] for row in rows if row["ran_on"] != dataset)
     title = f"{dataset}:" + "".join(f" THE BUILT-IN MINIATURE {name}, invented data:" for name in miniatures)
-    seeds = ", ".join(map(str, comparison["seeds"]))
+    seeds = seeds_text(comparison["seeds"])
     parts = _texts_of_rows(rows, _protocol_text)
     by_row = "" if len(parts) == 1 else " THE ROWS HAVE DIFFERENT PROTOCOLS;"
     texts = [
-        f"{names}loss {' / '.join(sorted({row['protocol']['loss'] for row in group}))} | {text} | seeds {seeds}"
+        f"{names}loss {' / '.join(sorted({row['protocol']['loss'] for row in group}))} | {text} | {seeds}"
         for names, text, group in parts
     ]
     line = f"{title}{by_row} {'; '.join(texts)}"
@@ -27,6 +27,16 @@ def protocol_line(comparison: Dict[str, Any], dataset: str) -> str:
         text = "; ".join(f"{names}{text}" for names, text, _ in parts) or "no finished evaluation"
         line += f". The same runs under {name}: {by_row}{text}"
     return line
+
+
+def seeds_text(seeds: Sequence[int]) -> str:
+    """Return the seeds as words.
+
+    Example:
+        >>> seeds_text([1, 2]), seeds_text([2020])
+        ('seeds 1, 2', 'seed 2020')
+    """
+    return f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
 
 
 def _texts_of_rows(rows: List[Row], text_of: Callable[[Row], str]) -> List[Tuple[str, str, List[Row]]]:
@@ -61,7 +71,7 @@ def reservations(comparison: Dict[str, Any], dataset: str) -> List[str]:
     """Return sentences that name rows with doubtful runs, or without all runs or evaluations; none where all is well."""
     seeds = comparison["seeds"]
     incomplete = [
-        f"{row['row']}: seeds {', '.join(map(str, row['seeds']))} of {', '.join(map(str, seeds))}"
+        f"{row['row']}: {seeds_text(row['seeds'])} of {', '.join(map(str, seeds))}"
         for row in comparison["rows"]
         if row["dataset"] == dataset and row["seeds"] != seeds
     ]
@@ -79,9 +89,7 @@ def reservations(comparison: Dict[str, Any], dataset: str) -> List[str]:
         )
     for name in comparison.get("also", ()):
         few = [
-            f"{row['row']}: seeds {', '.join(map(str, seeds_of(row, name)))}"
-            if name in row["also"]
-            else f"{row['row']}: none"
+            f"{row['row']}: {seeds_text(seeds_of(row, name))}" if name in row["also"] else f"{row['row']}: none"
             for row in comparison["rows"]
             if row["dataset"] == dataset and (name not in row["also"] or seeds_of(row, name) != row["seeds"])
         ]

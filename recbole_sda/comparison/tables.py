@@ -115,19 +115,21 @@ def tests_frame(comparison: Dict[str, Any]) -> pd.DataFrame:
 def notes(comparison: Dict[str, Any]) -> str:
     """Return the explanation of the numbers and marks of the tables."""
     groups = "".join(f" {ABOUT_GROUPS[name]}" for name in groups_of(comparison))
+    several = any(len(row["seeds"]) > 1 for row in comparison["rows"])
+    values = "Mean ± sample standard deviation over seeds" if several else "Values of one seed"
     if not comparison["comparisons"]:
-        return f"Mean ± sample standard deviation over seeds.{groups}"
+        return f"{values}.{groups}"
     marks = {_mark(row, scope, name) for row in comparison["rows"] for scope, of in row["tests"].items() for name in of}
     against = (
         f" {AGAINST_GAIN}: as significant, but against the gain: the signed ranks, which count many small differences, have "
         "the other sign."
     ) * (AGAINST_GAIN in marks)
     return (
-        "Mean ± sample standard deviation over seeds; in brackets, the relative gain over the row's base. *: Wilcoxon "
-        f"signed-rank test over users (each user's metric averaged over the seeds), p < {LEVEL:g} after "
-        f"{comparison['correction']} correction over the {comparison['comparisons']} comparisons of this table.{against} "
-        "The intervals are bootstrap intervals over users; they do not include the variation between seeds, which the "
-        f"standard deviation shows.{groups}"
+        f"{values}; in brackets, the relative gain over the row's base. *: Wilcoxon signed-rank test over users"
+        f"{' (the metric of each user averaged over the seeds)' * several}, p < {LEVEL:g} after "
+        f"{comparison['correction'].title()} correction over the {comparison['comparisons']} comparisons of this table.{against} "
+        "The intervals are bootstrap intervals over users. They do not include the variation between seeds"
+        f"{', which the standard deviation shows' * several}.{groups}"
     )
 
 

@@ -158,7 +158,7 @@ def evaluate(run_dir: Union[str, Path], overrides: Optional[Dict[str, Any]] = No
     result, _ = evaluate_weights(run)
     if torchrun.is_main():
         write_metrics(run.run_dir, result, f"evaluation-{time.strftime('%Y%m%d-%H%M%S')}.json")
-    logger.info("%s\n%s", run.run_dir, result_table(result))
+    logger.info("results are in %s\n%s", run.run_dir, result_table(result))
     return result
 
 
@@ -229,7 +229,7 @@ def _train_and_report(run: Run) -> Dict[str, Any]:
     with track_run(run) as trackers:
         result = _train_and_test(run)
         describe_result(trackers, result)
-    logger.info("%s\n%s", run.run_dir, result_table(result))
+    logger.info("results are in %s\n%s", run.run_dir, result_table(result))
     return result
 
 

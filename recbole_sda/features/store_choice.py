@@ -97,7 +97,7 @@ def keep_default(store: Path) -> None:
     default = default_store(dataset)
     if others and default:
         logger.info(
-            "%s has the stores %s; runs read %s unless --features=NAME says otherwise",
+            "%s has the stores %s; runs read %s unless --features=NAME names another",
             dataset.name,
             ", ".join(names),
             default,

@@ -1,11 +1,22 @@
 """Self-contained HTML pages from templates."""
 
+import base64
 from pathlib import Path
 from typing import Any
 
 import jinja2
 
 from recbole_sda.io.atomic_write import write_text
+
+
+def data_url(kind: str, content: bytes) -> str:
+    """Return content of a MIME type as a data URL, which a page holds in place of a file.
+
+    Example:
+        >>> data_url("text/csv", b"a,b")
+        'data:text/csv;base64,YSxi'
+    """
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def write_html(template: Path, out: Path, **values: Any) -> Path:

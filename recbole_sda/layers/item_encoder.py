@@ -98,10 +98,15 @@ class MoDAItemEncoder(ItemEncoder):
     compared with the features of all items. A modality narrower than the widest one uses the leading columns of W and A.
 
     Args:
-        dims, out_dim, feature_dropout, modality_dropout: see :class:`ItemEncoder`.
+        dims: width of each modality's features.
+        out_dim: width of the item embedding.
         rank: total rank of the experts; 0 leaves the experts out (the shared map only).
-        n_experts, alpha, dropout: see :class:`~recbole_sda.layers.low_rank.ModalityExperts`.
+        n_experts: number of experts, see :class:`~recbole_sda.layers.low_rank.ModalityExperts`.
+        alpha: scale of their output, divided by ``rank``.
+        dropout: probability of dropping an input of the experts in training.
         fusion: ``mean``, ``concat`` or ``gated``, see :mod:`recbole_sda.layers.fusion`.
+        feature_dropout: see :class:`ItemEncoder`.
+        modality_dropout: see :class:`ItemEncoder`.
 
     Raises:
         ValueError: ``rank`` is neither 0 nor a positive multiple of ``n_experts``, or ``fusion`` is not one of the three names.
@@ -176,8 +181,11 @@ class LinearItemEncoder(ItemEncoder):
     biases. A missing modality adds its learned embedding.
 
     Args:
-        dims, out_dim, feature_dropout, modality_dropout: see :class:`ItemEncoder`.
+        dims: width of each modality's features.
+        out_dim: width of the item embedding.
         hidden_size: width between the two maps.
+        feature_dropout: see :class:`ItemEncoder`.
+        modality_dropout: see :class:`ItemEncoder`.
 
     Example:
         >>> import torch

@@ -69,7 +69,8 @@ class CMSALoss(PairLoss):
         """Return the loss as a float32 scalar; exactly zero for fewer than two items.
 
         Args:
-            x, y: the two modalities, (batch, dim); row k of both belongs to the same item.
+            x: one modality, (batch, dim).
+            y: the other modality, (batch, dim); row k of both belongs to the same item.
             teacher: vectors of the same items, each (batch, any width), from which the targets are computed in place of x and y.
             excluded: pairs of different items that are neither positive nor negative, (batch, batch), bool, symmetric.
         """

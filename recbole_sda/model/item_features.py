@@ -68,7 +68,13 @@ def load_item_features(config: Any, dataset: Any, settings: FeatureSettings) -> 
     n_items = dataset.item_num - 1
     missing = {name: n_items - int(aligned.present[m].sum()) for m, name in enumerate(names)}
     described = ", ".join(f"{name} {aligned.matrices[name].shape[1]}-d, {missing[name]} missing" for name in names)
-    logger.info("features %s: %d items, %d without a row; %s", store.path, n_items, len(aligned.without_row), described)
+    logger.info(
+        "features %s: %d items, %d of them not in the store; %s",
+        store.path,
+        n_items,
+        len(aligned.without_row),
+        described,
+    )
     return aligned, {
         "store": settings.features if is_hub_name(settings.features) else str(store.path),
         "sha256": store.sha256,

@@ -1,6 +1,5 @@
 """Titles and images of items, for people who read recommendations."""
 
-import base64
 import io
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional
@@ -8,6 +7,7 @@ from typing import Any, Dict, List, NamedTuple, Optional
 from recbole_sda.errors import InputError, nearest
 from recbole_sda.features.items_file import field_text, read_items
 from recbole_sda.io.atomic_table import read_atomic
+from recbole_sda.io.html import data_url
 from recbole_sda.io.ids import id_text
 from recbole_sda.io.images import UnreadableImage, read_rgb
 
@@ -108,4 +108,4 @@ def thumbnail(path: Optional[Path]) -> Optional[str]:
     small.thumbnail((THUMBNAIL, THUMBNAIL))
     buffer = io.BytesIO()
     small.save(buffer, "JPEG", quality=80)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return data_url("image/jpeg", buffer.getvalue())

@@ -11,7 +11,7 @@ import pyarrow.parquet
 from recbole_sda.errors import InputError
 from recbole_sda.io.atomic_write import atomic_write
 from recbole_sda.io.escape import csv_frame
-from recbole_sda.io.html import write_html
+from recbole_sda.io.html import data_url, write_html
 from recbole_sda.io.ids import id_text
 from recbole_sda.recommend.item_titles import Item, thumbnail
 
@@ -84,12 +84,13 @@ def write_page(
 
     def shown(token: str, rank: int = 0, new: bool = False) -> Dict[str, Any]:
         item = items.get(id_text(token), Item(None, None))
-        return {"title": item.title or token, "image": thumbnail(item.image), "rank": rank, "new": new}
+        return {"id": token, "title": item.title or token, "image": thumbnail(item.image), "rank": rank, "new": new}
 
-    users = []
+    users, on_page = [], []
     by_user = (pair for block in blocks for pair in block.groupby("user_id", sort=False))
     for user, rows in islice(by_user, MAX_SHOWN):
         user_items = history(user)
+        on_page.append(with_titles(rows, items).drop(columns="image", errors="ignore"))
         users.append(
             {
                 "id": user,
@@ -98,5 +99,7 @@ def write_page(
                 "top": [shown(row.item_id, row.rank, row.new) for row in rows.itertuples()],
             }
         )
-    write_html(PAGE, out, users=users, title=title, about=about)
+    csv = csv_frame(pd.concat(on_page)).to_csv(index=False) if on_page else ""
+    titled = any(item.title for item in items.values())
+    write_html(PAGE, out, users=users, title=title, about=about, titled=titled, csv=data_url("text/csv", csv.encode()))
     return len(users)

@@ -19,6 +19,7 @@ from recbole_sda.lvlm.record import read_record
 from recbole_sda.model.model_table import SUFFIX
 from recbole_sda.model.registry import base_name
 
+RUNS_TITLE = "Runs"  # of a comparison of runs that were made one by one
 ADAPTATION, GRADIENTS = "adapt.yaml", "gradients.json"
 
 Curve = Tuple[Tuple[int, ...], Tuple[float, ...]]  # epochs from 1, values
@@ -145,7 +146,7 @@ def plan_of_runs(folders: Sequence[Path]) -> Plan:
         if entry.model.endswith(SUFFIX) and len(bases) == 1 and _same_rules(name, bases[0], folder_of):
             entries[name] = ModelEntry(name, entry.model, bases[0], {})
     return Plan(
-        title="Runs",
+        title=RUNS_TITLE,
         about="",
         models=tuple(entries.values()),
         datasets=tuple(dict.fromkeys(dataset for _, dataset, _ in folder_of)),

@@ -64,10 +64,13 @@ def cross_modal_recall(x: np.ndarray, y: np.ndarray, k: int = NEAREST) -> float:
     return float(((similarity >= similarity.diagonal()[:, None]).sum(axis=1) <= k).mean())
 
 
-def space_figure(space: EmbeddingSpace, title: str) -> Figure:
-    """Plot the first two principal components: of each modality alone before the encoder, of all together after it."""
+def space_figure(space: EmbeddingSpace, title: str, columns: Optional[int] = None) -> Figure:
+    """Plot the first two principal components: of each modality alone before the encoder, of all together after it.
+
+    ``columns`` is the number of panels side by side; None: all.
+    """
     n = len(space.names)
-    figure, axes = panels(n + 1, width=3.8, height=3.6, columns=n + 1)
+    figure, axes = panels(n + 1, width=3.8, height=3.6, columns=columns or n + 1)
     for k, (axis, name, x) in enumerate(zip(axes, space.names, space.before)):
         axis.scatter(*PCA(2, svd_solver="full").fit_transform(x).T, **_dots(k))
         axis.set_title(f"{name} before", fontsize=10)

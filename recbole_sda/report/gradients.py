@@ -14,8 +14,10 @@ SHAPE = {"methods": {str: [POINT]}, "backbone": {"model": str}}
 NAMES = {"lora": "LoRA", "two_lora": "two LoRAs", "moda": "MoDA"}
 
 
-def conflict_figure(path: Union[str, Path]) -> Figure:
+def conflict_figure(path: Union[str, Path], columns: int = 2) -> Figure:
     """Return the figure of a gradient measurement, a file that :func:`recbole_sda.lvlm.gradients.write` wrote.
+
+    ``columns`` is the number of panels side by side, 1 or 2.
 
     Raises:
         InputError: the file is missing or damaged, or an entry is missing or has another type.
@@ -26,8 +28,9 @@ def conflict_figure(path: Union[str, Path]) -> Figure:
             raise InputError(f"{path}: methods: {method}: expected points of one of {', '.join(NAMES)}")
     if not measurement["methods"]:
         raise InputError(f"{path}: methods is empty")
-    figure = Figure(figsize=(11, 4), layout="constrained")
-    by_layer, over_time = figure.subplots(1, 2, width_ratios=[2, 1])
+    wide = columns > 1
+    figure = Figure(figsize=(11, 4) if wide else (5, 7), layout="constrained")
+    by_layer, over_time = figure.subplots(2 - wide, 1 + wide, width_ratios=[2, 1] if wide else None)
     for k, (method, points) in enumerate(measurement["methods"].items()):
         line = style(k, label=NAMES[method])
         by_layer.plot(list(points[-1]["layers"].values()), **line)

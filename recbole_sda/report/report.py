@@ -1,12 +1,9 @@
 """The report: sections of tables and figures, as one self-contained HTML page, Markdown and LaTeX."""
 
-import base64
 import logging
-from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Iterator, List, Optional, Sequence, Tuple, Union
-
-import pandas as pd
+from typing import Callable, Iterator, List, Optional, Sequence, Tuple, Union
 
 from recbole_sda import __version__
 from recbole_sda.comparison.captions import protocol_line, reservations
@@ -15,48 +12,24 @@ from recbole_sda.errors import InputError
 from recbole_sda.io.atomic_write import write_text
 from recbole_sda.io.escape import markdown, markdown_table
 from recbole_sda.io.html import write_html
-from recbole_sda.report.collect import ReportData, SeedRuns, collect
+from recbole_sda.report.collect import RUNS_TITLE, ReportData, SeedRuns, collect
 from recbole_sda.report.embedding_space import NEAREST, cross_modal_recall, read_space, space_figure
-from recbole_sda.report.figures import curves_figure, gains_figure, gates_figure, groups_figure, layer_gates_figure
+from recbole_sda.report.figures import (
+    FEW_HITS,
+    curves_figure,
+    gains_figure,
+    gates_figure,
+    groups_figure,
+    layer_gates_figure,
+)
 from recbole_sda.report.frames import cold_note, cost_frame, coverage_frame, groups_frame
 from recbole_sda.report.gradients import conflict_figure
-from recbole_sda.report.style import Figure, save
+from recbole_sda.report.parts import Part, Section
+from recbole_sda.report.style import Figure, save, svg
 
 logger = logging.getLogger(__name__)
 
 PAGE, MARKDOWN, LATEX, FIGURES = "index.html", "report.md", "tables.tex", "figures"
-
-
-@dataclass
-class Part:
-    """A table or a figure with its text, or a text alone.
-
-    Attributes:
-        text: caption of the table or figure, or the text.
-        heading: heading above it; empty: none.
-        frame: the table.
-        path: SVG file of the figure.
-    """
-
-    text: str = ""
-    heading: str = ""
-    frame: Optional[pd.DataFrame] = None
-    path: Optional[Path] = None
-
-    @property
-    def figure(self) -> Optional[str]:
-        """The figure as a data URL."""
-        if self.path is None:
-            return None
-        return "data:image/svg+xml;base64," + base64.b64encode(self.path.read_bytes()).decode()
-
-
-@dataclass
-class Section:
-    """A heading and the parts below it."""
-
-    title: str
-    parts: List[Part] = field(default_factory=list)
 
 
 class Report:
@@ -80,8 +53,12 @@ class Report:
         for dataset in dict.fromkeys(row.dataset for row in self.data.rows):
             yield dataset, [row for row in self.data.rows if row.dataset == dataset]
 
-    def _figure(self, name: str, figure: Optional[Figure], text: str) -> List[Part]:
-        return [] if figure is None else [Part(text, path=save(figure, self.figures / name))]
+    def _figure(self, name: str, draw: Callable[..., Optional[Figure]], text: str) -> List[Part]:
+        """Return a figure as a part; ``draw`` takes the number of panels side by side and returns None for no figure."""
+        figure, narrow = draw(), draw(columns=1)
+        if figure is None or narrow is None:
+            return []
+        return [Part(text, path=save(figure, self.figures / name), narrow=svg(narrow))]
 
     def results(self) -> Section:
         """Return the tables with gains and tests, and the gains as a figure."""
@@ -93,12 +70,12 @@ class Report:
             section.parts.append(Part(notes(comparison)))
             caption = (
                 "Gain over the base on test data with 95 % bootstrap intervals over users. Where an interval includes zero, "
-                "the difference may be due to chance."
+                f"the difference may be due to chance. Gains over fewer than {FEW_HITS} hits of the base are not drawn."
             )
-            section.parts += self._figure(f"gains-{k + 1}", gains_figure(comparison), caption)
+            section.parts += self._figure(f"gains-{k + 1}", partial(gains_figure, comparison), caption)
             tests = tests_frame(comparison)
             if len(tests):
-                text = f"p-values after {comparison['correction']} correction."
+                text = f"p-values after {comparison['correction'].title()} correction."
                 section.parts.append(Part(text, "Paired tests", tests))
         return section
 
@@ -119,7 +96,7 @@ class Report:
             text = (
                 "By the popularity of the right item in the training part; below each group, its number of test cases."
             )
-            section.parts += self._figure("groups", groups_figure(self.data.rows, metric), text)
+            section.parts += self._figure("groups", partial(groups_figure, self.data.rows, metric), text)
         return section
 
     def _metrics(self, rows: List[SeedRuns]) -> List[str]:
@@ -140,16 +117,16 @@ class Report:
         if rows:
             metric = self._metrics(rows)[-1]
             text = "Validation metric by epoch. Thin lines: single seeds. Thick lines: mean over the epochs that all seeds have."
-            figure = curves_figure(rows, "valid", metric, f"validation {metric_title(metric)}")
-            section.parts += self._figure("curves", figure, text)
+            draw = partial(curves_figure, rows, "valid", metric, f"validation {metric_title(metric)}")
+            section.parts += self._figure("curves", draw, text)
             text = (
                 "Entropy of CMSA's targets in nats. At 0, each target is the item itself, as in InfoNCE; at log(batch size), the "
                 "teacher gives all items the same weight."
             )
-            figure = curves_figure(rows, "train", "cmsa/target_entropy", "target entropy, nats")
-            section.parts += self._figure("entropy", figure, text)
+            draw = partial(curves_figure, rows, "train", "cmsa/target_entropy", "target entropy, nats")
+            section.parts += self._figure("entropy", draw, text)
             text = "Weight of each expert in the item encoder's low-rank map, by modality, after the last epoch."
-            section.parts += self._figure("gates", gates_figure(rows), text)
+            section.parts += self._figure("gates", partial(gates_figure, rows), text)
         return section
 
     def space(self) -> Section:
@@ -176,7 +153,7 @@ class Report:
                 f"{cross_modal_recall(image, text):.0%} of the items have their own {b} among the {NEAREST} nearest to their "
                 f"{a} (by chance {NEAREST / len(image):.0%})."
             )
-            return self._figure(name, space_figure(space, f"{row.row}, {dataset}"), caption)
+            return self._figure(name, partial(space_figure, space, f"{row.row}, {dataset}"), caption)
         return []
 
     def adaptation(self) -> Section:
@@ -189,13 +166,13 @@ class Report:
             text = (
                 f"{folder}: weight of each expert by layer and modality. Best evaluation on held-out items: {scores}."
             )
-            section.parts += self._figure(f"layer-gates-{k + 1}", layer_gates_figure(record), text)
+            section.parts += self._figure(f"layer-gates-{k + 1}", partial(layer_gates_figure, record), text)
         for k, path in enumerate(self.data.gradients):
             text = (
                 f"{path}: cosine of the gradients of the image pass and the text pass; below zero, the two gradients have "
                 "opposite directions."
             )
-            section.parts += self._figure(f"gradients-{k + 1}", conflict_figure(path), text)
+            section.parts += self._figure(f"gradients-{k + 1}", partial(conflict_figure, path), text)
         return section
 
     def cost(self) -> Section:
@@ -213,7 +190,7 @@ def write_report(folders: Sequence[Union[str, Path]], out: Union[str, Path], tit
     Args:
         folders: see :func:`recbole_sda.report.collect.collect`.
         out: folder of ``index.html``, ``report.md``, ``tables.tex`` and ``figures/``.
-        title: title of the page; None: that of the comparison.
+        title: title of the page; None: those of the comparisons, or the models and the data sets.
 
     Returns:
         Path of the page.
@@ -226,13 +203,28 @@ def write_report(folders: Sequence[Union[str, Path]], out: Union[str, Path], tit
         raise InputError(f"--out={out}: is a file; expected a folder")
     data = collect(folders)
     sections = Report(data, out).sections()
-    only = data.comparisons[0] if len(data.comparisons) == 1 else {"title": "Report", "about": ""}
-    title, about = title or only["title"], only["about"]
+    title = title or _default_title(data)
+    about = data.comparisons[0]["about"] if len(data.comparisons) == 1 else ""
     template = Path(__file__).with_name("page.html")
     write_html(template, out / PAGE, title=title, about=about, sections=sections, version=__version__)
     write_text(out / MARKDOWN, _markdown(title, about, sections))
     write_text(out / LATEX, "\n".join(map(to_latex, data.comparisons)))
     return out / PAGE
+
+
+def _default_title(data: ReportData) -> str:
+    """Return the titles of the comparisons; for runs, their models and data sets."""
+    titles = [comparison["title"] for comparison in data.comparisons if comparison["title"] != RUNS_TITLE]
+    if titles:
+        return " / ".join(titles)
+    if not data.rows:
+        return "Adaptation of a vision-language model"
+    names, datasets = ([*dict.fromkeys(words)] for words in zip(*((row.row, row.dataset) for row in data.rows)))
+    return f"{_few(names, 'models')} on {_few(datasets, 'data sets')}"
+
+
+def _few(names: List[str], kind: str) -> str:
+    return ", ".join(names) if len(names) <= 3 else f"{len(names)} {kind}"
 
 
 def _markdown(title: str, about: str, sections: List[Section]) -> str:

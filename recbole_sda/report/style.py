@@ -1,7 +1,8 @@
 """Style of figures: lines differ in marker and dash as well as in colour, for greyscale print and colour-blind readers."""
 
+import io
 from pathlib import Path
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, Iterable, List, Tuple
 
 import matplotlib
 from matplotlib.text import Text
@@ -51,6 +52,16 @@ def panels(n: int, width: float = 5.0, height: float = 3.6, columns: int = 2) ->
     return figure, axes[:n]
 
 
+def positions(names: Iterable[str]) -> Dict[str, int]:
+    """Return the number of each distinct name, which :func:`style` takes: a name has one style in all panels.
+
+    Example:
+        >>> positions(["BPR", "SASRec", "BPR"])
+        {'BPR': 0, 'SASRec': 1}
+    """
+    return {name: k for k, name in enumerate(dict.fromkeys(names))}
+
+
 def legend_below(figure: Figure, axes: List[Any]) -> None:
     """Put one legend for all panels below them."""
     entries: Dict[str, Any] = {}
@@ -65,15 +76,24 @@ def legend_below(figure: Figure, axes: List[Any]) -> None:
 
 def save(figure: Figure, path: Path) -> Path:
     """Write a figure as SVG and PNG; ``path`` has no suffix. Return the path of the SVG file."""
-    for text in figure.findobj(Text):
-        if "mathdefault" not in text.get_text():  # of matplotlib's own tick labels; a $ in a name begins no formula
-            text.set_parse_math(False)
-    with matplotlib.rc_context({"svg.hashsalt": "recbole_sda"}):
-        _write(figure, path.with_suffix(".svg"), metadata={"Date": None})
-    _write(figure, path.with_suffix(".png"), dpi=150)
+    for suffix, content in ((".svg", svg(figure)), (".png", _png(figure))):
+        with atomic_write(path.with_suffix(suffix)) as draft:
+            draft.write_bytes(content)
     return path.with_suffix(".svg")
 
 
-def _write(figure: Figure, path: Path, **options: Any) -> None:
-    with atomic_write(path) as draft:
-        figure.savefig(draft, format=path.suffix[1:], **options)
+def svg(figure: Figure) -> bytes:
+    """Return a figure as SVG without a background; the same figure gives the same bytes."""
+    for text in figure.findobj(Text):
+        if "mathdefault" not in text.get_text():  # of matplotlib's own tick labels; a $ in a name begins no formula
+            text.set_parse_math(False)
+    buffer = io.BytesIO()
+    with matplotlib.rc_context({"svg.hashsalt": "recbole_sda"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)
+    return buffer.getvalue()
+
+
+def _png(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=150)
+    return buffer.getvalue()

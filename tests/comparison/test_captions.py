@@ -47,7 +47,7 @@ def test_further_protocols_are_named(plan, write_evaluation):
     )
     assert "DIFFERENT" not in protocol_line(comparison, "d") and protocol_line(comparison, "d").endswith("| 2 users")
     assert reservations(comparison, "d") == [
-        "Not all finished runs are evaluated under uni100: base: seeds 1; ours: none."
+        "Not all finished runs are evaluated under uni100: base: seed 1; ours: none."
     ]
     write_evaluation(plan.out / "d/ours/seed1", "uni100", [1, 2], evaluation={"test": "100 popular negatives"})
     line = protocol_line(compare_runs(plan), "d")

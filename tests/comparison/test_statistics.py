@@ -52,7 +52,7 @@ def test_unfinished_runs_are_left_out_and_said(plan):
     found = compare_runs(plan)
     assert found["rows"][1]["seeds"] == [1] and found["rows"][1]["metrics"]["all"]["hit@10"]["deviation"] is None
     text = to_markdown(found)
-    assert "ours: seeds 1 of 1, 2" in text
+    assert "ours: seed 1 of 1, 2" in text
 
 
 def test_other_users_cannot_be_paired(write_run, plan):
@@ -144,7 +144,7 @@ def test_a_base_without_a_seed_is_compared_over_the_seeds_in_common(plan):
     assert len(values["ours"]) == 2 and values["ours"][0] != values["ours"][1]
     assert ours["gain"]["all"]["hit@10"] == pytest.approx(values["ours"][0] / values["base"][0] - 1)
     text = to_markdown(comparison)
-    assert "gains and tests use only the seeds that a row and its base have in common. base: seeds 1 of 1, 2." in text
+    assert "gains and tests use only the seeds that a row and its base have in common. base: seed 1 of 1, 2." in text
 
 
 def test_without_a_seed_in_common_there_is_no_gain(plan):
@@ -152,7 +152,7 @@ def test_without_a_seed_in_common_there_is_no_gain(plan):
     (plan.out / "d/ours/seed1/metrics.json").unlink()
     ours = compare_runs(plan)["rows"][1]
     assert ours["seeds"] == [2] and "gain" not in ours and ours["tests"] == {}
-    assert "base: seeds 1 of 1, 2; ours: seeds 2 of 1, 2." in to_markdown(compare_runs(plan))
+    assert "base: seed 1 of 1, 2; ours: seed 2 of 1, 2." in to_markdown(compare_runs(plan))
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ def test_what_is_written(plan):
     text = to_markdown(found)
     mean = found["rows"][1]["metrics"]["all"]["hit@10"]["mean"]
     assert f"| {mean:.4f} ± " in text and "2 seeds" not in text and "seeds 1, 2" in text
-    assert "holm correction over the 8 comparisons" in text and "ours - base" in text
+    assert "Holm correction over the 8 comparisons" in text and "ours - base" in text
     latex = to_latex(found)
     assert latex.count(r"\begin{table}") == 1 and r"same\_as" in latex and r"$\pm$" in latex and "±" not in latex
 

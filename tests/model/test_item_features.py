@@ -45,7 +45,7 @@ def test_items_without_a_row_are_counted_and_masked(build, caplog, tmp_path):
     finally:
         shutil.rmtree(folder)
     assert model.feature_record["items_without_row"] == 17 and model.feature_record["items_missing"]["text"] == 17
-    assert "17 without a row" in caplog.text
+    assert "17 of them not in the store" in caplog.text
     assert (~model.items.present[1]).sum() == 17
 
 

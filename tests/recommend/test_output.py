@@ -1,5 +1,9 @@
 """Tables and pages of recommendations."""
 
+import io
+import re
+from base64 import b64decode
+
 import pandas as pd
 import pytest
 
@@ -39,7 +43,15 @@ def test_a_page_shows_history_and_recommendations(tmp_path, monkeypatch):
     text = (tmp_path / "p.html").read_text()
     assert n == 2 and "u3" not in text and "User u&lt;1&gt;" in text and "T &amp; t" in text
     assert text.count("A &lt;b&gt;bold&lt;/b&gt; title") == 2 and text.count(">new<") == 2
-    assert "last 6 of 9" in text and text.count("<figure>") == 2 * (6 + 2)
+    assert "last 6 of 9 items" in text and text.count("<figure>") == 2 * (6 + 2) and "No item has a title" not in text
+    table = pd.read_csv(io.BytesIO(b64decode(re.search('href="data:text/csv;base64,([^"]+)"', text)[1])))
+    assert table["item_id"].tolist() == list("abab") and table["title"][0] == "A <b>bold</b> title"
+    assert re.findall('<a href="#(u.)">', text) == re.findall('<h2 id="(u.)">', text) == ["u1", "u2"]
+
+
+def test_a_page_without_titles_names_the_option(tmp_path):
+    output.write_page([block("u")], tmp_path / "p.html", {"a": Item(None, None)}, lambda user: [], "T", "about")
+    assert "recommend --title-field=FIELD" in (tmp_path / "p.html").read_text()
 
 
 def test_a_csv_has_no_formulas(tmp_path):

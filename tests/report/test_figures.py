@@ -5,7 +5,14 @@ import json
 import numpy as np
 
 from recbole_sda.report.collect import SeedRuns, collect
-from recbole_sda.report.figures import curves_figure, gains_figure, gates_figure, groups_figure, layer_gates_figure
+from recbole_sda.report.figures import (
+    QUINTILES,
+    curves_figure,
+    gains_figure,
+    gates_figure,
+    groups_figure,
+    layer_gates_figure,
+)
 from recbole_sda.report.frames import cost_frame, coverage_frame, groups_frame
 
 
@@ -36,7 +43,7 @@ def test_figures_show_the_numbers(runs):
 def test_gains_under_a_further_protocol_have_their_own_axis():
     test = {"difference": 0.1, "low": 0.05, "high": 0.15}
     row = {
-        "row": "ours", "dataset": "d", "cases": {"all": 60, "tail": 9, "uni100": 50},
+        "row": "ours", "dataset": "d", "base": "base", "metrics": {}, "cases": {"all": 60, "tail": 9, "uni100": 50},
         "tests": {scope: {"hit@10": test} for scope in ("all", "tail", "uni100")},
         "gain": {"all": {"hit@10": 0.2}, "tail": {"hit@10": 0.3}, "uni100": {"hit@10": 0.4}},
     }  # fmt: skip
@@ -47,6 +54,34 @@ def test_gains_under_a_further_protocol_have_their_own_axis():
         "d, uni100, all users (50)",
     ]
     assert np.isclose(axes[2].lines[0].get_xdata()[0], 40)
+
+
+def test_gains_over_few_hits_are_not_drawn():
+    test = {"difference": 0.1, "low": 0.05, "high": 0.15}
+    metrics = {"all": {"hit@10": {"mean": 0.5}}, "tail": {"hit@10": {"mean": 0.05}}}
+    cases = {"all": 60, "tail": 190}  # 30 and 9.5 hits of the base
+    base = {"row": "base", "dataset": "d", "base": None, "cases": cases, "tests": {}, "metrics": metrics}
+    ours = {**base, "row": "ours", "base": "base", "gain": {s: {"ndcg@10": 0.2, "hit@10": 0.2} for s in cases},
+            "tests": {s: {"ndcg@10": test, "hit@10": test} for s in cases}}  # fmt: skip
+    axes = gains_figure({"rows": [base, ours]}).axes
+    assert [axis.get_title() for axis in axes] == ["d, all users (60)"]
+    few = {**base, "metrics": {"all": {"hit@10": {"mean": 0.1}}}}
+    assert gains_figure({"rows": [few, {**ours, "tests": {"all": {"hit@10": test}}}]}) is None
+
+
+def test_a_row_has_one_style_on_all_data_sets():
+    """Also where a data set lacks the rows before it, and the legend has each row once."""
+    spread = {"groups": {"test": {"items": {name: {"hit@10": 0.1, "cases": 2} for name in QUINTILES}}}}
+    log = [{"epoch": 0, "phase": "valid", "hit@10": 0.1}]
+    rows = [SeedRuns(name, data, [], [spread], [log]) for name, data in (("a", "x"), ("b", "x"), ("b", "y"))]
+    for figure in (groups_figure(rows, "hit@10"), curves_figure(rows, "valid", "hit@10", "label")):
+        first, second = figure.axes
+        looks = [
+            (line.get_color(), line.get_marker(), line.get_linestyle()) for line in (first.lines[1], second.lines[0])
+        ]
+        assert looks[0] == looks[1] and first.lines[0].get_color() != looks[0][0]
+        assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "b"]
+    assert groups_figure(rows, "hit@10", columns=1).axes[0].get_gridspec().get_geometry() == (2, 1)
 
 
 def test_where_there_is_nothing_to_show():

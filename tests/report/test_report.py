@@ -3,16 +3,20 @@
 import json
 import re
 import shutil
+from base64 import b64decode
 from html.parser import HTMLParser
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 
 from recbole_sda.cli.experiments import main
 from recbole_sda.errors import InputError
-from recbole_sda.report.report import write_report
+from recbole_sda.report.collect import RUNS_TITLE, ReportData, SeedRuns, collect
+from recbole_sda.report.report import _default_title, write_report
 
 
 class Page(HTMLParser):
@@ -20,7 +24,7 @@ class Page(HTMLParser):
 
     def __init__(self, text):
         super().__init__()
-        self.links, self.images, self.open = [], [], []
+        self.links, self.images, self.ids, self.tables, self.open = [], [], set(), {}, []
         self.feed(text)
         assert not self.open
 
@@ -28,7 +32,10 @@ class Page(HTMLParser):
         attrs = dict(attrs)
         self.links += [attrs[name] for name in ("href", "src") if name in attrs]
         self.images += [attrs["alt"]] if tag == "img" else []
-        if tag not in ("meta", "img"):
+        self.ids.add(attrs.get("id"))
+        if "download" in attrs:
+            self.tables[attrs["download"]] = b64decode(attrs["href"].partition(",")[2]).decode()
+        if tag not in ("meta", "img", "source"):
             self.open.append(tag)
 
     def handle_endtag(self, tag):
@@ -40,7 +47,13 @@ def test_runs_become_a_page_tables_and_figures(runs, tmp_path, capsys):
     assert capsys.readouterr().out.strip() == str(tmp_path / "r/index.html")
     text = (tmp_path / "r/index.html").read_text()
     page = Page(text)
-    assert all(link.startswith(("data:image/svg+xml;base64,", "#s")) for link in page.links)
+    assert all(
+        link.startswith(("data:image/svg+xml;base64,", "data:text/csv;base64,", "#s")) for link in page.links[:-2]
+    )
+    assert page.links[-2:] == ["report.md", "tables.tex"] and all(
+        (tmp_path / "r" / name).is_file() for name in page.links[-2:]
+    )
+    assert {link[1:] for link in page.links if link[0] == "#"} <= page.ids
     assert len(page.images) >= 5 and all(page.images)
     assert "<h1>Mine &amp; yours</h1>" in text
     names = {path.name for path in (tmp_path / "r/figures").iterdir()}
@@ -51,6 +64,18 @@ def test_runs_become_a_page_tables_and_figures(runs, tmp_path, capsys):
     assert "BPR_SDA - BPR" in markdown and (tmp_path / "r/tables.tex").read_text().count(r"\toprule") == 1
     mean = np.mean([json.loads((r / "metrics.json").read_text())["test"]["hit@10"] for r in runs[:2]])
     assert f"{mean:.4f} ± " in markdown
+    table = pd.read_csv(StringIO(page.tables["results-tiny.csv"]))
+    assert table["model"].tolist() == ["BPR", "BPR_SDA"] and table["Hit@10"][0].startswith(f"{mean:.4f} ± ")
+    assert text.count("<picture>") == len(page.images) == text.count('media="(max-width: 700px)"')
+
+
+def test_titles(runs):
+    assert _default_title(collect(runs)) == "BPR, BPR_SDA on tiny"
+    assert _default_title(ReportData()) == "Adaptation of a vision-language model"
+    titles = [{"title": "A"}, {"title": RUNS_TITLE}, {"title": "B"}]
+    assert _default_title(ReportData(comparisons=titles)) == "A / B"
+    many = [SeedRuns(f"m{k}", "d", [], [], []) for k in range(4)]
+    assert _default_title(ReportData(rows=many)) == "4 models on d"
 
 
 def test_adaptations_and_comparisons(runs, tmp_path):
