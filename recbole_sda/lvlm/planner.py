@@ -14,6 +14,7 @@ from recbole_sda.errors import InputError, one_line
 from recbole_sda.lvlm.adapter_trainer import AdapterTrainer
 from recbole_sda.lvlm.backbone import Backbone
 from recbole_sda.lvlm.batching import token_batches
+from recbole_sda.lvlm.embedders import with_embedder
 from recbole_sda.lvlm.encode import encode
 from recbole_sda.lvlm.meta_trace import MetaTrace, fused_attention
 from recbole_sda.lvlm.planner_backbone import planning_backbone
@@ -59,12 +60,13 @@ class Planner:
     """
 
     def __init__(self, settings: LVLMSettings, n_items: Optional[int] = None, text_tokens: int = DEFAULT_TEXT_TOKENS):
-        self.settings = replace(settings, device=None)
-        self.backbone, self.own_tokenizer = planning_backbone(self.settings)
+        settings = replace(settings, device=None)
+        self.backbone, self.own_tokenizer = planning_backbone(settings)
+        self.settings = with_embedder(settings, self.backbone.processor.embedder, self.backbone.family.pooling)
         if settings.items:
-            self.catalogue: Catalogue = catalogue_of_file(settings, self.backbone)
+            self.catalogue: Catalogue = catalogue_of_file(self.settings, self.backbone)
         else:
-            self.catalogue = equal_items(settings, self.backbone, int(n_items or 0), text_tokens)
+            self.catalogue = equal_items(self.settings, self.backbone, int(n_items or 0), text_tokens)
 
     def plan(self) -> Dict[str, Any]:
         """Return the plan as plain data; all sizes are in bytes.

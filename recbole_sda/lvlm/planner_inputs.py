@@ -104,6 +104,7 @@ def equal_items(settings: LVLMSettings, backbone: Backbone, n_items: int, text_t
     processor = backbone.processor
     text = _text_of(processor, text_tokens)
     side = math.isqrt(settings.max_pixels)
+    assert settings.image_prompt is not None  # the embedder's
     prompt = processor.shorten(settings.image_prompt, settings.max_tokens)
     size, rendered = (side, side), {"image": processor.render(prompt, True), "text": text}
     modalities = {}

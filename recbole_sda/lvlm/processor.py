@@ -94,7 +94,7 @@ class Processor:
         embedder: Embedder = Embedder(),  # noqa: B008  # immutable
     ):
         self._arguments = (source, revision, model_type, family, min_pixels, max_pixels, patches, embedder)
-        self.patches, self.family, self.kind = patches, family, family.kind
+        self.model_type, self.patches, self.family, self.kind = model_type, patches, family, family.kind
         self.embedder, self.instruction = embedder, embedder.instruction
         self.min_pixels, self.max_pixels = min_pixels, max_pixels
         self.tokenizer: Any = AutoTokenizer.from_pretrained(source, revision=revision, trust_remote_code=False)
