@@ -155,6 +155,10 @@ def _needs(config: RunConfig, suffix: str, loaded: List[str]) -> Needs:
 def _check_header(path: Path, columns: Dict[str, str], separator: str) -> None:
     if next(iter(columns)).startswith("\ufeff"):
         raise InputError(f"{path} starts with a byte order mark; leave out encoding, or give encoding=utf-8-sig")
+    if any("\x00" in name for name in columns):
+        raise InputError(
+            f"{path} holds NUL characters, as files in UTF-16 do; save it in UTF-8, or give encoding=utf-16"
+        )
     if not set(columns.values()) <= COLUMN_TYPES:
         raise InputError(
             f"{path}: expected a first line of name:type, as user_id:token, separated by {separator!r}, "

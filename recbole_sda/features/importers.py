@@ -8,8 +8,9 @@ import numpy as np
 import pyarrow
 
 from recbole_sda.errors import InputError
+from recbole_sda.features.checks import check_ids
 from recbole_sda.io.hashes import sha256_of
-from recbole_sda.io.ids import id_of, id_text, ids_of
+from recbole_sda.io.ids import id_of, id_text
 from recbole_sda.io.parquet import read_parquet
 from recbole_sda.io.regular_file import regular_file
 from recbole_sda.io.tensors import read_array
@@ -74,7 +75,7 @@ def from_parquet(path: PathLike, columns: Mapping[str, str], id_column: str = "i
             lists of numbers.
     """
     table = read_parquet(path, (id_column, *columns.values()))
-    item_ids = ids_of(table[id_column].to_pylist(), f"{path}, column {id_column!r}")
+    item_ids = check_ids(table[id_column].to_pylist(), f"{path}, column {id_column!r}")
     features, present = {}, {}
     for modality, name in columns.items():
         kind = table[name].type
@@ -88,7 +89,8 @@ def from_parquet(path: PathLike, columns: Mapping[str, str], id_column: str = "i
             )
         present[modality] = np.array([row is not None for row in rows])
         zeros = [0.0] * widths.pop()
-        features[modality] = _rows_to_matrix([zeros if row is None else row for row in rows], path, name)
+        matrix = _rows_to_matrix([zeros if row is None else row for row in rows], path, name)
+        features[modality] = _finite(matrix, f"{path}, column {name!r}")
     return Vectors(item_ids, features, present, {Path(path).name: sha256_of(Path(path))})
 
 
@@ -125,7 +127,8 @@ def from_itememb(path: PathLike, modality: str = "text", separator: str = "\t") 
             raise InputError(f"{path}, line {number}: {len(rows[-1])} values where the first item has {len(rows[0])}")
     if not rows:
         raise InputError(f"{path} holds no vectors")
-    return Vectors(item_ids, {modality: np.stack(rows)}, {}, {Path(path).name: sha256_of(Path(path))})
+    matrix = _finite(np.stack(rows), path)
+    return Vectors(check_ids(item_ids, str(path)), {modality: matrix}, {}, {Path(path).name: sha256_of(Path(path))})
 
 
 def _read_ids(path: PathLike) -> List[str]:
@@ -137,7 +140,7 @@ def _read_ids(path: PathLike) -> List[str]:
         raise InputError(
             f"{path}, line 1: {lines[0]!r} is the name of a column; the first line must be the id of the first row"
         )
-    return [id_of(line, f"{path}, line {number}") for number, line in enumerate(lines, start=1)]
+    return check_ids([id_of(line, f"{path}, line {number}") for number, line in enumerate(lines, start=1)], str(path))
 
 
 def _load_array(path: PathLike) -> np.ndarray:
@@ -160,6 +163,15 @@ def _to_matrix(values: np.ndarray, where: PathLike, n_items: int) -> np.ndarray:
     matrix = _to_floats(values, where)
     if matrix.ndim != 2 or len(matrix) != n_items:
         raise InputError(f"{where}: expected a matrix ({n_items} items, dim), a row for each id; found {matrix.shape}")
+    return _finite(matrix, where)
+
+
+def _finite(matrix: np.ndarray, where: PathLike) -> np.ndarray:
+    wrong = np.flatnonzero(~np.isfinite(matrix).all(axis=1))
+    if len(wrong):
+        raise InputError(
+            f"{where}: {len(wrong)} rows have values that are no finite float32 numbers, the first is row {wrong[0] + 1}"
+        )
     return matrix
 
 

@@ -89,8 +89,6 @@ def _decoded(value: bytes, where: str) -> str:
 
 
 def _kind(value: Any) -> str:
-    return (
-        "a number that is not whole"
-        if isinstance(value, (float, Decimal))
-        else f"a value of type {type(value).__name__}"
-    )
+    if not isinstance(value, (float, Decimal)):
+        return f"a value of type {type(value).__name__}"
+    return "a number that is not whole" if value % 1 else "a number that is too large to be exact as a float"

@@ -69,6 +69,17 @@ def test_blank_lines_and_other_ends_of_lines_change_nothing(path, load):
         load("SASRec", encoding="utf-8")
 
 
+def test_files_in_utf_16_are_named_and_can_be_read(path, load):
+    n_users, text = load("BPR").dataset.user_num, path.read_text()
+    for encoding in ("utf-16", "utf-16-le", "utf-16-be"):
+        path.write_bytes(text.encode(encoding))
+        with pytest.raises(
+            InputError, match="holds NUL characters, as files in UTF-16 do; save it in UTF-8, or give enc"
+        ):
+            load("BPR")
+        assert load("BPR", encoding=encoding).dataset.user_num == n_users
+
+
 def test_a_mark_at_the_start_does_not_change_a_result(path, tiny_keys, tmp_path):
     keys = {**tiny_keys, "data_path": str(tmp_path), "runs_path": str(tmp_path / "runs"), "epochs": 1}
     plain = run("SASRec", "tiny", (), keys)

@@ -1,6 +1,7 @@
 """Importers: npy with ids, parquet, RecBole's .itememb."""
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -104,6 +105,11 @@ def test_archives_are_no_arrays(tmp_path, name):
         (np.float32(1), "holds a single value"),
         (np.ones((3, 2)), r"expected a matrix \(2 items, dim\), a row for each id; found \(3, 2\)"),
         (np.ones((2, 1, 2)), r"expected a matrix .*; found \(2, 1, 2\)"),
+        (
+            np.array([[1.0, 2.0], [np.inf, 1.0]]),
+            "1 rows have values that are no finite float32 numbers, the first is row 2",
+        ),
+        (np.full((2, 2), 1e300), "2 rows have values that are no finite float32 numbers"),
         (np.ones(2), r"expected a matrix .*; found \(2,\)"),
         (np.array([["a", "b"]] * 2), "expected real numbers"),
         (None, "is not a plain .npy array"),
@@ -169,3 +175,19 @@ def test_lists_that_are_not_of_numbers(tmp_path, rows):
     pq.write_table(pa.table({"item_id": ["a", "b"], "v": rows}), tmp_path / "v.parquet")
     with pytest.raises(InputError, match="column 'v': expected lists of numbers, found list"):
         from_parquet(tmp_path / "v.parquet", {"text": "v"})
+
+
+def test_ids_that_occur_twice_are_named_with_their_file(tmp_path):
+    np.save(tmp_path / "x.npy", np.ones((2, 3)))
+    (tmp_path / "ids.txt").write_text("a\na\n")
+    with pytest.raises(InputError, match="ids.txt: item id 'a' occurs more than once"):
+        from_npy({"image": tmp_path / "x.npy"}, tmp_path / "ids.txt")
+    pd.DataFrame({"item_id": ["a", "a"], "v": [[1.0], [2.0]]}).to_parquet(tmp_path / "x.parquet")
+    with pytest.raises(InputError, match="x.parquet, column 'item_id': item id 'a' occurs more than once"):
+        from_parquet(tmp_path / "x.parquet", {"text": "v"})
+    pd.DataFrame({"item_id": ["a", "b"], "v": [[1.0], [1e300]]}).to_parquet(tmp_path / "x.parquet")
+    with pytest.raises(InputError, match="x.parquet, column 'v': 1 rows have values .* row 2"):
+        from_parquet(tmp_path / "x.parquet", {"text": "v"})
+    (tmp_path / "x.itememb").write_text("iid:token\tv:float_seq\na\t1 2\na\t1 3\n")
+    with pytest.raises(InputError, match="x.itememb: item id 'a' occurs more than once"):
+        from_itememb(tmp_path / "x.itememb")

@@ -46,7 +46,7 @@ def test_what_is_missing_is_no_id(value):
     "value, reason",
     [
         (1.5, "not whole"),
-        (2.0**60, "not whole"),
+        (2.0**60, "too large to be exact"),
         (float("inf"), "not whole"),
         (True, "type bool"),
         (np.True_, "type bool"),
