@@ -83,7 +83,9 @@ def test_the_changelog_has_the_form_of_keep_a_changelog():
 def test_each_extra_is_explained():
     page = (ROOT / "docs/get_started.md").read_text(encoding="utf-8")
     setup = (ROOT / "setup.cfg").read_text(encoding="utf-8")
-    extras = re.findall(r"^([\w-]+) =$", setup.partition("[options.extras_require]")[2].partition("\n[")[0], re.MULTILINE)
+    extras = re.findall(
+        r"^([\w-]+) =$", setup.partition("[options.extras_require]")[2].partition("\n[")[0], re.MULTILINE
+    )
     assert len(extras) >= 6 and all(f"| `[{extra}]` |" in page for extra in extras), extras
 
 

@@ -43,9 +43,7 @@ def test_lists_and_tables_are_rendered(site):
     """Code hosts and the site read Markdown by different rules; a list that only one of them sees is in a paragraph here."""
     for page in site.rglob("*.html"):
         for paragraph in re.findall(r"<p>(.*?)</p>", page.read_text(encoding="utf-8"), re.DOTALL):
-            assert not re.search(r"^(?:- |\d+\. |\|.*\|$|```)", paragraph, re.MULTILINE), (
-                f"{page}: {paragraph[:200]}"
-            )
+            assert not re.search(r"^(?:- |\d+\. |\|.*\|$|```)", paragraph, re.MULTILINE), f"{page}: {paragraph[:200]}"
 
 
 @pytest.mark.slow
