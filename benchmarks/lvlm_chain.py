@@ -6,7 +6,7 @@ follows. The model (lvlm_pretrain.py) has seen other pictures with captions and 
 
 Each step writes its result to OUT/results.json; a second call continues with the missing steps.
 
-    python benchmarks/lvlm_chain.py [--out=runs/lvlm-chain] [--seeds=[1,2,3]] [--steps=100] [--pretraining_steps=400] [--rows=[...]]
+    python benchmarks/lvlm_chain.py [--out=runs/lvlm-chain] [--seeds=[1,2,3]] [--steps=60] [--pretraining_steps=400] [--rows=[...]]
 """
 
 import json
@@ -33,7 +33,7 @@ from recbole_sda.lvlm.settings import LVLMSettings, read_settings
 
 DATASET = "Amazon_Sports-sample"
 STAGE = {
-    "dtype": "float32", "batch_size": 32, "eval_every": 50, "learning_rate": 3e-3, "workers": 0, "threads": 1, "device": "cpu",
+    "dtype": "float32", "batch_size": 32, "eval_every": 30, "learning_rate": 3e-3, "workers": 0, "threads": 1, "device": "cpu",
     "held_out": 0.1, "dropout": 0.0, "store_dtype": "float32", "token_budget": 4096,
 }  # fmt: skip
 RECOMMENDER = {"n_layers": 1, "learning_rate": 0.004, "epochs": 30, "stopping_step": 3}
@@ -124,7 +124,7 @@ class Chain:
     def gradients(self, seed: int) -> Dict[str, Any]:
         """Return per method the mean cosine of image and text gradients, before and after training."""
         settings = self.settings("MoDA", seed)
-        settings = read_settings((), {"steps": min(self.steps, 50)}, settings.plain())
+        settings = read_settings((), {"steps": min(self.steps, 30)}, settings.plain())
         methods = measure(settings, points=2, n_batches=2)["methods"]
         return {
             name: {"first": points[0]["mean"], "last": points[-1]["mean"], "negative": points[-1]["negative_share"]}
@@ -168,7 +168,7 @@ def show() -> None:
     torch.set_num_threads(1)
     start_logging("error")
     logging.getLogger("recbole_sda").setLevel(logging.ERROR)
-    chain = Chain(Path(keys.pop("out", "runs/lvlm-chain")), keys.pop("steps", 100), keys.pop("pretraining_steps", 400))
+    chain = Chain(Path(keys.pop("out", "runs/lvlm-chain")), keys.pop("steps", 60), keys.pop("pretraining_steps", 400))
     for seed in seeds:
         for row in rows:
             name = chain.features(row, seed)

@@ -104,12 +104,12 @@ class Benchmark:
         self.planner = Planner(self.settings, max(self.n_items, 2 * self.settings.batch_size), TEXT_TOKENS)
         self.backbone = with_weights(self.planner, self.settings, self.device)
         parameters = sum(p.numel() for p in self.backbone.model.parameters())
-        return {"parameters": parameters, "planned_parameters": self.planner._backbone_record()["parameters"]}
+        return {"parameters": parameters, "planned_parameters": self.planner.backbone_record()["parameters"]}
 
     def _training(self, method: str, forward: Any) -> Dict[str, Any]:
         settings = replace(self.settings, method=method)
         training = self.planner.catalogue.training
-        inputs = self.planner._sides(training, training.batches[0])
+        inputs = self.planner.sides(training, training.batches[0])
         with fused_attention():
             planned = self.planner.trace_step(self.planner.trainer(method, settings.gradient_checkpointing), inputs)
         trainer = AdapterTrainer(self.backbone, settings)
@@ -122,7 +122,7 @@ class Benchmark:
             reset_peak(self.device)
             seconds = fastest(lambda: trainer.step(next(numbers), inputs), self.device)
             adapter = self.planner.adapter(method)
-            state = self.planner._backbone_record()["weights"] + adapter["weights"] + adapter["optimizer"]
+            state = self.planner.backbone_record()["weights"] + adapter["weights"] + adapter["optimizer"]
             return {
                 "pairs_per_second": round(settings.batch_size / seconds, 3),
                 "seconds_per_step": round(seconds, 4),
@@ -143,7 +143,7 @@ class Benchmark:
             reset_peak(self.device)
             with torch.no_grad():
                 seconds = fastest(lambda: encode(self.backbone, None, batch, name, "mean"), self.device)  # noqa: B023
-            planned = self.planner._backbone_record()["weights"] + self.planner._batch_peak(name, inputs, rows)
+            planned = self.planner.backbone_record()["weights"] + self.planner.batch_peak(name, inputs, rows)
             result[name] = {
                 "inputs_per_second": round(len(rows) / seconds, 2),
                 "inputs": len(rows),

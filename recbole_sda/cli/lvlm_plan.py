@@ -8,9 +8,10 @@ from tabulate import tabulate
 
 from recbole_sda.errors import InputError
 from recbole_sda.io.atomic_write import write_text
-from recbole_sda.validation import AT_LEAST_ONE, POSITIVE, Range, check_bool
+from recbole_sda.validation import POSITIVE, Range, check_bool
 
 GIB, TERA = 2**30, 10**12
+ITEMS, TOKENS = Range(1, 10**7, closed_high=True), Range(1, 10**5, closed_high=True)
 
 
 def run(options: Dict[str, Any], files: List[str], keys: Dict[str, Any]) -> None:
@@ -34,8 +35,8 @@ def run(options: Dict[str, Any], files: List[str], keys: Dict[str, Any]) -> None
         raise InputError("method=none adapts nothing: allowed are moda, lora, two_lora")
     if (options["n_items"] is None) == (settings.items is None):
         raise InputError("give either --items=items.jsonl or --n_items=N")
-    n_items = None if options["n_items"] is None else AT_LEAST_ONE.check("n_items", options["n_items"], whole=True)
-    text_tokens = AT_LEAST_ONE.check("text_tokens", options["text_tokens"], whole=True)
+    n_items = None if options["n_items"] is None else ITEMS.check("n_items", options["n_items"], whole=True)
+    text_tokens = TOKENS.check("text_tokens", options["text_tokens"], whole=True)
     tflops = None if options["tflops"] is None else POSITIVE.check("tflops", options["tflops"])
     share = Range(0, 1, closed_low=False, closed_high=True).check("utilisation", options["utilisation"])
     measured = check_bool("measure", options["measure"])

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from recbole_sda.errors import InputError, one_line
 from recbole_sda.lvlm.adapter_trainer import AdapterTrainer
-from recbole_sda.lvlm.backbone import Backbone
 from recbole_sda.lvlm.batching import token_batches
 from recbole_sda.lvlm.embedders import with_embedder
 from recbole_sda.lvlm.encode import encode
@@ -84,7 +83,7 @@ class Planner:
 
     def _plan(self) -> Dict[str, Any]:
         training = self.catalogue.training
-        plan: Dict[str, Any] = {"backbone": self._backbone_record(), "items": self.catalogue.counts}
+        plan: Dict[str, Any] = {"backbone": self.backbone_record(), "items": self.catalogue.counts}
         with fused_attention():
             plan["extract"] = self._extraction()
             if training is not None:
@@ -92,7 +91,8 @@ class Planner:
                 plan["adapt"] = self._adaptation(training)
         return plan
 
-    def _backbone_record(self) -> Dict[str, Any]:
+    def backbone_record(self) -> Dict[str, Any]:
+        """Return type, parameters and bytes of the backbone."""
         model = self.backbone.model
         return {
             "model": str(self.settings.backbone),
@@ -128,13 +128,13 @@ class Planner:
         s, padded = self.settings, training.padded()
         order = np.argsort(padded, kind="stable")
         largest, median = (training.batches[order[k]] for k in (-1, len(order) // 2))
-        inputs = self._sides(training, largest)
+        inputs = self.sides(training, largest)
         steps = {on: self.trace_step(self.trainer(s.method, on), inputs) for on in (False, True)}
         adapter = self.adapter(s.method)
         fixed = weight_bytes(self.backbone.model, s.quantization) + adapter["weights"] + adapter["optimizer"]
         typical = steps[s.gradient_checkpointing]
         if padded[order[len(order) // 2]] < padded.max():
-            typical = self.trace_step(self.trainer(s.method, s.gradient_checkpointing), self._sides(training, median))
+            typical = self.trace_step(self.trainer(s.method, s.gradient_checkpointing), self.sides(training, median))
         evaluations = 1 + -(-s.steps // s.eval_every)
         per_evaluation = sum(
             self._forward_flops(name, side, training.held_out, False) for name, side in self._named(training)
@@ -169,13 +169,14 @@ class Planner:
         tokens = {name: mean_length(side.lengths[items]) for name, side in self._named(training)}
         return {**tokens, "padded": mean_length(padded / self.settings.batch_size)}
 
-    def _sides(self, training: Training, batch: np.ndarray) -> Batch:
+    def sides(self, training: Training, batch: np.ndarray) -> Batch:
+        """Return the model's inputs of the chosen items: images, texts."""
         return [side.batch(self.backbone.processor, batch) for side in training.sides]
 
     def trace_step(self, trainer: AdapterTrainer, batch: Batch) -> Step:
         """Return what a training step needs, without the loss, whose matrices are those of a batch of vectors."""
         trainer.backbone.train_mode(trainer.adapted, True)
-        with _traced(trainer.backbone, trainer.adapted) as trace:
+        with _traced(trainer.adapted) as trace:
             vectors = trainer.vectors(batch)
             saved = trace.live
             torch.autograd.backward(vectors, [torch.empty_like(side) for side in vectors])
@@ -183,7 +184,7 @@ class Planner:
 
     def trace_encode(self, modality: str, batch: Dict[str, Tensor]) -> Tuple[int, int]:
         """Return the peak in bytes beside the weights, and the operations, of encoding a batch with a merged adapter or none."""
-        with _traced(self.backbone, self.backbone.model) as trace, torch.no_grad():
+        with _traced(self.backbone.model) as trace, torch.no_grad():
             encode(self.backbone, None, batch, modality, self.settings.pooling)
             return trace.peak, trace.flops
 
@@ -213,7 +214,7 @@ class Planner:
                 "inputs": len(inputs.lengths),
                 "tokens_per_input": mean_length(inputs.lengths),
                 "padded_tokens": padded_tokens(inputs.lengths, shards, self.settings.token_budget),
-                "batch_peak": self._batch_peak(name, inputs, shards[0][first]),
+                "batch_peak": self.batch_peak(name, inputs, shards[0][first]),
                 "flops": self._forward_flops(name, inputs, everything, True),
             }
         if not parts:
@@ -229,7 +230,7 @@ class Planner:
             "flops": sum(part["flops"] for part in parts.values()),
         }
 
-    def _batch_peak(self, modality: str, inputs: Measured, batch: np.ndarray) -> int:
+    def batch_peak(self, modality: str, inputs: Measured, batch: np.ndarray) -> int:
         """Return the peak of encoding a batch; it is linear in the number of inputs of one length."""
         longest = batch[np.argmax(inputs.lengths[batch])]
         rows = [len(batch)] if len(batch) <= PROBES[1] else list(PROBES)
@@ -239,7 +240,7 @@ class Planner:
         return peaks[1] + (peaks[1] - peaks[0]) * (len(batch) - rows[1]) // (rows[1] - rows[0])
 
 
-def _traced(backbone: Backbone, model: nn.Module) -> MetaTrace:
+def _traced(model: nn.Module) -> MetaTrace:
     return MetaTrace([*model.parameters(), *model.buffers()])
 
 

@@ -54,7 +54,10 @@ def planning_backbone(settings: LVLMSettings) -> Tuple[Backbone, bool]:
     with tempfile.TemporaryDirectory() as folder, quiet():
         write_text(Path(folder) / CONFIG, json.dumps(values))
         _write_processor(values, str(path), Path(folder))
-        return load_backbone(replace(settings, backbone=folder), weights=False), False
+        try:
+            return load_backbone(replace(settings, backbone=folder), weights=False), False
+        except InputError as error:
+            raise InputError(str(error).replace(folder, str(path))) from None
 
 
 def _write_processor(config: Dict[str, Any], source: str, folder: Path) -> None:

@@ -88,7 +88,9 @@ def catalogue_of_file(settings: LVLMSettings, backbone: Backbone) -> Catalogue:
         return Catalogue(modalities, None, content.counts())
     items = select_training_items(content, processor, settings)
     sides = [_measured(inputs, processor) for inputs in (items.image, items.text)]
-    return Catalogue(modalities, _training(sides, items.train, items.held_out, settings), content.counts())
+    plan = StepBatches(items.train, settings.batch_size, min(settings.steps, MAX_STEPS), settings.seed)
+    batches = [plan[step] for step in range(len(plan))]
+    return Catalogue(modalities, Training(sides, items.held_out, batches), content.counts())
 
 
 def _measured(inputs: Inputs, processor: Processor) -> Measured:
@@ -121,9 +123,9 @@ def equal_items(settings: LVLMSettings, backbone: Backbone, n_items: int, text_t
             f"n_items={n_items}: {n_held_out + settings.batch_size} are needed, {n_held_out} held out for evaluation and "
             f"batch_size={settings.batch_size}"
         )
-    train, held_out = np.arange(n_held_out, n_items), np.arange(n_held_out)
-    sides = [modalities["image"], modalities["text"]]
-    return Catalogue(modalities, _training(sides, train, held_out, settings), counts)
+    batch = np.arange(n_held_out, n_held_out + settings.batch_size)  # those of all steps are alike
+    training = Training([modalities["image"], modalities["text"]], np.arange(n_held_out), [batch])
+    return Catalogue(modalities, training, counts)
 
 
 def _text_of(processor: Processor, n_tokens: int) -> str:
@@ -134,11 +136,6 @@ def _text_of(processor: Processor, n_tokens: int) -> str:
         longer = processor.length(processor.render(" ".join(["x"] * middle), False)) > n_tokens
         low, high = (low, middle - 1) if longer else (middle, high)
     return processor.render(" ".join(["x"] * low), False)
-
-
-def _training(sides: List[Measured], train: np.ndarray, held_out: np.ndarray, settings: LVLMSettings) -> Training:
-    plan = StepBatches(train, settings.batch_size, min(settings.steps, MAX_STEPS), settings.seed)
-    return Training(sides, held_out, [plan[step] for step in range(len(plan))])
 
 
 def mean_length(lengths: Union[np.ndarray, Sequence[int]]) -> float:

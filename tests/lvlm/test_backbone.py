@@ -1,3 +1,5 @@
+import importlib.util
+
 import pytest
 import torch
 import transformers
@@ -175,3 +177,20 @@ def test_quantised_models_need_their_package(tiny):
             load_backbone(read_settings((), {"backbone": str(tiny("qwen3")), "quantization": "4bit"}))
     else:
         pytest.skip("bitsandbytes is here")
+
+
+def test_attention_kernels(backbone):
+    batches, vectors = [], []
+    for kernel in ("sdpa", "eager"):
+        b = backbone("qwen2_5_vl", attention=kernel)
+        assert b.model.config._attn_implementation == kernel
+        batches.append(b.processor.batch([b.processor.render(text, False) for text in ("red drum", "a green flute")]))
+        with torch.no_grad():
+            vectors.append(b.states(batches[-1], "text")[0][:, -1])
+    assert torch.allclose(*vectors, atol=1e-5)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("flash_attn") is not None, reason="flash-attn is installed")
+def test_kernels_that_are_missing(backbone):
+    with pytest.raises(InputError, match="cannot be loaded: .*[Ff]lash"):
+        backbone("qwen2_5_vl", attention="flash_attention_2")

@@ -51,7 +51,7 @@ def test_parameters_and_states_are_exact(planned):
     assert plan["backbone"]["weights"] == sum(
         t.nbytes for t in [*backbone.model.parameters(), *backbone.model.buffers()]
     )
-    inputs = planner._sides(planner.catalogue.training, planner.catalogue.training.batches[0])
+    inputs = planner.sides(planner.catalogue.training, planner.catalogue.training.batches[0])
     for method in METHODS:
         trainer = trained(settings, inputs, method=method)
         state = [value for of in trainer.optimizer.state.values() for value in of.values() if value.dim()]
@@ -84,7 +84,7 @@ def test_tokens_are_those_of_the_batches(planned):
 def test_memory_of_a_step(planned, copied, method, checkpointing):
     settings, planner, _ = planned
     training = planner.catalogue.training
-    inputs = planner._sides(training, training.batches[0])
+    inputs = planner.sides(training, training.batches[0])
     with fused_attention():
         step = planner.trace_step(planner.trainer(method, checkpointing), inputs)
     trainer = trained(settings, inputs, method=method, gradient_checkpointing=checkpointing)
@@ -110,7 +110,7 @@ def test_operations_are_those_that_torch_counts(planned):
     planner = Planner(settings)
     training = planner.catalogue.training
     trainer = AdapterTrainer(load_backbone(settings), settings)
-    batch = planner._sides(training, training.batches[0])
+    batch = planner.sides(training, training.batches[0])
     step = planner.trace_step(planner.trainer(settings.method, False), batch)
     with FlopCounterMode(display=False) as counter:
         trainer.step(0, batch)

@@ -40,7 +40,7 @@ def test_images_take_as_many_tokens_as_with_the_files_of_the_processor(tiny, tmp
 def test_a_real_configuration():
     settings = read_settings((), {"backbone": str(BENCHMARKS / "qwen2_5_vl_7b.json")})
     planner = Planner(settings, 100, 128)
-    plan = planner._backbone_record()
+    plan = planner.backbone_record()
     assert plan["parameters"] == 8_292_166_656 and plan["weights"] == pytest.approx(2 * plan["parameters"], rel=1e-6)
     assert planner.adapter("lora")["parameters"] == 20_185_088  # 28 layers, rank 8, seven maps: 8 (in + out) each
 
@@ -58,4 +58,7 @@ def test_configurations_that_do_not_suffice(tiny, tmp_path):
         planning_backbone(read_settings((), {"backbone": str(path)}))
     Path(path).write_text("[]")
     with pytest.raises(InputError, match="qwen3_vl.json"):
+        planning_backbone(read_settings((), {"backbone": str(path)}))
+    Path(path).write_text('{"model_type": "unknown"}')
+    with pytest.raises(InputError, match="backbone=.*qwen3_vl.json cannot be loaded: .* model type `unknown`"):
         planning_backbone(read_settings((), {"backbone": str(path)}))
