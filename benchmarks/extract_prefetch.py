@@ -3,7 +3,8 @@
     python benchmarks/extract_prefetch.py --images=300 --side=1200 --workers 0 1 2 --rounds=3
 
 Photos are invented and saved as JPEG, the model is a tiny random one. The encoder has one CPU thread, so that on
-two cores a worker has the other one. With --device-ms=20 no model computes. Each round takes all settings in turn; the median of the rounds is printed.
+two cores a worker has the other one. With --device-ms=20 no model computes.
+Each round takes all settings in turn; the median of the rounds is printed.
 """
 
 import argparse

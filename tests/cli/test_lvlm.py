@@ -14,7 +14,7 @@ def lvlm(*arguments):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (["adpat"], "lvlm adpat: allowed are tiny, adapt.*adapt"),
+        (["adpat"], "lvlm adpat: allowed are tiny, families, adapt.*adapt"),
         (["tiny", "--out=x"], "lvlm tiny: --family is missing"),
         (["adapt", "--steps=3"], "--out=FOLDER is missing"),
         (["adapt", "--stpes=3", "--out=x"], "'stpes' is not a key of the LVLM stage"),
