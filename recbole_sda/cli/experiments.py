@@ -13,6 +13,7 @@ from recbole_sda.io.ids import id_text
 from recbole_sda.io.logs import start_logging
 from recbole_sda.io.text import read_lines
 from recbole_sda.io.yaml import parse_value
+from recbole_sda.validation import AT_LEAST_ONE, NOT_NEGATIVE
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +27,8 @@ def _compare(args: argparse.Namespace, keys: Dict[str, Any]) -> None:
     from recbole_sda.comparison.compare import FailedRuns, checked_plan, compare
     from recbole_sda.comparison.tables import to_markdown
 
+    AT_LEAST_ONE.check("parallel", args.parallel, whole=True)
+    NOT_NEGATIVE.check("gpus", args.gpus)
     if args.list:
         for job in checked_plan(args.plan, args.out, keys, features_needed=False).jobs():
             print(f"{'done' if job.is_done else 'to do':6} {job}  ({job.folder})")

@@ -57,8 +57,11 @@ def check_number_ranges(base: str, is_sequential: bool, values: Dict[str, Any]) 
         if not numbers or any(isinstance(number, bool) or not isinstance(number, (int, float)) for number in numbers):
             continue
         allowed = SEQUENTIAL_LAYERS if key == "n_layers" and is_sequential else _by_name(key) or (ANY, False)
-        if values.get(key) is not None:
-            values[key] = _checked(key, values[key], allowed)
+        value = values.get(key)
+        if isinstance(default, list) and isinstance(value, (list, tuple)):
+            values[key] = [_checked(key, part, allowed) for part in value]
+        elif value is not None:
+            values[key] = _checked(key, value, allowed)
 
 
 def _defaults(base: str) -> Dict[str, Any]:
@@ -71,8 +74,6 @@ def _by_name(key: str) -> Optional[Allowed]:
 
 
 def _checked(key: str, value: Any, allowed: Allowed) -> Any:
-    if isinstance(value, (list, tuple)):
-        return [_checked(key, part, allowed) for part in value]
     interval, whole = allowed
     number = interval.check(key, value, whole)
     return number if whole else value

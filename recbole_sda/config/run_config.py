@@ -21,12 +21,15 @@ from recbole_sda.config.recbole_keys import check_recbole_keys
 from recbole_sda.config.run_checks import (
     check_auto,
     check_evaluation,
+    check_folders,
     check_learner,
     check_loss,
     check_mask,
     check_metrics,
     check_numbers,
+    check_order,
     check_rare_item_decay,
+    check_softmax,
     check_train_mask,
     check_types,
 )
@@ -139,12 +142,15 @@ class RunConfig(Config):
             raise InputError(f"eval_args={values['eval_args']!r}: expected a dict, as {{mode: uni100}}")
         values["eval_args"] = self._evaluation(values)
         check_cold_items(self._class.type, values)
+        check_order(self._class.type, values)
         values["load_col"] = self._columns(values)
         check_numbers(values)
         check_types(values, self._run_defaults)
         check_number_ranges(class_name(base_name(self.model)), self._class.type == ModelType.SEQUENTIAL, values)
         check_learner(values)
         check_loss(base_name(self.model), self._class.type, values)
+        check_softmax(values)
+        check_folders(values)
         check_auto("sparse_updates", values)
         check_mask(values)
         check_metrics(values)

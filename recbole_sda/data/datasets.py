@@ -11,7 +11,7 @@ from recbole_sda.config.split_checks import is_divided
 from recbole_sda.data.eval_loaders import eval_loader
 from recbole_sda.data.field_keys import ids_numbered_apart
 from recbole_sda.data.history_rule import HistoryRule, history_rule
-from recbole_sda.data.interaction_files import check_files, input_hashes
+from recbole_sda.data.interaction_files import check_files, input_hashes, interaction_files
 from recbole_sda.data.leakage import interaction_times, later_than_tests
 from recbole_sda.data.parts import Division, divide, divided
 from recbole_sda.data.prefix_samples import fast_augmentation
@@ -116,9 +116,24 @@ def _read_and_split(config: RunConfig) -> Tuple[Any, HistoryRule, Counts, Dict[s
         except InputError:
             raise
         except (ValueError, KeyError, AttributeError, NotImplementedError) as error:
+            if "Some feat is empty" in str(error):  # RecBole's
+                raise InputError(
+                    f"{interaction_files(config)[0]}: the filters leave no row ({_filters(config)})"
+                ) from None
             raise InputError(
                 f"data set {config['dataset']} in {config['data_path']}: {plain_message(error)}"
             ) from error
+
+
+def _filters(config: RunConfig) -> str:
+    keys = (
+        "user_inter_num_interval",
+        "item_inter_num_interval",
+        "val_interval",
+        "filter_inter_by_user_or_item",
+        "rm_dup_inter",
+    )
+    return ", ".join(f"{key}={config[key]}" for key in keys if config[key])
 
 
 def _check_labels(config: RunConfig, dataset: Any) -> None:
@@ -152,7 +167,7 @@ def _check_amount(config: RunConfig, total: Counts) -> None:
     most = int(total.users.max(initial=0))
     if most < needed:
         raise InputError(
-            f"{config['dataset']}: no user has more than {most} interactions; {config.resolved['model']} with "
+            f"{interaction_files(config)[0]}: no user has more than {most} interactions; {config.resolved['model']} with "
             f"split={config['eval_args']['split']} needs a user with at least {needed}, else nothing is left for training"
         )
 

@@ -130,8 +130,8 @@ def _metrics_table(result: Dict[str, Any]) -> str:
     table.set_cols_align(["l", "r", "r"])
     table.header(["metric", "validation", "test"])
     for name, value in result["test"].items():
-        valid = (result["valid"] or {}).get(name)
-        table.add_row([name, "-" if valid is None else f"{valid:.4f}", f"{value:.4f}"])
+        values = ((result["valid"] or {}).get(name), value)
+        table.add_row([name, *("-" if number is None else f"{number:.4f}" for number in values)])
     return table.draw()
 
 

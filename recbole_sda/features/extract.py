@@ -55,10 +55,13 @@ def _encode(items_file: Union[str, Path], dim: int, text_fields: Sequence[str]) 
     features, present = {}, {}
     failures: List[Failure] = []
     images = [folder / item["image"] if item["image"] else None for item in items]
-    if any(images):
-        features["image"], present["image"], failures = encode_images(images, dim)
-    if fields:
-        features["text"], present["text"] = encode_texts([item_text(item, fields) for item in items], dim)
+    try:
+        if any(images):
+            features["image"], present["image"], failures = encode_images(images, dim)
+        if fields:
+            features["text"], present["text"] = encode_texts([item_text(item, fields) for item in items], dim)
+    except InputError as error:
+        raise InputError(f"{items_file}: {error}") from None
     if not features:
         raise InputError(f"{items_file}: the items have neither texts nor images")
     _warn_of(failures)

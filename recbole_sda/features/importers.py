@@ -82,9 +82,9 @@ def from_parquet(path: PathLike, columns: Mapping[str, str], id_column: str = "i
             raise InputError(f"{path}, column {name!r}: expected lists of numbers, found {kind}")
         rows = table[name].to_pylist()
         widths = {len(row) for row in rows if row is not None} if _is_list_type(kind) else set()
-        if len(widths) != 1:
+        if len(widths) != 1 or widths == {0}:
             raise InputError(
-                f"{path}, column {name!r}: expected lists of one length, found {sorted(widths) or 'no lists'}"
+                f"{path}, column {name!r}: expected lists of one length, at least 1, found {sorted(widths) or 'no lists'}"
             )
         present[modality] = np.array([row is not None for row in rows])
         zeros = [0.0] * widths.pop()
@@ -157,6 +157,8 @@ def _rows_to_matrix(rows: List[List[float]], path: PathLike, column: str) -> np.
 
 
 def _to_floats(values: np.ndarray, where: PathLike) -> np.ndarray:
+    if values.ndim != 2 or not values.shape[1]:
+        raise InputError(f"{where}: expected a matrix (n_items, dim) with at least one column, found {values.shape}")
     if values.dtype == np.float16 or values.dtype == np.float32:
         return values
     if not np.issubdtype(values.dtype, np.number) or np.iscomplexobj(values):

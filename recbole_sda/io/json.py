@@ -1,8 +1,9 @@
 """JSON from files: one reader with bounds, that refuses what other readers take in silence."""
 
 import json
+from math import isfinite
 from pathlib import Path
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 from recbole_sda.errors import InputError, one_line
 from recbole_sda.io.regular_file import PathLike, read_text
@@ -101,6 +102,20 @@ def read_json_lines(path: Path, shape: Shape = dict, missing_numbers: bool = Fal
         check_shape(value, shape, where)
         lines.append(value)
     return lines
+
+
+def plain_numbers(value: Any, instead: Optional[float] = None) -> Any:
+    """Return plain data with ``instead`` in place of each number that is not finite, for which JSON has no form.
+
+    Example:
+        >>> plain_numbers({"auc": float("nan"), "hit@10": [0.5]})
+        {'auc': None, 'hit@10': [0.5]}
+    """
+    if isinstance(value, dict):
+        return {key: plain_numbers(part, instead) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain_numbers(part, instead) for part in value]
+    return instead if isinstance(value, float) and not isfinite(value) else value
 
 
 def _unique(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:

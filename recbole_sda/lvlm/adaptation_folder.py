@@ -28,7 +28,7 @@ def settings_of(out: Path) -> Dict[str, Any]:
         known = "has no finished evaluation: the command that started it starts it again"
         known = known if _is_begun(out) else f"holds no state of an adaptation: {LAST} is missing"
         raise InputError(f"--resume={out}: the folder {known}")
-    settings: Dict[str, Any] = load_checkpoint(out / LAST)["record"]["settings"]
+    settings: Dict[str, Any] = load_checkpoint(out / LAST, {"record": {"settings": dict}})["record"]["settings"]
     return settings
 
 

@@ -132,7 +132,11 @@ def load_backbone(settings: LVLMSettings, weights: bool = True) -> Backbone:
             with torch.device("meta"):
                 model = _load(source, lambda: auto.from_config(config))
     model.requires_grad_(False).eval()
-    return Backbone(model, processor, kind, _load(source, lambda: _vector_dim(config, kind)), record)
+    dim = _load(source, lambda: _vector_dim(config, kind))
+    for key in ("truncate_dim", "loss_dim"):
+        if (getattr(settings, key) or 0) > dim:
+            raise InputError(f"{key}={getattr(settings, key)}: the vectors of {source} have {dim} values")
+    return Backbone(model, processor, kind, dim, record)
 
 
 def _kind(source: str, config: PretrainedConfig) -> Tuple[str, Any]:
