@@ -59,8 +59,9 @@ def _export(args: argparse.Namespace, keys: Dict[str, Any]) -> None:
             raise InputError("export --users: a checkpoint of RecBole holds no query vectors; leave out --form=recbole")
         print(export_checkpoint(args.run, args.out))
         return
-    from recbole_sda.recommend.item_index import ItemIndex
+    from recbole_sda.recommend.item_index import ItemIndex, check_index_folder
 
+    check_index_folder(Path(args.out))
     index = ItemIndex(args.run)
     users = index.user_ids if args.users == "all" else _users(args.users)
     index.write(args.out, users)

@@ -14,7 +14,8 @@ Allowed = Tuple[Range, bool]  # and whether only whole numbers are allowed
 # Keys of every run that count something; an empty value leaves the choice to RecBole or torch.
 OF_EVERY_RUN: Dict[str, Allowed] = {
     "seed": (Range(0, 2**32), True),  # numpy's
-    "cold_items_seed": (NOT_NEGATIVE, True),
+    "cold_items_seed": (Range(0, 2**32), True),
+    "eval_negatives_seed": (Range(0, 2**32), True),
     "threads": (Range(1, 1024, closed_high=True), True),  # torch ends the process where the system has no more
     "worker": (Range(0, 1024, closed_high=True), True),
     "epochs": (Range(1, 10**6, closed_high=True), True),

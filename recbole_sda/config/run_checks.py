@@ -11,17 +11,19 @@ from recbole_sda.config.split_checks import check_split, is_divided
 from recbole_sda.errors import InputError, nearest
 from recbole_sda.model.model_table import SUFFIX, BaseModelSpec
 from recbole_sda.model.softmax_settings import PROPOSALS
-from recbole_sda.validation import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, Range, check_choice
+from recbole_sda.validation import AT_LEAST_ONE, POSITIVE, Range, check_choice
 
 # Numbers of every run, beside the whole ones of number_ranges.py. An empty value leaves the choice to RecBole or torch.
+_WEIGHT = Range(0, 1e6, closed_high=True)
 NUMBERS = {
     "learning_rate": POSITIVE,
-    "weight_decay": NOT_NEGATIVE,
-    "warmup_epochs": NOT_NEGATIVE,
-    "rare_item_decay": NOT_NEGATIVE,
+    "weight_decay": _WEIGHT,
+    "warmup_epochs": _WEIGHT,
+    "rare_item_decay": _WEIGHT,
     "tail_items": POSITIVE,
     "short_users": POSITIVE,
 }
+ACTIVATIONS = ("gelu", "relu", "swish", "tanh", "sigmoid")  # of RecBole's transformers
 EVALUATION_KEYS = {"split", "group_by", "order", "mode"}
 LOSSES = ("CE", "BPR")
 OWN_LOSSES = {"SINE": ("NLL",)}  # cross entropy with SINE's regulariser of its concepts
@@ -91,6 +93,12 @@ def check_loss(base: str, model_type: ModelType, values: Dict[str, Any]) -> None
     losses = (*LOSSES, *OWN_LOSSES.get(base, ()))
     if model_type == ModelType.SEQUENTIAL and values.get("loss_type") not in (None, *losses):
         raise InputError(f"loss_type={values['loss_type']!r}: allowed are {', '.join(losses)}")
+
+
+def check_activation(values: Dict[str, Any]) -> None:
+    """Refuse a ``hidden_act`` that RecBole does not have; it would be a KeyError."""
+    if values.get("hidden_act") is not None:
+        check_choice("hidden_act", values["hidden_act"], ACTIVATIONS)
 
 
 def check_folders(values: Dict[str, Any]) -> None:

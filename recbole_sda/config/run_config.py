@@ -19,6 +19,7 @@ from recbole_sda.config.known_keys import check_keys, check_preset
 from recbole_sda.config.number_ranges import check_number_ranges
 from recbole_sda.config.recbole_keys import check_recbole_keys
 from recbole_sda.config.run_checks import (
+    check_activation,
     check_auto,
     check_evaluation,
     check_folders,
@@ -151,6 +152,7 @@ class RunConfig(Config):
         check_loss(base_name(self.model), self._class.type, values)
         check_softmax(values)
         check_folders(values)
+        check_activation(values)
         check_auto("sparse_updates", values)
         check_mask(values)
         check_metrics(values)

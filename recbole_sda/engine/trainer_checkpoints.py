@@ -168,10 +168,12 @@ class CheckpointMixin(RecBoleTrainer):
             raise InputError(
                 f"{path}: epoch={state['epoch']}, but the last epoch in {self.run_dir / HISTORY} is {last}"
             )
-        metric = str(self.config["valid_metric"]).lower()
-        if state["best_valid_result"] is not None and metric not in state["best_valid_result"]:
-            known = ", ".join(state["best_valid_result"])
-            raise InputError(f"{path}: valid_metric={metric} is none of this training's metrics ({known})")
+        metric, best = str(self.config["valid_metric"]).lower(), state["best_valid_result"]
+        score, found = state["best_valid_score"], None if best is None else best.get(metric)
+        if best is not None and found != score and not (found != found and score != score):  # NaN equals NaN here
+            raise InputError(
+                f"{path}: best_valid_score={score}, but {metric}={found}: the training was validated by another metric"
+            )
 
     def _start_warmup(self, train_data: Any) -> LinearWarmup:
         """Begin the learning-rate warm-up, before the first step and before the optimizers' states are restored; return it."""

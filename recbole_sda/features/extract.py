@@ -7,7 +7,8 @@ from typing import Dict, List, Sequence, Tuple, Union
 from recbole_sda.errors import InputError
 from recbole_sda.features.items_file import NON_TEXT_FIELDS, item_text, read_items
 from recbole_sda.features.light_encoders import Failure, encode_images, encode_texts, provenance
-from recbole_sda.features.writer import check_target, store_lock, write_store
+from recbole_sda.features.writer import check_target, write_store
+from recbole_sda.io.atomic_folder import folder_lock
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ def extract_light(
         InputError: the items file is invalid, no item has a field of ``text_fields``, the items have neither texts nor
             images, or ``out`` exists already.
     """
-    with store_lock(out):
+    with folder_lock(out):
         check_target(Path(out), overwrite)
         ids, features, present, record = _encode(items_file, dim, text_fields)
         return write_store(out, ids, features, present, record, overwrite)

@@ -84,7 +84,7 @@ def from_parquet(path: PathLike, columns: Mapping[str, str], id_column: str = "i
         widths = {len(row) for row in rows if row is not None} if _is_list_type(kind) else set()
         if len(widths) != 1 or widths == {0}:
             raise InputError(
-                f"{path}, column {name!r}: expected lists of one length, at least 1, found {sorted(widths) or 'no lists'}"
+                f"{path}, column {name!r}: expected lists of one length, found {sorted(widths) or 'no lists'}"
             )
         present[modality] = np.array([row is not None for row in rows])
         zeros = [0.0] * widths.pop()
@@ -157,12 +157,12 @@ def _rows_to_matrix(rows: List[List[float]], path: PathLike, column: str) -> np.
 
 
 def _to_floats(values: np.ndarray, where: PathLike) -> np.ndarray:
+    if not np.issubdtype(values.dtype, np.number) or np.iscomplexobj(values):
+        raise InputError(f"{where}: expected real numbers, found {values.dtype}")
     if values.ndim != 2 or not values.shape[1]:
         raise InputError(f"{where}: expected a matrix (n_items, dim) with at least one column, found {values.shape}")
     if values.dtype == np.float16 or values.dtype == np.float32:
         return values
-    if not np.issubdtype(values.dtype, np.number) or np.iscomplexobj(values):
-        raise InputError(f"{where}: expected real numbers, found {values.dtype}")
     with np.errstate(over="ignore"):  # values beyond float32 become infinite, and are refused like those
         return values.astype(np.float32)
 

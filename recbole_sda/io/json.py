@@ -118,6 +118,22 @@ def plain_numbers(value: Any, instead: Optional[float] = None) -> Any:
     return instead if isinstance(value, float) and not isfinite(value) else value
 
 
+def plain_texts(value: Any) -> Any:
+    """Return plain data with U+FFFD in place of characters that no reader takes: halves of surrogate pairs, and NUL.
+
+    Example:
+        >>> print(ascii(plain_texts({"a": ["x\\0", "\\udcff", 3]})))
+        {'a': ['x\\ufffd', '\\ufffd', 3]}
+    """
+    if isinstance(value, dict):
+        return {plain_texts(key): plain_texts(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain_texts(part) for part in value]
+    if not isinstance(value, str):
+        return value
+    return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace").replace("\0", "\ufffd")
+
+
 def _unique(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
     values = dict(pairs)
     if len(values) < len(pairs):

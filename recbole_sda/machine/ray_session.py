@@ -2,6 +2,7 @@
 
 import logging
 import os
+import socket
 from contextlib import contextmanager
 from typing import Any, Dict, Iterator, Optional
 
@@ -30,6 +31,7 @@ def ray_session(address: Optional[str] = None) -> Iterator[None]:
         _check_same_session(address)
         yield
         return
+    _check_reachable(address)
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     try:
         ray.init(address=address or "local", log_to_driver=False, include_dashboard=False, logging_level=logging.ERROR)
@@ -40,6 +42,19 @@ def ray_session(address: Optional[str] = None) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _check_reachable(address: Optional[str]) -> None:
+    """Refuse an address at which no program listens; Ray would try for minutes."""
+    if not address or address in ("auto", "local"):
+        return
+    host, _, port = str(address).removeprefix("ray://").rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65535:
+        raise InputError(f"address={address!r}: expected auto, or host:port of a Ray cluster")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+    except (OSError, UnicodeError) as error:
+        raise InputError(f"address={address!r}: no Ray cluster answers there ({error})") from None
 
 
 def _check_same_session(address: Optional[str]) -> None:

@@ -8,13 +8,20 @@ import numpy as np
 
 from recbole_sda.data.user_histories import history_batch, inference_batch
 from recbole_sda.errors import InputError, nearest
-from recbole_sda.io.atomic_write import atomic_write, write_text
+from recbole_sda.io.atomic_folder import atomic_folder, folder_lock
+from recbole_sda.io.atomic_write import write_text
 from recbole_sda.model.ensemble.products import product_of
 from recbole_sda.recommend.recommender import Recommender
 
 ITEMS, ITEM_IDS, QUERIES, USER_IDS, ABOUT = "items.npy", "item_ids.txt", "queries.npy", "user_ids.txt", "index.json"
 BLOCK_SCORES = 2**24  # of users and items in memory at a time
 PROBE = 64  # users on which the products are checked
+
+
+def check_index_folder(path: Path) -> None:
+    """Refuse to write an index to a file, or to a folder with another content."""
+    if path.exists() and (not path.is_dir() or any(path.iterdir()) and not (path / ABOUT).is_file()):
+        raise InputError(f"--out={path} exists and is no index ({ABOUT} is missing); choose another folder")
 
 
 class ItemIndex:
@@ -98,23 +105,26 @@ class ItemIndex:
             ) from None
 
     def write(self, folder: Union[str, Path], users: Optional[Sequence[str]] = None) -> None:
-        """Write the matrix of items, their ids and a description, and with ``users`` their query vectors, each file atomically.
+        """Write the matrix of items, their ids and a description, and with ``users`` their query vectors; atomically.
 
         Args:
-            folder: created if it does not exist. ``items.npy`` and ``item_ids.txt`` (one id per line) have the rows in the same
-                order, as have ``queries.npy`` and ``user_ids.txt``.
+            folder: of an earlier index, which is replaced, or a new one. ``items.npy`` and ``item_ids.txt`` (one id per line)
+                have the rows in the same order, as have ``queries.npy`` and ``user_ids.txt``.
             users: external ids, or None.
+
+        Raises:
+            InputError: the folder has another content, or another process is writing it.
         """
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
+        path = Path(folder)
+        check_index_folder(path)
         parts = [(ITEMS, ITEM_IDS, self.items, self.item_ids)]
         if users is not None:
             parts.append((QUERIES, USER_IDS, self.query_vectors(users), list(users)))
-        for matrix_name, ids_name, matrix, ids in parts:
-            with atomic_write(folder / matrix_name) as draft, open(draft, "wb") as file:
-                np.save(file, matrix)
-            write_text(folder / ids_name, "\n".join(ids) + "\n")
-        write_text(folder / ABOUT, json.dumps(self._about(), indent=2, default=str) + "\n")
+        with folder_lock(path), atomic_folder(path) as draft:
+            for matrix_name, ids_name, matrix, ids in parts:
+                np.save(draft / matrix_name, matrix)
+                write_text(draft / ids_name, "\n".join(ids) + "\n")
+            write_text(draft / ABOUT, json.dumps(self._about(), indent=2, default=str) + "\n")
 
     def _about(self) -> Dict[str, Any]:
         record: Any = getattr(self._model, "record", None)

@@ -10,7 +10,10 @@ from ray.tune import Callback
 from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search import BasicVariantGenerator
 
+from recbole_sda.errors import InputError, one_line
+from recbole_sda.io.atomic_write import write_text
 from recbole_sda.io.logs import start_logging
+from recbole_sda.io.regular_file import read_text
 from recbole_sda.machine.ray_session import worker_device_keys
 from recbole_sda.tune.space import Space
 from recbole_sda.tune.trial import Trial, train_trial
@@ -67,7 +70,10 @@ def run_trials(
 
     def trainable(config: Dict[str, Any]) -> None:
         start_logging("error")  # the log is in the trial's folder
-        train_trial(trials[config["trial"]], _report, worker_device_keys(training.gpus))
+        try:
+            train_trial(trials[config["trial"]], _report, worker_device_keys(training.gpus))
+        except InputError as error:  # Ray would print a traceback
+            write_text(scratch / f"{config['trial']}.error", str(error))
 
     scheduler = ASHAScheduler(
         time_attr="epoch",
@@ -76,6 +82,7 @@ def run_trials(
         reduction_factor=space.reduction,
     )
     shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir(parents=True)
     tuner = tune.Tuner(
         tune.with_resources(trainable, {"cpu": 1, "gpu": training.gpus}),
         param_space={"trial": tune.grid_search(list(range(len(trials))))},
@@ -95,6 +102,8 @@ def run_trials(
         result = results[k]
         if result.error:
             errors[(result.config or {})["trial"]] = _last_line(result.error)
+    for path in scratch.glob("*.error"):
+        errors[int(path.stem)] = one_line(ValueError(read_text(path)), 1000)
     shutil.rmtree(scratch, ignore_errors=True)
     return errors
 

@@ -17,7 +17,7 @@ from recbole_sda.engine.run import configure
 from recbole_sda.engine.run_folder import METRICS, read_metrics
 from recbole_sda.engine.summary import result_table
 from recbole_sda.errors import InputError
-from recbole_sda.io.atomic_write import write_lines
+from recbole_sda.io.atomic_write import remove_file_drafts, write_lines
 from recbole_sda.io.json import read_json
 from recbole_sda.io.locks import exclusive_lock
 from recbole_sda.io.schema import NUMBER
@@ -39,6 +39,7 @@ STAGE = {
     "trials": [{"error": (str, None), "folder": (str, None)}],
 }
 SHAPE = {"stages?": [STAGE]}  # of search.json, as far as it is read again
+SET_BY_SEARCH = ("model", "dataset", "data_path", "seed")
 SEARCH, BEST, SCRATCH = "search.json", "best.yaml", ".ray-tune"
 
 
@@ -78,6 +79,8 @@ class Search:
         self.files = tuple(str(Path(path).resolve()) for path in config_files)
         self.keys, self.out = dict(keys or {}), Path(out).resolve()
         self.address = address
+        if not isinstance(out, (str, Path)) or not str(out):
+            raise InputError(f"out={out!r}: expected a folder")
         AT_LEAST_ONE.check("parallel", parallel, whole=True)
         NOT_NEGATIVE.check("gpus", gpus)
         for stage in self.stages:
@@ -113,6 +116,7 @@ class Search:
         planner, result = StagePlanner(self._resolve), {}
         records: List[Dict[str, Any]] = []
         with exclusive_lock(self.out / ".lock", busy), ray_session(self.address):
+            remove_file_drafts(self.out)
             check_gpu_share(self.training.gpus)
             finished = self._finished_stages()
             for number, stage in enumerate(self.stages, 1):
@@ -164,8 +168,10 @@ class Search:
         if unread:
             raise InputError(f"{place}: {self.model} does not read {', '.join(unread)}")
         for key in stage.space.keys:
-            if key in self.keys or key == "run_dir":
-                where = f"{place}: " if self.staged else ""
+            where = f"{place}: " if self.staged else ""
+            if key in SET_BY_SEARCH:
+                raise InputError(f"{where}{key} cannot be searched for: a search has one")
+            if key in self.keys or key in ("run_dir", "runs_path"):
                 raise InputError(f"{where}{key} is both given and searched for; leave one of the two out")
 
     def _resolve(self, settings: Dict[str, Any]) -> Dict[str, Any]:
