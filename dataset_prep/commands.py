@@ -3,6 +3,7 @@
 import argparse
 from functools import partial
 from pathlib import Path
+from shlex import quote
 from typing import Dict, Iterator, Mapping, Optional, Union
 
 from dataset_prep import amazon, item_table, splits, table
@@ -124,7 +125,7 @@ def _prepare_mmrec(args: argparse.Namespace, folder: Path) -> None:
     write_record(folder, {**record, "split": {"benchmark_filename": labels, **sizes}}, files)
     print(f"{folder}: " + ", ".join(f"{label} {sizes[label]:,}" for label in labels))
     print(
-        f"  python run_recbole_sda.py --model=BPR_SDA --dataset={args.name} --data_path={args.out} "
+        f"  python run_recbole_sda.py --model=BPR_SDA --dataset={quote(args.name)} --data_path={quote(args.out)} "
         "--benchmark_filename=[train,valid,test]"
     )
 
@@ -159,7 +160,7 @@ def _prepare_splits(args: argparse.Namespace, folder: Path) -> None:
         print("no column of times: the order of the rows, training first, is the order in time")
     for what, n in unusual.items():
         print(f"{n:,} {what}")
-    print(f"  python run_recbole_sda.py --model=BPR --dataset={args.name} --data_path={args.out}")
+    print(f"  python run_recbole_sda.py --model=BPR --dataset={quote(args.name)} --data_path={quote(args.out)}")
 
 
 def prepare_sample(args: argparse.Namespace) -> None:
@@ -227,5 +228,8 @@ def _finish(args: argparse.Namespace, folder: Path, prepared: Prepared) -> None:
     record = write_dataset(folder, prepared, options)
     print(summary(folder, record))
     print(f"\n{folder} is ready. Next, item vectors: light ones, or those of a vision-language model (docs/lvlm.md)")
-    print(f"  python -m recbole_sda features extract --items {folder}/items.jsonl --out {folder}/features/light")
-    print(f"  python run_recbole_sda.py --model=SASRec_SDA --dataset={folder.name} --data_path={args.out}")
+    items, light = quote(f"{folder}/items.jsonl"), quote(f"{folder}/features/light")
+    print(f"  python -m recbole_sda features extract --items {items} --out {light}")
+    print(
+        f"  python run_recbole_sda.py --model=SASRec_SDA --dataset={quote(folder.name)} --data_path={quote(args.out)}"
+    )

@@ -18,7 +18,7 @@ from dataset_prep.problems import Problems
 from dataset_prep.published import compare
 from recbole_sda import __version__
 from recbole_sda.errors import InputError
-from recbole_sda.io.atomic_write import write_lines
+from recbole_sda.io.atomic_write import remove_file_drafts, write_lines
 from recbole_sda.io.hashes import sha256_of
 from recbole_sda.io.locks import exclusive_lock
 from recbole_sda.io.names import safe_name
@@ -79,6 +79,7 @@ def open_folder(out: Union[str, Path], name: str, overwrite: bool) -> Iterator[P
             )
         folder.mkdir(parents=True, exist_ok=True)
         (folder / UNFINISHED).touch()
+        remove_file_drafts(folder)
         yield folder
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+from pathlib import Path
 from typing import Any, Dict, List
 
 from recbole_sda.cli.exit_status import program, run_command
@@ -11,6 +12,7 @@ from recbole_sda.cli.user_models import allow_user_models
 from recbole_sda.errors import InputError
 from recbole_sda.io.logs import start_logging
 from recbole_sda.io.yaml import parse_value
+from recbole_sda.validation import AT_LEAST_ONE, NOT_NEGATIVE
 
 logger = logging.getLogger(__name__)
 
@@ -24,6 +26,8 @@ def _compare(args: argparse.Namespace, keys: Dict[str, Any]) -> None:
     from recbole_sda.comparison.compare import FailedRuns, checked_plan, compare
     from recbole_sda.comparison.tables import to_markdown
 
+    AT_LEAST_ONE.check("parallel", args.parallel, whole=True)
+    NOT_NEGATIVE.check("gpus", args.gpus)
     if args.list:
         for job in checked_plan(args.plan, args.out, keys, features_needed=False).jobs():
             print(f"{'done' if job.is_done else 'to do':6} {job}  ({job.folder})")
@@ -54,9 +58,10 @@ def _export(args: argparse.Namespace, keys: Dict[str, Any]) -> None:
             raise InputError("export --users: a checkpoint of RecBole holds no query vectors; leave out --form=recbole")
         print(export_checkpoint(args.run, args.out))
         return
-    from recbole_sda.recommend.item_index import ItemIndex
+    from recbole_sda.recommend.item_index import ItemIndex, check_index_folder
     from recbole_sda.recommend.onnx_export import onnx_packages, write_onnx
 
+    check_index_folder(Path(args.out))
     if args.form == "onnx":
         onnx_packages()
     index = ItemIndex(args.run)

@@ -25,7 +25,8 @@ def _pairs(values: Optional[List[str]], option: str) -> Dict[str, str]:
 
 def _import(args: argparse.Namespace) -> None:
     from recbole_sda.features import importers as sources
-    from recbole_sda.features.writer import store_lock, write_store
+    from recbole_sda.features.writer import write_store
+    from recbole_sda.io.atomic_folder import folder_lock
 
     if args.npy:
         if not args.ids:
@@ -40,7 +41,7 @@ def _import(args: argparse.Namespace) -> None:
         vectors = sources.from_itememb(args.itememb, args.modality)
     encoder = {"model": args.encoder, "revision": args.revision}
     record = {"encoder": encoder, "pooling": args.pooling, "prompt": args.prompt, "imported_from": vectors.source}
-    with store_lock(args.out):
+    with folder_lock(args.out):
         path = write_store(args.out, vectors.item_ids, vectors.features, vectors.present, record, args.overwrite)
     _inspect(argparse.Namespace(store=str(path)))
 

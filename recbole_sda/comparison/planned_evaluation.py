@@ -59,7 +59,7 @@ class PlannedEvaluation:
         """Whether the run is finished and its present state has been evaluated: a run that was trained further has not."""
         if not self.run.is_done or not self._result.is_done:
             return False
-        return read_metrics(self.folder).get(TRAINED) == sha256_of(self.run.folder / METRICS)
+        return read_metrics(self.folder, evaluation=True).get(TRAINED) == sha256_of(self.run.folder / METRICS)
 
     @property
     def _result(self) -> PlannedRun:

@@ -143,7 +143,7 @@ class PlannedRun:
         self._check_settings(config)
         if not self.is_done:
             return
-        metrics, now = read_metrics(self.folder), input_hashes(config)
+        metrics, now = read_metrics(self.folder, evaluation=True), input_hashes(config)
         if "history" not in metrics["protocol"]:
             raise InputError(
                 f"{self.folder}: this run was evaluated before the key mask_history existed, with a user's known items among the "

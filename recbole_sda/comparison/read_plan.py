@@ -13,10 +13,11 @@ from recbole_sda.io.names import safe_name
 from recbole_sda.io.yaml import read_yaml
 from recbole_sda.metrics.significance import CORRECTIONS
 from recbole_sda.model.named_models import check_named
-from recbole_sda.validation import check_choice, file_or_properties_file
+from recbole_sda.validation import Range, check_choice, file_or_properties_file
 
 FOLDER = "experiments"  # in properties/
 OUT = Path("runs/compare")
+SEEDS = Range(0, 2**32)  # numpy's
 KEYS = (
     "title", "about", "datasets", "seeds", "keys", "dataset_keys", "models", "metrics", "groups", "correction", "also",
 )  # fmt: skip
@@ -157,8 +158,8 @@ def _names(source: str, key: str, value: Any) -> Tuple[str, ...]:
 
 def _seeds(source: str, value: Any) -> Tuple[int, ...]:
     value = [value] if isinstance(value, int) else value
-    if not isinstance(value, (list, tuple)) or not all(isinstance(seed, int) and seed >= 0 for seed in value):
-        raise InputError(f"{source}: seeds={value!r}: expected a list of whole numbers of at least 0")
+    if not isinstance(value, (list, tuple)) or not all(type(seed) is int and seed in SEEDS for seed in value):
+        raise InputError(f"{source}: seeds={value!r}: expected a list of whole numbers of at least 0 and below 2^32")
     return tuple(dict.fromkeys(value))
 
 

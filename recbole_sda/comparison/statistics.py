@@ -10,7 +10,7 @@ from recbole_sda import __version__
 from recbole_sda.comparison.plan import Plan
 from recbole_sda.comparison.planned_run import ModelEntry
 from recbole_sda.comparison.user_metrics import case_hash, user_metrics
-from recbole_sda.engine.run_folder import read_metrics
+from recbole_sda.engine.run_folder import PROTOCOL, read_metrics
 from recbole_sda.errors import InputError
 from recbole_sda.io.schema import COUNT, MAYBE_NAN, NUMBER, Shape
 from recbole_sda.metrics.significance import correct_p_values, paired_tests
@@ -19,11 +19,16 @@ FORMAT = 2  # of comparison.json; 1, without a number, lacks the direction of a 
 TESTS = ("wilcoxon", "t")
 SAME_RULES = ("split", "evaluation", "history", "items")  # of the protocol; where they differ, a gain means nothing
 
+TEST_SHAPE: Shape = {
+    "users": COUNT, "difference": MAYBE_NAN, "low": MAYBE_NAN, "high": MAYBE_NAN, "favours": NUMBER,
+    "wilcoxon_corrected": MAYBE_NAN, "t_corrected": MAYBE_NAN,
+}  # fmt: skip
 ROW_SHAPE: Shape = {
-    "row": str, "dataset": str, "base": (str, None), "seeds": [int], "runs": [str], "protocol": dict, "cases": {str: int},
+    "row": str, "dataset": str, "base": (str, None), "ran_on": str, "seeds": [int], "runs": [str], "protocol": PROTOCOL,
+    "cases": {"all": COUNT}, "warnings?": {str: [str]},
     "metrics": {str: {str: {"mean": MAYBE_NAN, "deviation": (None, MAYBE_NAN), "values": [MAYBE_NAN]}}},
-    "tests": {str: {str: dict}},
-    "gain?": {str: {str: (None, MAYBE_NAN)}}, "also?": {str: {"seeds": [int], "protocol": dict}},
+    "tests": {str: {str: TEST_SHAPE}},
+    "gain?": {str: {str: (None, MAYBE_NAN)}}, "also": {str: {"seeds": [int], "protocol": PROTOCOL}},
     "cost": {"seconds_per_epoch": NUMBER, "epochs": [COUNT], "parameters": COUNT},
 }  # fmt: skip
 Row = Dict[str, Any]  # of comparison.json: the results of one model entry on one data set
@@ -110,7 +115,7 @@ def _row(plan: Plan, entry: ModelEntry, dataset: str) -> Optional[Row]:
         done = [evaluation for run in runs for evaluation in plan.evaluations(run) if evaluation.protocol == name]
         of_protocol = {evaluation.run.seed: evaluation.folder for evaluation in done if evaluation.is_done}
         if of_protocol:
-            protocols = [read_metrics(folder)["protocol"] for folder in of_protocol.values()]
+            protocols = [read_metrics(folder, evaluation=True)["protocol"] for folder in of_protocol.values()]
             row["also"][name] = {"seeds": list(of_protocol), "protocol": protocols[-1]}
             _add_scope(row, name, of_protocol, plan.metrics, "all")
     return row
@@ -131,9 +136,9 @@ def _add_scope(row: Row, scope: str, folders: Dict[int, Path], metrics: Sequence
 
 
 def _value(folder: Path, name: str, cases: str) -> float:
-    test = read_metrics(folder)["test"]
+    test = read_metrics(folder, evaluation=True)["test"]
     if cases == "all" and name in test:
-        return test[name]
+        return float("nan") if test[name] is None else test[name]
     table = user_metrics(folder, [name], cases)
     return float(table[name].mean()) if len(table) else float("nan")
 

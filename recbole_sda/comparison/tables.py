@@ -14,11 +14,12 @@ from recbole_sda.io.atomic_write import write_text
 from recbole_sda.io.escape import latex, markdown, markdown_table, one_line
 from recbole_sda.io.json import read_json
 from recbole_sda.io.schema import COUNT, check_shape
+from recbole_sda.validation import check_choice
 
 COMPARISON = "comparison.json"
 SHAPE = {
-    "title": str, "about": str, "metrics": [str], "correction": str, "groups?": list, "also?": (dict, list), "comparisons": COUNT,
-    "seeds": [int], "rows": [ROW_SHAPE],
+    "title": str, "about": str, "metrics": [str], "correction": str, "groups?": [str], "also?": dict, "comparisons": COUNT,
+    "seeds": [int], "rows": [ROW_SHAPE], "without_runs?": {str: [str]},
 }  # fmt: skip
 LEVEL = 0.05  # of significance
 # Mark of a significant result whose signed ranks favour the base although the gain is positive, or the reverse.
@@ -173,6 +174,17 @@ def write_tables(comparison: Dict[str, Any], out: Path) -> List[Path]:
     return paths
 
 
+def _check_row(row: Row, names: List[str], where: str) -> None:
+    """Check that what the tables read of a row goes together: metrics and cases of each scope, and a gain for each test."""
+    for scope, metrics in row["metrics"].items():
+        check_shape(metrics, dict.fromkeys(names, dict), f"{where}: {scope}")
+    check_shape(row["cases"], dict.fromkeys(row["metrics"], COUNT), f"{where}: cases")
+    for scope, tests in row["tests"].items():
+        gains = check_shape(row.get("gain", {}), {scope: dict}, f"{where}: gain")[scope]
+        check_shape(gains, dict.fromkeys(tests, (int, float, None)), f"{where}: gain: {scope}")
+        check_shape(row["metrics"], {scope: dict}, f"{where}: metrics")
+
+
 def read_comparison(path: Path) -> Dict[str, Any]:
     """Return the content of a comparison.json; a damaged file, or one of another format, is an InputError."""
     again = f"`compare PLAN --table --out={path.parent}` writes it again"
@@ -181,9 +193,10 @@ def read_comparison(path: Path) -> Dict[str, Any]:
         raise InputError(f"{path} has format {comparison.get('format', 1)}, expected {FORMAT}; {again}")
     try:
         check_shape(comparison, SHAPE, str(path))
+        for name in groups_of(comparison):
+            check_choice(f"{path}: groups", name, list(ABOUT_GROUPS))
         for row in comparison["rows"]:
-            for scope, metrics in row["metrics"].items():
-                check_shape(metrics, dict.fromkeys(comparison["metrics"], dict), f"{path}: {row['row']}: {scope}")
+            _check_row(row, comparison["metrics"], f"{path}: {row['row']}")
     except InputError as error:
         raise InputError(f"{error}; {again}") from None
     return comparison

@@ -12,7 +12,8 @@ Allowed = Tuple[Range, bool]  # and whether only whole numbers are allowed
 # Keys of every run that count something; an empty value leaves the choice to RecBole or torch.
 OF_EVERY_RUN: Dict[str, Allowed] = {
     "seed": (Range(0, 2**32), True),  # numpy's
-    "cold_items_seed": (NOT_NEGATIVE, True),
+    "cold_items_seed": (Range(0, 2**32), True),
+    "eval_negatives_seed": (Range(0, 2**32), True),
     "threads": (Range(1, 1024, closed_high=True), True),  # torch ends the process where the system has no more
     "worker": (Range(0, 1024, closed_high=True), True),
     "epochs": (Range(1, 10**6, closed_high=True), True),
@@ -55,8 +56,11 @@ def check_number_ranges(base: str, is_sequential: bool, values: Dict[str, Any]) 
         if not numbers or any(isinstance(number, bool) or not isinstance(number, (int, float)) for number in numbers):
             continue
         allowed = SEQUENTIAL_LAYERS if key == "n_layers" and is_sequential else _by_name(key) or (ANY, False)
-        if values.get(key) is not None:
-            values[key] = _checked(key, values[key], allowed)
+        value = values.get(key)
+        if isinstance(default, list) and isinstance(value, (list, tuple)):
+            values[key] = [_checked(key, part, allowed) for part in value]
+        elif value is not None:
+            values[key] = _checked(key, value, allowed)
 
 
 def _defaults(base: str) -> Dict[str, Any]:
@@ -69,8 +73,6 @@ def _by_name(key: str) -> Optional[Allowed]:
 
 
 def _checked(key: str, value: Any, allowed: Allowed) -> Any:
-    if isinstance(value, (list, tuple)):
-        return [_checked(key, part, allowed) for part in value]
     interval, whole = allowed
     number = interval.check(key, value, whole)
     return number if whole else value

@@ -74,6 +74,16 @@ def _state(key: str, value: Any) -> str:
     return str(value)
 
 
+def _encoding(key: str, value: Any) -> str:
+    try:
+        "".encode(text(key, value))
+    except LookupError:  # also for codecs that are none of texts, such as rot13
+        raise InputError(
+            f"{key}={value!r}: expected the name of an encoding of texts, as utf-8-sig or latin-1"
+        ) from None
+    return str(value)
+
+
 def _negatives(key: str, value: Any) -> Dict[str, Any]:
     """Return train_neg_sample_args; RecBole takes its defaults for each part that is missing or mistyped."""
     given: Dict[str, Any] = NEGATIVES(key, value)
@@ -106,7 +116,7 @@ RECBOLE_KEYS: Dict[str, RecBoleKey] = {
     "log_wandb": RecBoleKey(flag, note="becomes track: [wandb]; refused where the package wandb is not installed"),
     "wandb_project": RecBoleKey(text, note="read with log_wandb; track_options has the name of the project for track"),
     "shuffle": RecBoleKey(flag),
-    "encoding": RecBoleKey(text),
+    "encoding": RecBoleKey(_encoding),
     # training
     "epochs": RecBoleKey(whole(AT_LEAST_ONE)),
     "train_batch_size": RecBoleKey(whole(AT_LEAST_ONE)),
@@ -201,6 +211,8 @@ def check_recbole_keys(values: Dict[str, Any]) -> None:
     for key, entry in RECBOLE_KEYS.items():
         if values.get(key) is not None and values[key] != []:
             values[key] = entry.form(key, values[key])
+        elif key in values and (entry.form in (text, _encoding) or key in ("metrics", "topk")):
+            raise InputError(f"{key} is empty: a value is needed")
 
 
 def keys_table() -> str:

@@ -6,21 +6,25 @@ from typing import Any, Dict, Optional
 from recbole.evaluator import metric_types
 from recbole.utils import EvaluatorType, ModelType
 
-from recbole_sda.config.split_checks import check_split
+from recbole_sda.config.key_forms import text
+from recbole_sda.config.split_checks import check_split, is_divided
 from recbole_sda.errors import InputError, nearest
 from recbole_sda.metrics.list_quality import LIST_METRICS
 from recbole_sda.model.model_table import SUFFIX, BaseModelSpec
-from recbole_sda.validation import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, check_choice
+from recbole_sda.model.softmax_settings import PROPOSALS
+from recbole_sda.validation import AT_LEAST_ONE, POSITIVE, Range, check_choice
 
 # Numbers of every run, beside the whole ones of number_ranges.py. An empty value leaves the choice to RecBole or torch.
+_WEIGHT = Range(0, 1e6, closed_high=True)
 NUMBERS = {
     "learning_rate": POSITIVE,
-    "weight_decay": NOT_NEGATIVE,
-    "warmup_epochs": NOT_NEGATIVE,
-    "rare_item_decay": NOT_NEGATIVE,
+    "weight_decay": _WEIGHT,
+    "warmup_epochs": _WEIGHT,
+    "rare_item_decay": _WEIGHT,
     "tail_items": POSITIVE,
     "short_users": POSITIVE,
 }
+ACTIVATIONS = ("gelu", "relu", "swish", "tanh", "sigmoid")  # of RecBole's transformers
 EVALUATION_KEYS = {"split", "group_by", "order", "mode"}
 LOSSES = ("CE", "BPR")
 OWN_LOSSES = {"SINE": ("NLL",)}  # cross entropy with SINE's regulariser of its concepts
@@ -73,11 +77,46 @@ def check_evaluation(evaluation: Dict[str, Any]) -> None:
             raise InputError(f"eval_args: mode={one!r}: allowed are full, labeled, uniN and popN, as uni100")
 
 
+def check_order(model_type: ModelType, values: Dict[str, Any]) -> None:
+    """Refuse an order in which RecBole cannot split sequences; it would say so after reading the data."""
+    order = values["eval_args"]["order"]
+    if (
+        model_type == ModelType.SEQUENTIAL
+        and order != "TO"
+        and not values["benchmark_filename"]
+        and not is_divided(values)
+    ):
+        raise InputError(f"eval_args: order={order!r}: sequential models need TO, the order in time")
+
+
 def check_loss(base: str, model_type: ModelType, values: Dict[str, Any]) -> None:
     """Refuse a loss_type that RecBole's sequential models do not have; it would ask for other negatives first."""
     losses = (*LOSSES, *OWN_LOSSES.get(base, ()))
     if model_type == ModelType.SEQUENTIAL and values.get("loss_type") not in (None, *losses):
         raise InputError(f"loss_type={values['loss_type']!r}: allowed are {', '.join(losses)}")
+
+
+def check_activation(values: Dict[str, Any]) -> None:
+    """Refuse a ``hidden_act`` that RecBole does not have; it would be a KeyError."""
+    if values.get("hidden_act") is not None:
+        check_choice("hidden_act", values["hidden_act"], ACTIVATIONS)
+
+
+def check_folders(values: Dict[str, Any]) -> None:
+    """Refuse a folder of runs that is no text."""
+    for key in ("run_dir", "runs_path"):
+        if values[key] is not None:
+            text(key, values[key])
+
+
+def check_softmax(values: Dict[str, Any]) -> None:
+    """Refuse wrong keys of the softmax loss, also where a model or another key leaves them unread."""
+    check_choice("softmax_proposal", values["softmax_proposal"], PROPOSALS)
+    if values["softmax_negatives"] is not None:
+        AT_LEAST_ONE.check("softmax_negatives", values["softmax_negatives"], whole=True)
+    if values["logit_temperature"] is not None:
+        POSITIVE.check("logit_temperature", values["logit_temperature"])
+    Range(0, 1, closed_high=True).check("popularity_adjustment", values["popularity_adjustment"])
 
 
 def check_auto(key: str, values: Dict[str, Any]) -> None:

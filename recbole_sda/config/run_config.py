@@ -19,15 +19,19 @@ from recbole_sda.config.known_keys import check_given, check_preset
 from recbole_sda.config.number_ranges import check_number_ranges
 from recbole_sda.config.recbole_keys import check_recbole_keys
 from recbole_sda.config.run_checks import (
+    check_activation,
     check_auto,
     check_energy,
     check_evaluation,
+    check_folders,
     check_learner,
     check_list_metrics,
     check_loss,
     check_metrics,
     check_numbers,
+    check_order,
     check_rare_item_decay,
+    check_softmax,
     check_train_mask,
     check_types,
 )
@@ -139,12 +143,16 @@ class RunConfig(Config):
             raise InputError(f"eval_args={values['eval_args']!r}: expected a dict, as {{mode: uni100}}")
         values["eval_args"] = self._evaluation(values)
         check_cold_items(self._class.type, values)
+        check_order(self._class.type, values)
         values["load_col"] = self._columns(values)
         check_numbers(values)
         check_types(values, self._run_defaults)
         check_number_ranges(class_name(base_name(self.model)), self._class.type == ModelType.SEQUENTIAL, values)
         check_learner(values)
         check_loss(base_name(self.model), self._class.type, values)
+        check_softmax(values)
+        check_folders(values)
+        check_activation(values)
         check_auto("sparse_updates", values)
         check_auto("mask_history", values)
         check_metrics(values)

@@ -3,7 +3,7 @@
 import csv
 import logging
 from pathlib import Path
-from typing import Collection, Dict, Iterator, List, Mapping, NamedTuple, Tuple, Union
+from typing import Collection, Dict, Iterator, List, Mapping, NamedTuple, Optional, Set, Tuple, Union
 
 import numpy as np
 import pandas as pd
@@ -11,6 +11,7 @@ import pandas as pd
 from recbole_sda.config.run_config import columns_of
 from recbole_sda.errors import InputError
 from recbole_sda.io.atomic_table import check_widths
+from recbole_sda.io.ids import PADDING
 from recbole_sda.recbole_patches.scoped import NOT_A_NUMBER
 
 logger = logging.getLogger(__name__)
@@ -28,6 +29,7 @@ class Needs(NamedTuple):
         numbers: those of them that must hold a number in each row, such as times; elsewhere RecBole fills in the mean.
         histories: those of them that must hold at least one value in each row.
         time: the column of times.
+        unique: the column of ids of which each has one row; empty where there is none.
     """
 
     loaded: Collection[str]
@@ -35,10 +37,11 @@ class Needs(NamedTuple):
     numbers: Collection[str]
     histories: Collection[str]
     time: str
+    unique: str = ""
 
 
-def check_rows(path: Path, needs: Needs, separator: str, inner: str, encoding: str) -> None:
-    """Read an atomic file once and refuse rows that RecBole would not read as they are written.
+def check_rows(path: Path, needs: Needs, separator: str, inner: str, encoding: str) -> int:
+    """Read an atomic file once and refuse rows that RecBole would not read as they are written; return their number.
 
     Numbers that may be missing are counted in a warning, since RecBole fills in the mean of their column.
 
@@ -51,15 +54,25 @@ def check_rows(path: Path, needs: Needs, separator: str, inner: str, encoding: s
 
     Raises:
         InputError: a row has another number of values than the first line or repeats that line, an id or a necessary number is
-            missing, or a number cannot be read or is infinite.
+            missing, an id is given twice where each has one row, a value is RecBole's padding token, or a number cannot be read or
+            is infinite.
     """
     columns = columns_of(path, separator, encoding)
     check_widths(path, separator, encoding)
     missing: Dict[str, List[int]] = {}
     milliseconds = [0, 0]  # times that look like seconds, and like milliseconds
+    seen: Set[str] = set()  # ids that have a row
+    n_rows = 0
     for line, table in _chunks(path, columns, needs.loaded, separator, encoding):
+        n_rows += len(table)
+        if needs.unique in table:
+            ids = table[needs.unique]
+            _refuse(path, line, ids.duplicated() | ids.isin(seen), ids, f"{needs.unique} has a row already")
+            seen.update(ids)
         for name, values in table.items():
             kind = columns[str(name)]
+            if kind != "float":
+                _refuse_padding(path, line, str(name), values, inner if kind != "token" else None)
             if kind == "token":
                 if name in needs.ids:
                     _refuse(path, line, values == "", values, f"{name} is empty")
@@ -96,6 +109,7 @@ def check_rows(path: Path, needs: Needs, separator: str, inner: str, encoding: s
             f"{path}: {milliseconds[1]} values of {needs.time} look like milliseconds and {milliseconds[0]} like seconds, so that "
             "their order would be wrong; give all of them in one unit"
         )
+    return n_rows
 
 
 def _chunks(
@@ -131,6 +145,14 @@ def _numbers(path: Path, line: np.ndarray, name: str, values: pd.Series, complet
     return np.where(missing, np.nan, numbers)
 
 
+def _refuse_padding(path: Path, line: np.ndarray, name: str, values: pd.Series, inner: Optional[str]) -> None:
+    """Refuse RecBole's padding token; ``inner`` is between the values of a sequence."""
+    wrong = values == PADDING
+    if inner is not None:
+        wrong = pd.Series([PADDING in text and PADDING in text.split(inner) for text in values], dtype=bool)
+    _refuse(path, line, wrong, values, f"{name}: {PADDING} stands for no value in RecBole; rename it, or leave it out")
+
+
 def _refuse(path: Path, line: np.ndarray, wrong: Union[np.ndarray, pd.Series], values: pd.Series, reason: str) -> None:
     """Refuse a file with wrong values; the message names the line of the first one, and how many there are."""
     places = np.flatnonzero(np.asarray(wrong))
@@ -138,5 +160,5 @@ def _refuse(path: Path, line: np.ndarray, wrong: Union[np.ndarray, pd.Series], v
         return
     more = f" (and {len(places) - 1} more rows)" if len(places) > 1 else ""
     value = values.iloc[places[0]]
-    found = f", found {value!r}" if value else ""
+    found = f", found {value[:80]!r}" if value else ""
     raise InputError(f"{path}, line {line[places[0]]}: {reason}{found}{more}")

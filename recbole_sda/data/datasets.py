@@ -12,7 +12,7 @@ from recbole_sda.config.unread_keys import FILTERS
 from recbole_sda.data.eval_loaders import eval_loader
 from recbole_sda.data.field_keys import ids_numbered_apart
 from recbole_sda.data.history_rule import HistoryRule, history_rule
-from recbole_sda.data.interaction_files import check_files, input_hashes
+from recbole_sda.data.interaction_files import check_files, input_hashes, interaction_files
 from recbole_sda.data.leakage import interaction_times, later_than_tests
 from recbole_sda.data.parts import Division, divide, divided
 from recbole_sda.data.prefix_samples import fast_augmentation
@@ -159,7 +159,7 @@ def _check_amount(config: RunConfig, total: Counts) -> None:
     most = int(total.users.max(initial=0))
     if most < needed:
         raise InputError(
-            f"{config['dataset']}: no user has more than {most} interactions; {config.resolved['model']} with "
+            f"{interaction_files(config)[0]}: no user has more than {most} interactions; {config.resolved['model']} with "
             f"split={config['eval_args']['split']} needs a user with at least {needed}, else nothing is left for training"
         )
 

@@ -3,6 +3,7 @@
 import hashlib
 import logging
 from functools import lru_cache
+from glob import escape
 from pathlib import Path
 from typing import Collection, Dict, List, Union
 
@@ -35,7 +36,7 @@ def interaction_files(config: RunConfig) -> List[Path]:
 
 
 def _files(folder: Path, name: str) -> List[Path]:
-    return sorted(folder.glob(f"{name}.*inter"))
+    return sorted(folder.glob(f"{escape(name)}.*inter"))
 
 
 def input_hashes(config: RunConfig) -> Dict[str, str]:
@@ -87,7 +88,7 @@ def read_files(config: RunConfig) -> Dict[str, List[Path]]:
     return {suffix: [path for path in paths if path.is_file()] for suffix, paths in files.items()}
 
 
-def loaded_columns(config: RunConfig, suffix: str, columns: Collection[str]) -> List[str]:
+def loaded_columns(config: RunConfig, suffix: str, columns: Collection[str], path: Path) -> List[str]:
     """Return those of a file's columns that RecBole reads, by ``load_col`` and ``unload_col``.
 
     Raises:
@@ -100,7 +101,7 @@ def loaded_columns(config: RunConfig, suffix: str, columns: Collection[str]) -> 
     for name in wanted:
         if name not in columns:
             raise InputError(
-                f"load_col: {suffix}: no column {name!r}; the file has {', '.join(columns)}.{nearest(name, columns)}"
+                f"load_col: {suffix}: no column {name!r}; {path} has {', '.join(columns)}.{nearest(name, columns)}"
             )
     return [name for name in columns if name in wanted and name not in without]
 
@@ -120,13 +121,16 @@ def check_files(config: RunConfig) -> None:
             _check_header(path, columns, config["field_separator"])
             if suffix == "inter":
                 _check_needed(path, columns, needed)
-            loaded = loaded_columns(config, suffix, columns)
+            loaded = loaded_columns(config, suffix, columns, path)
             for name in needed if suffix == "inter" else ():
                 if name not in loaded:
                     raise InputError(f"load_col={config['load_col']}: the run reads the column {name!r} too; add it")
             columns_read.setdefault(suffix, {}).update({name: columns[name] for name in loaded})
             needs = _needs(config, suffix, loaded)
-            check_rows(path, needs, config["field_separator"], config["seq_separator"], config["encoding"])
+            _check_types(path, columns, needs)
+            n_rows = check_rows(path, needs, config["field_separator"], config["seq_separator"], config["encoding"])
+            if loaded and not n_rows and path == paths[0]:  # a part for validation may be empty
+                raise InputError(f"{path}: there are no rows below the first line")
     check_field_keys(config, columns_read)
 
 
@@ -149,7 +153,17 @@ def _needs(config: RunConfig, suffix: str, loaded: List[str]) -> Needs:
         numbers=[time, label, *(config["threshold"] or ())] if inter else [],
         histories=histories if sequential_parts else [],
         time=time if inter else "",
+        unique={"user": config["USER_ID_FIELD"], "item": config["ITEM_ID_FIELD"]}.get(suffix, ""),
     )
+
+
+def _check_types(path: Path, columns: Dict[str, str], needs: Needs) -> None:
+    """Refuse ids that are no tokens and necessary numbers that are no floats: RecBole would not read them as such."""
+    expected = {**dict.fromkeys(needs.ids, "token"), **dict.fromkeys(needs.numbers, "float"),
+                **dict.fromkeys(needs.histories, "token_seq")}  # fmt: skip
+    for name in needs.loaded:
+        if columns[name] != expected.get(name, columns[name]):
+            raise InputError(f"{path}: the column {name}:{columns[name]} is read as {name}:{expected[name]}; rename it")
 
 
 def _check_header(path: Path, columns: Dict[str, str], separator: str) -> None:
@@ -199,7 +213,7 @@ def check_parts(config: RunConfig) -> None:
         InputError: a part does not exist.
     """
     folder, name, parts = Path(config["data_path"]), config["dataset"], config["benchmark_filename"]
-    there = sorted(path.name[len(name) + 1 : -len(".inter")] for path in folder.glob(f"{name}.*.inter"))
+    there = sorted(path.name[len(name) + 1 : -len(".inter")] for path in folder.glob(f"{escape(name)}.*.inter"))
     for part in parts or ():
         if part not in there:
             raise InputError(

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from recbole_sda.engine.random_state import restore_rng
 from recbole_sda.errors import InputError, one_line
 from recbole_sda.io.checkpoint import from_plain
-from recbole_sda.io.schema import ANYTHING, COUNT, NUMBER, check_shape
+from recbole_sda.io.schema import ANYTHING, COUNT, MAYBE_NAN, check_shape
 
 WEIGHTS = {  # of each checkpoint
     "identity": {"users": str, "items": str},
@@ -22,8 +22,8 @@ TRAINING = {  # of the last one, from which training continues
     "epoch": COUNT,
     "best_epoch": int,
     "cur_step": COUNT,
-    "best_valid_score": (int, float),
-    "best_valid_result": (None, {str: NUMBER}),
+    "best_valid_score": MAYBE_NAN,
+    "best_valid_result": (None, {str: MAYBE_NAN}),
     "optimizers": {str: dict},
     "warmup?": (None, {"steps": [COUNT], "n_steps": COUNT}),
     "rng": {"python": list, "numpy": list, "torch": Tensor, "cuda": [Tensor]},

@@ -10,6 +10,7 @@ import torch
 from recbole_sda.config.run_config import RunConfig
 from recbole_sda.engine.run import load
 from recbole_sda.errors import InputError
+from recbole_sda.io.atomic_write import atomic_write
 from recbole_sda.model.model_table import ENSEMBLE
 
 from recbole.config import Config  # isort: skip  (after recbole_sda.config.run_config, which makes RecBole importable)
@@ -51,7 +52,8 @@ def export_checkpoint(run_dir: Union[str, Path], path: Union[str, Path]) -> Path
         "optimizer": {},
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    torch.save(state, path, pickle_protocol=4)
+    with atomic_write(path) as draft:
+        torch.save(state, draft, pickle_protocol=4)
     return path
 
 

@@ -21,6 +21,7 @@ from recbole_sda.features.hub_store import hub_store
 from recbole_sda.features.store_choice import store_names, store_path
 from recbole_sda.io.checkpoint import BEST
 from recbole_sda.io.hub import is_hub_name
+from recbole_sda.io.names import safe_name
 from recbole_sda.io.schema import check_shape
 from recbole_sda.io.yaml import read_yaml
 from recbole_sda.machine import torchrun
@@ -207,7 +208,10 @@ def settings_of(run_dir: Path) -> Dict[str, Any]:
     values = read_yaml(run_dir / CONFIG)
     check_named(values.get("model"), str(run_dir / CONFIG))
     check_shape(values, CONFIG_SHAPE, str(run_dir / CONFIG))
-    return {**values, **defaults_of_earlier_run(values)}
+    try:
+        return {**values, **defaults_of_earlier_run(values)}
+    except InputError as error:
+        raise InputError(f"{run_dir / CONFIG}: {error}") from None
 
 
 def open_run(run_dir: Union[str, Path], overrides: Optional[Dict[str, Any]] = None) -> Run:
@@ -223,15 +227,26 @@ def open_run(run_dir: Union[str, Path], overrides: Optional[Dict[str, Any]] = No
     run_dir = Path(run_dir)
     values = settings_of(run_dir)
     dataset, data_path = values["dataset"], (overrides or {}).get("data_path", values["data_path"])
-    if choose_dataset(dataset, data_path) != dataset:
+    safe_name(f"{run_dir / CONFIG}: dataset", dataset)
+    if not _is_there(dataset, data_path):
         raise InputError(
             f"{run_dir} was made on {dataset}, which is no longer in {data_path}; --data_path names another place"
         )
     if dataset.endswith(SAMPLE_SUFFIX) and torchrun.is_main():
         ensure_sample(dataset, data_path)
     kept = {key: values[key] for key in family_defaults(values["model"])}  # also where the file lacks them
-    config = RunConfig(values["model"], dataset, [str(run_dir / CONFIG)], {**kept, **(overrides or {})})
+    try:
+        config = RunConfig(values["model"], dataset, [str(run_dir / CONFIG)], {**kept, **(overrides or {})})
+    except InputError as error:  # of a value in that file, or of an override
+        raise InputError(f"{run_dir / CONFIG}: {error}") from None
     return build(config, run_dir)
+
+
+def _is_there(dataset: str, data_path: Union[str, Path]) -> bool:
+    try:
+        return choose_dataset(dataset, data_path) == dataset
+    except InputError:
+        return False
 
 
 def load(run_dir: Union[str, Path], overrides: Optional[Dict[str, Any]] = None) -> Run:

@@ -10,21 +10,31 @@ import yaml
 from recbole_sda import __version__
 from recbole_sda.errors import InputError
 from recbole_sda.io.atomic_write import write_text
-from recbole_sda.io.json import read_json
+from recbole_sda.io.json import plain_numbers, read_json
 from recbole_sda.io.schema import COUNT, NUMBER
 from recbole_sda.model.registry import class_name
 
 CONFIG, METRICS, LOG, LOCK = "config.yaml", "metrics.json", "run.log", ".lock"
 MAX_RUNS_PER_SECOND = 99
-GROUPS = {str: {str: (int, float, None)}}  # name of a group -> metrics
+METRIC = (int, float, None)  # None: it is not defined for these cases, as AUC where all labels are the same
+GROUPS = {str: {str: METRIC}}  # name of a group -> metrics
+SPREAD = {str: {"coverage": NUMBER, "gini": NUMBER, "average_popularity": NUMBER}}
+PROTOCOL = {
+    "loss": str,
+    "split": str,
+    "evaluation": {"test": str},
+    "history?": (None, {"test": str}),
+    "items": COUNT,
+    "selection": str,
+}
 METRICS_SHAPE = {
     "model": str,
     "dataset": str,
-    "protocol": dict,
-    "valid?": (None, {str: NUMBER}),
-    "test": {str: NUMBER},
-    "groups": {str: {"items?": GROUPS, "users?": GROUPS, "limits?": dict, "spread?": GROUPS}},
-    "lists?": {"valid?": {str: NUMBER}, "test?": {str: NUMBER}, "sources?": {str: str}},
+    "protocol": PROTOCOL,
+    "valid?": (None, {str: METRIC}),
+    "test": {str: METRIC},
+    "groups": {str: {"items?": GROUPS, "users?": GROUPS, "limits?": dict, "spread?": SPREAD}},
+    "lists?": {"valid?": {str: METRIC}, "test?": {str: METRIC}, "sources?": {str: str}},
     "energy?": dict,
     "seconds?": {"training": NUMBER},
     "environment": {str: str},
@@ -87,8 +97,9 @@ def write_config(run_dir: Path, resolved: Mapping[str, Any]) -> None:
 
 
 def write_metrics(run_dir: Path, content: Dict[str, Any], name: str = METRICS) -> None:
-    """Write results and the version of this package as JSON, atomically."""
-    text = json.dumps({"recbole_sda": __version__, **content}, indent=2, default=str)
+    """Write results and the version of this package as JSON, atomically; metrics that are NaN become null."""
+    values = plain_numbers({"recbole_sda": __version__, **content})
+    text = json.dumps(values, indent=2, default=str, allow_nan=False)
     write_text(run_dir / name, text + "\n")
 
 
@@ -102,11 +113,16 @@ def with_current_names(result: Dict[str, Any]) -> Dict[str, Any]:
     return result
 
 
-def read_metrics(run_dir: Path) -> Dict[str, Any]:
+def read_metrics(run_dir: Path, evaluation: bool = False) -> Dict[str, Any]:
     """Return the content of a finished run's ``metrics.json``.
+
+    Args:
+        run_dir: the run folder, or the folder of an evaluation.
+        evaluation: whether it is that of an evaluation, which has no times.
 
     Raises:
         InputError: the file is damaged, or has an entry of another type.
     """
     remedy = f"remove it, and --resume={run_dir}, or the same comparison, writes it again"
-    return with_current_names(read_json(run_dir / METRICS, METRICS_SHAPE, remedy))
+    shape = {name: part for name, part in METRICS_SHAPE.items() if name != "seconds" or not evaluation}
+    return with_current_names(read_json(run_dir / METRICS, shape, remedy))

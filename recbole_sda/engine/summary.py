@@ -1,7 +1,7 @@
 """A run's result in words: the protocol behind its figures, and the table that the command prints."""
 
 import re
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
 from texttable import Texttable
 
@@ -141,13 +141,17 @@ def _metrics_table(result: Dict[str, Any]) -> str:
     table.set_cols_align(["l", "r", "r"])
     table.header(["metric", "validation", "test"])
     for name, value in result["test"].items():
-        valid = (result["valid"] or {}).get(name)
-        table.add_row([name, "-" if valid is None else f"{valid:.4f}", f"{value:.4f}"])
+        values = ((result["valid"] or {}).get(name), value)
+        table.add_row([name, *map(_shown, values)])
     lists = result.get("lists") or {}
     for name, value in lists.get("test", {}).items():
-        valid = lists.get("valid", {}).get(name)
-        table.add_row([name, "-" if valid is None else f"{valid:.4f}", f"{value:.4f}"])
+        values = (lists.get("valid", {}).get(name), value)
+        table.add_row([name, *map(_shown, values)])
     return table.draw()
+
+
+def _shown(number: Optional[float]) -> str:
+    return "-" if number is None else f"{number:.4f}"
 
 
 def _group_lines(result: Dict[str, Any]) -> List[str]:

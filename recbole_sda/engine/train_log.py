@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any, Dict, List, Sequence, Tuple, Union
 
 from recbole_sda.io.atomic_write import append_line, write_lines
-from recbole_sda.io.json import read_json_lines
-from recbole_sda.io.schema import COUNT, NUMBER, check_shape
+from recbole_sda.io.json import plain_numbers, read_json_lines
+from recbole_sda.io.schema import COUNT, MAYBE_NAN, NUMBER, check_shape
 
 HISTORY = "history.jsonl"
 LINE = {"epoch": COUNT, "phase": str}
@@ -29,14 +29,18 @@ def read_history(run_dir: Union[str, Path]) -> List[Dict[str, Any]]:
     path = Path(run_dir) / HISTORY
     lines = read_json_lines(path, LINE, missing_numbers=True)
     for number, line in enumerate(lines, start=1):
+        where = f"{path}, line {number}"
         if line["phase"] == "train":
-            check_shape(line, {"seconds": NUMBER, "loss?": {str: NUMBER}}, f"{path}, line {number}")
+            check_shape(line, {"seconds": NUMBER, "loss?": {str: NUMBER}}, where)
+        check_shape(
+            {key: value for key, value in line.items() if key not in ("phase", "loss")}, {str: MAYBE_NAN}, where
+        )
     return lines
 
 
 def append_history(run_dir: Union[str, Path], line: Dict[str, Any]) -> None:
-    """Append a line to a run's history."""
-    append_line(Path(run_dir) / HISTORY, json.dumps(line))
+    """Append a line to a run's history; infinite numbers, which it could not be read with, become NaN."""
+    append_line(Path(run_dir) / HISTORY, json.dumps(plain_numbers(line, float("nan"))))
 
 
 def truncate_history(run_dir: Union[str, Path], n_epochs: int) -> None:

@@ -14,7 +14,7 @@ from recbole_sda.engine.changed_attributes import ChangedAttributes
 from recbole_sda.engine.checkpoint_state import WEIGHTS, check_finite, check_training_state, restore_streams
 from recbole_sda.engine.optimizers import DenseAndSparse
 from recbole_sda.engine.random_state import generators, rng_state
-from recbole_sda.engine.train_log import truncate_history
+from recbole_sda.engine.train_log import HISTORY, read_history, truncate_history
 from recbole_sda.engine.warmup import LinearWarmup
 from recbole_sda.errors import InputError, one_line
 from recbole_sda.io.checkpoint import BEST, LAST, data_identity, from_plain, load_checkpoint, save_checkpoint
@@ -144,6 +144,7 @@ class CheckpointMixin(RecBoleTrainer):
         path = self.run_dir / LAST
         state = self.load_weights(path)
         check_training_state(path, state, self._optimizers(), len(generators(train_data)))
+        self._check_progress(path, state)
         warmup = self._start_warmup(train_data)
         for name, optimizer in self._optimizers().items():
             load_optimizer_state(optimizer, state["optimizers"][name], f"{path}: {name}")
@@ -159,6 +160,20 @@ class CheckpointMixin(RecBoleTrainer):
             init_seed(self.config["seed"] + torchrun.rank() + self.start_epoch, self.config["reproducibility"])
         torchrun.run_on_main_process(lambda: truncate_history(self.run_dir, self.start_epoch))
         logger.info("resuming %s after epoch %d", self.run_dir, state["epoch"] + 1)
+
+    def _check_progress(self, path: Path, state: Dict[str, Any]) -> None:
+        """Compare a state with the history and the metric of its run."""
+        last = max((line["epoch"] for line in read_history(self.run_dir) if line["phase"] == "train"), default=-1)
+        if state["epoch"] > last:
+            raise InputError(
+                f"{path}: epoch={state['epoch']}, but the last epoch in {self.run_dir / HISTORY} is {last}"
+            )
+        metric, best = str(self.config["valid_metric"]).lower(), state["best_valid_result"]
+        score, found = state["best_valid_score"], None if best is None else best.get(metric)
+        if best is not None and found != score and not (found != found and score != score):  # NaN equals NaN here
+            raise InputError(
+                f"{path}: best_valid_score={score}, but {metric}={found}: the training was validated by another metric"
+            )
 
     def _start_warmup(self, train_data: Any) -> LinearWarmup:
         """Begin the learning-rate warm-up, before the first step and before the optimizers' states are restored; return it."""

@@ -7,7 +7,8 @@ from typing import Dict, List, Sequence, Tuple, Union
 from recbole_sda.errors import InputError
 from recbole_sda.features.items_file import NON_TEXT_FIELDS, item_text, read_items
 from recbole_sda.features.light_encoders import Failure, encode_images, encode_texts, provenance
-from recbole_sda.features.writer import check_target, store_lock, write_store
+from recbole_sda.features.writer import check_target, write_store
+from recbole_sda.io.atomic_folder import folder_lock
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ def extract_light(
         InputError: the items file is invalid, no item has a field of ``text_fields``, the items have neither texts nor
             images, or ``out`` exists already.
     """
-    with store_lock(out):
+    with folder_lock(out):
         check_target(Path(out), overwrite)
         ids, features, present, record = _encode(items_file, dim, text_fields)
         return write_store(out, ids, features, present, record, overwrite)
@@ -55,10 +56,13 @@ def _encode(items_file: Union[str, Path], dim: int, text_fields: Sequence[str]) 
     features, present = {}, {}
     failures: List[Failure] = []
     images = [folder / item["image"] if item["image"] else None for item in items]
-    if any(images):
-        features["image"], present["image"], failures = encode_images(images, dim)
-    if fields:
-        features["text"], present["text"] = encode_texts([item_text(item, fields) for item in items], dim)
+    try:
+        if any(images):
+            features["image"], present["image"], failures = encode_images(images, dim)
+        if fields:
+            features["text"], present["text"] = encode_texts([item_text(item, fields) for item in items], dim)
+    except InputError as error:
+        raise InputError(f"{items_file}: {error}") from None
     if not features:
         raise InputError(f"{items_file}: the items have neither texts nor images")
     _warn_of(failures)

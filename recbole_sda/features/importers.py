@@ -83,7 +83,7 @@ def from_parquet(path: PathLike, columns: Mapping[str, str], id_column: str = "i
             raise InputError(f"{path}, column {name!r}: expected lists of numbers, found {kind}")
         rows = table[name].to_pylist()
         widths = {len(row) for row in rows if row is not None} if _is_list_type(kind) else set()
-        if len(widths) != 1:
+        if len(widths) != 1 or widths == {0}:
             raise InputError(
                 f"{path}, column {name!r}: expected lists of one length, found {sorted(widths) or 'no lists'}"
             )
@@ -176,10 +176,12 @@ def _finite(matrix: np.ndarray, where: PathLike) -> np.ndarray:
 
 
 def _to_floats(values: np.ndarray, where: PathLike) -> np.ndarray:
-    if values.dtype == np.float16 or values.dtype == np.float32:
-        return values
     if not np.issubdtype(values.dtype, np.number) or np.iscomplexobj(values):
         raise InputError(f"{where}: expected real numbers, found {values.dtype}")
+    if values.ndim != 2 or not values.shape[1]:
+        raise InputError(f"{where}: expected a matrix (n_items, dim) with at least one column, found {values.shape}")
+    if values.dtype == np.float16 or values.dtype == np.float32:
+        return values
     with np.errstate(over="ignore"):  # values beyond float32 become infinite, and are refused like those
         return values.astype(np.float32)
 

@@ -49,13 +49,14 @@ def encode_texts(texts: Sequence[Optional[str]], dim: int = 64, seed: int = 0) -
     try:
         tfidf = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=1).fit_transform(present_texts)
     except ValueError:
-        raise InputError("no item has a text with a word in it; extract without --text-fields") from None
+        raise InputError("no item has a text with a word in it") from None
     width = max(1, min(dim, min(tfidf.shape) - 1))
     if width < dim:
         logger.info("text: %d texts with %d terms allow %d of %d dimensions", *tfidf.shape, width, dim)
     vectors = np.zeros((len(texts), width), dtype=np.float32)
     with np.errstate(invalid="ignore"):  # texts that are all the same have no variance to explain
-        vectors[present] = TruncatedSVD(width, random_state=seed).fit_transform(tfidf)
+        one_term = tfidf.shape[1] == 1  # nothing to reduce, and scikit-learn refuses it
+        vectors[present] = tfidf.toarray() if one_term else TruncatedSVD(width, random_state=seed).fit_transform(tfidf)
     return vectors, present
 
 

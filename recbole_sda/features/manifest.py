@@ -9,6 +9,7 @@ from typing import Any, Dict
 from recbole_sda import __version__
 from recbole_sda.errors import InputError
 from recbole_sda.io.json import read_json
+from recbole_sda.io.names import safe_name
 from recbole_sda.io.schema import COUNT
 
 SCHEMA_VERSION = 1
@@ -39,6 +40,11 @@ def read_manifest(path: Path) -> Dict[str, Any]:
     manifest: Dict[str, Any] = read_json(path / MANIFEST, SHAPE)
     if not manifest["modalities"]:
         raise InputError(f"{path / MANIFEST} names no modality")
+    for name in manifest["sha256"]:
+        if name not in (FEATURES, ITEM_IDS):
+            raise InputError(f"{path / MANIFEST}: sha256: {name[:80]!r} is no file of a store")
+    for name in manifest["modalities"]:
+        safe_name(f"{path / MANIFEST}: modality", name)
     if isinstance(manifest.get("encoder"), str):
         manifest["encoder"] = {"model": manifest["encoder"]}
     return manifest

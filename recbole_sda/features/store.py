@@ -107,6 +107,9 @@ class FeatureStore:
                 if sha256_of(self.path / name) != hashes[name]:
                     raise InputError(f"{self.path / name} is truncated or changed: its sha256 is not the manifest's")
         self.item_ids = check_ids(read_lines(self.path / ITEM_IDS), str(self.path / ITEM_IDS))
+        noted, n_ids = self.manifest.get("n_items"), len(self.item_ids)
+        if noted is not None and noted != n_ids:
+            raise InputError(f"{self.path / MANIFEST}: n_items={noted}, but {ITEM_IDS} has {n_ids} ids")
         self._file = open_tensors(self.path / FEATURES)
         for name in self.modalities:
             matrix, present = self.matrix(name), self.present(name)
@@ -152,7 +155,7 @@ class FeatureStore:
                 raise InputError(f"modalities={list(names)}: {name!r} is given twice")
             if name not in self.counts:
                 raise InputError(
-                    f"{self.path} has no modality {name!r}; it has {', '.join(self.modalities)}."
+                    f"modalities={list(names)}: {self.path} has no modality {name!r}; it has {', '.join(self.modalities)}."
                     f"{nearest(name, self.modalities)}"
                 )
         return list(names)

@@ -2,9 +2,8 @@
 
 import json
 import logging
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Dict, Iterator, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import torch
@@ -15,10 +14,10 @@ from recbole_sda.errors import InputError
 from recbole_sda.features.checks import check_ids, check_matrix, counts_of
 from recbole_sda.features.manifest import FEATURES, ITEM_IDS, MANIFEST, SCHEMA_VERSION, library_versions
 from recbole_sda.features.store_choice import keep_default
-from recbole_sda.io.atomic_folder import atomic_folder, remove_drafts, restore_folder
+from recbole_sda.io.atomic_folder import atomic_folder, restore_folder
 from recbole_sda.io.atomic_write import use_default_permissions, write_lines, write_text
 from recbole_sda.io.hashes import sha256_of
-from recbole_sda.io.locks import exclusive_lock
+from recbole_sda.io.json import plain_texts
 
 logger = logging.getLogger(__name__)
 
@@ -122,18 +121,4 @@ def _write_files(folder: Path, ids: Sequence[str], tensors: Dict[str, Tensor], r
         "versions": library_versions("numpy", "torch", "safetensors"),
         "sha256": {name: sha256_of(folder / name) for name in (FEATURES, ITEM_IDS)},
     }
-    write_text(folder / MANIFEST, json.dumps(manifest, indent=2) + "\n")
-
-
-@contextmanager
-def store_lock(path: Union[str, Path]) -> Iterator[None]:
-    """Context manager in which no other process makes the store at ``path``.
-
-    Raises:
-        InputError: another process is making it.
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with exclusive_lock(path.with_name(f".{path.name}.lock"), f"{path}: another process is writing this store"):
-        remove_drafts(path)
-        yield
+    write_text(folder / MANIFEST, json.dumps(plain_texts(manifest), indent=2) + "\n")

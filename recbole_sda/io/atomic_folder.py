@@ -11,9 +11,11 @@ import shutil
 import uuid
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Iterator
+from typing import Iterator, Union
 
+from recbole_sda.errors import InputError
 from recbole_sda.io.atomic_write import flush_to_disk, named_errors
+from recbole_sda.io.locks import exclusive_lock
 
 REPLACED = ".replaced"
 AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of Linux
@@ -76,6 +78,22 @@ def restore_folders(parent: Path) -> None:
     """Apply :func:`restore_folder` to all folders in ``parent``."""
     for old in list(parent.glob(f".*{REPLACED}")):
         restore_folder(parent / old.name[1 : -len(REPLACED)])
+
+
+@contextmanager
+def folder_lock(path: Union[str, Path]) -> Iterator[None]:
+    """Context manager in which no other process makes the folder at ``path``; drafts of killed ones are removed.
+
+    Raises:
+        InputError: the path has no name, or another process is making it.
+    """
+    path = Path(path)
+    if not path.name:
+        raise InputError(f"--out={path}: expected the name of a new folder")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with exclusive_lock(path.with_name(f".{path.name}.lock"), f"{path}: another process is writing this folder"):
+        remove_drafts(path)
+        yield
 
 
 def remove_drafts(path: Path) -> None:

@@ -65,6 +65,14 @@ def atomic_write(path: Path) -> Iterator[Path]:
             draft.unlink(missing_ok=True)
 
 
+def remove_file_drafts(*folders: Path) -> None:
+    """Remove the unfinished files that killed processes have left in folders; only where no other process writes to them."""
+    for folder in folders:
+        for path in folder.glob(f".*.{'[0-9a-f]' * 8}"):
+            if path.is_file():
+                path.unlink()
+
+
 def flush_to_disk(path: Path) -> None:
     """Wait until a file's content is on the disk, where it survives a power failure."""
     with open(path, "rb+") as file:

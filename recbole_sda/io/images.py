@@ -47,8 +47,12 @@ def open_image(source: Union[str, Path, bytes]) -> Iterator[Image.Image]:
     Raises:
         UnreadableImage: the file is missing or is not an image, or an error occurs while it is read in the block.
     """
-    if not isinstance(source, bytes) and not Path(source).is_file():  # a pipe would be waited for
-        raise UnreadableImage(f"{source!s}: there is no such file")
+    try:
+        there = isinstance(source, bytes) or Path(source).is_file()  # a pipe would be waited for
+    except OSError:  # a name that is too long
+        there = False
+    if not there:
+        raise UnreadableImage(f"{str(source)[:200]}: there is no such file")
     try:
         with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:

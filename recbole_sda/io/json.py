@@ -1,8 +1,9 @@
 """JSON from files: one reader with bounds, that refuses what other readers take in silence."""
 
 import json
+from math import isfinite
 from pathlib import Path
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 from recbole_sda.errors import InputError, one_line
 from recbole_sda.io.regular_file import PathLike, read_text
@@ -101,6 +102,36 @@ def read_json_lines(path: Path, shape: Shape = dict, missing_numbers: bool = Fal
         check_shape(value, shape, where)
         lines.append(value)
     return lines
+
+
+def plain_numbers(value: Any, instead: Optional[float] = None) -> Any:
+    """Return plain data with ``instead`` in place of each number that is not finite, for which JSON has no form.
+
+    Example:
+        >>> plain_numbers({"auc": float("nan"), "hit@10": [0.5]})
+        {'auc': None, 'hit@10': [0.5]}
+    """
+    if isinstance(value, dict):
+        return {key: plain_numbers(part, instead) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain_numbers(part, instead) for part in value]
+    return instead if isinstance(value, float) and not isfinite(value) else value
+
+
+def plain_texts(value: Any) -> Any:
+    """Return plain data with U+FFFD in place of characters that no reader takes: halves of surrogate pairs, and NUL.
+
+    Example:
+        >>> print(ascii(plain_texts({"a": ["x\\0", "\\udcff", 3]})))
+        {'a': ['x\\ufffd', '\\ufffd', 3]}
+    """
+    if isinstance(value, dict):
+        return {plain_texts(key): plain_texts(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain_texts(part) for part in value]
+    if not isinstance(value, str):
+        return value
+    return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace").replace("\0", "\ufffd")
 
 
 def _unique(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:

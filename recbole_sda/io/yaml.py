@@ -18,9 +18,19 @@ MAX_NODES, MAX_DEPTH, MAX_DIGITS = 100_000, 50, 40
 
 
 class YamlLoader(yaml.SafeLoader):
-    """Plain YAML values. Numbers such as 1e-3 are floats, as in RecBole."""
+    """Plain YAML values. Numbers such as 1e-3 are floats, as in RecBole; 1:30 and 007 are texts, not 90 and 7."""
 
 
+_NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+YamlLoader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag not in _NUMBERS]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+YamlLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:int",
+    re.compile(r"^[-+]?(?:0b[01_]+|0|[1-9][\d_]*|0x[\da-fA-F_]+)$"),
+    list("-+0123456789"),
+)
 YamlLoader.add_implicit_resolver(
     "tag:yaml.org,2002:float",
     re.compile(

@@ -7,6 +7,7 @@ from typing import Any, Dict, Iterator
 
 from recbole_sda.errors import InputError
 from recbole_sda.io.atomic_folder import remove_drafts
+from recbole_sda.io.atomic_write import remove_file_drafts
 from recbole_sda.io.checkpoint import load_checkpoint
 from recbole_sda.io.locks import exclusive_lock
 from recbole_sda.lvlm.adapters import ADAPTER, RECORD
@@ -29,7 +30,7 @@ def settings_of(out: Path) -> Dict[str, Any]:
         known = "has no finished evaluation: the command that started it starts it again"
         known = known if _is_begun(out) else f"holds no state of an adaptation: {LAST} is missing"
         raise InputError(f"--resume={out}: the folder {known}")
-    settings: Dict[str, Any] = load_checkpoint(out / LAST)["record"]["settings"]
+    settings: Dict[str, Any] = load_checkpoint(out / LAST, {"record": {"settings": dict}})["record"]["settings"]
     return settings
 
 
@@ -46,6 +47,7 @@ def adaptation_lock(out: Path) -> Iterator[None]:
     out.mkdir(parents=True, exist_ok=True)
     with exclusive_lock(out / LOCK, f"{out}: another process is using this folder"):
         remove_drafts(out / ADAPTER)
+        remove_file_drafts(out)
         yield
 
 

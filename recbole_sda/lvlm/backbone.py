@@ -130,6 +130,9 @@ def load_backbone(settings: LVLMSettings, weights: bool = True) -> Backbone:
             [sha256_of(path) for _, path in embedder.dense],
         )
         head = head.to(next(model.parameters()).device)
+    for key in ("truncate_dim", "loss_dim"):
+        if (getattr(settings, key) or 0) > dim:
+            raise InputError(f"{key}={getattr(settings, key)}: the vectors of {source} have {dim} values")
     return Backbone(model, processor, family, dim, record, head)
 
 

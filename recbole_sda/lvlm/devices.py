@@ -8,7 +8,7 @@ import torch
 from huggingface_hub.utils import logging as hub_logging
 from transformers.utils import logging as hf_logging
 
-from recbole_sda.errors import InputError
+from recbole_sda.errors import InputError, one_line
 from recbole_sda.lvlm.settings import LVLMSettings
 from recbole_sda.machine import torchrun
 
@@ -17,13 +17,16 @@ def default_device(device: Optional[str]) -> torch.device:
     """Return the named device; without a name, the GPU of this process, or the CPU where torch finds no GPU.
 
     Raises:
-        InputError: torch does not know the device.
+        InputError: torch does not know the device, or cannot use it on this machine.
     """
     if device:
         try:
-            return torch.device(device)
-        except RuntimeError:
-            raise InputError(f"device={device}: expected cpu, cuda, a numbered one as cuda:1, or auto") from None
+            return torch.empty(0, device=device).device
+        except (RuntimeError, AssertionError, NotImplementedError, ImportError) as error:
+            reason = one_line(error)
+            raise InputError(
+                f"device={device}: expected cpu, cuda, a numbered one as cuda:1, or auto, which torch can use ({reason})"
+            ) from None
     if not torch.cuda.is_available():
         return torch.device("cpu")
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))

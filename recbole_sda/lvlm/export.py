@@ -17,7 +17,7 @@ from torch import Tensor
 
 from recbole_sda.errors import InputError
 from recbole_sda.features.manifest import library_versions
-from recbole_sda.io.atomic_folder import atomic_folder
+from recbole_sda.io.atomic_folder import atomic_folder, folder_lock
 from recbole_sda.io.atomic_write import use_default_permissions, write_text
 from recbole_sda.io.hashes import sha256_of
 from recbole_sda.io.schema import COUNT, NUMBER, check_shape
@@ -97,7 +97,7 @@ def export_lora(adapter: Union[str, Path], out: Union[str, Path], overwrite: boo
     method = fingerprint(folder)["method"]
     if method not in DESCRIPTIONS:
         raise InputError(f"adapter={adapter} has the method {method}: allowed are {', '.join(DESCRIPTIONS)}")
-    with atomic_folder(out) as draft:
+    with folder_lock(out), atomic_folder(out) as draft:
         _write_export(folder, method, draft)
     return out
 

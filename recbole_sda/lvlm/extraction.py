@@ -12,7 +12,8 @@ from peft import PeftModel
 from torch import Tensor, distributed
 
 from recbole_sda.errors import InputError
-from recbole_sda.features.writer import store_lock, write_store
+from recbole_sda.features.writer import write_store
+from recbole_sda.io.atomic_folder import folder_lock
 from recbole_sda.io.progress import Progress
 from recbole_sda.lvlm import adapters
 from recbole_sda.lvlm.backbone import load_backbone, resolved
@@ -139,7 +140,7 @@ def run_extraction(
     if out.exists() and not overwrite:
         raise InputError(f"{out} exists already; remove it, choose another name, or --overwrite=True")
     join_processes(settings)
-    with store_lock(out) if torchrun.is_main() else nullcontext():
+    with folder_lock(out) if torchrun.is_main() else nullcontext():
         _extract(settings, out, overwrite, encode_shards)
     return out
 

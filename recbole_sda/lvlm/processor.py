@@ -193,7 +193,20 @@ class Processor:
             rendered: see :meth:`render`.
             images: one image per prompt, or None: either every input of a batch has an image or none has.
             max_tokens: maximum length to which texts of language models and dual encoders are cut.
+
+        Raises:
+            InputError: the processor's files do not go together, such as a tokenizer without the token of an image.
         """
+        try:
+            return self._batch(rendered, images, max_tokens)
+        except (InputError, MemoryError):
+            raise
+        except Exception as error:  # transformers raises errors of any kind
+            raise InputError(f"backbone: its processor takes no such prompt ({one_line(error)})") from None
+
+    def _batch(
+        self, rendered: List[str], images: Optional[List[Image.Image]], max_tokens: Optional[int]
+    ) -> Dict[str, Tensor]:
         fitted = None if images is None else [self.fit(image.convert("RGB")) for image in images]
         return self.family.inputs(self, rendered, fitted, max_tokens)
 

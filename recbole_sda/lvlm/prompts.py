@@ -19,6 +19,7 @@ class Prompt:
         template: the text.
         fields: names of the fields that items have.
         words: maximum number of words per field; fields that are not named here are used in full.
+        key: the key of the template, for messages.
 
     Raises:
         InputError: the template is malformed, or ``template`` or ``words`` names a field that no item has.
@@ -29,15 +30,16 @@ class Prompt:
         'Title: red drum'
     """
 
-    def __init__(self, template: str, fields: Sequence[str], words: Mapping[str, int]):
+    def __init__(self, template: str, fields: Sequence[str], words: Mapping[str, int], key: str = "prompt"):
         self.fields, self.words = list(fields), dict(words)
-        for name in [*words, *(name for line in template.splitlines() for name in _field_names(line))]:
-            if name != ALL and name not in self.fields:
-                available = ", ".join(self.fields) or "none"
-                raise InputError(
-                    f"prompt: no item has the field {name!r}; available fields: {available}.{nearest(name, self.fields)}"
-                )
-        self.lines = [(line, _field_names(line)) for line in template.splitlines()]
+        self.lines = [(line, _field_names(line, key)) for line in template.splitlines()]
+        for place, names in (("field_words", words), *((key, names) for _, names in self.lines)):
+            for name in names:
+                if name not in self.fields and (name != ALL or place != key):
+                    available = ", ".join(self.fields) or "none"
+                    raise InputError(
+                        f"{place}: no item has the field {name!r}; available fields: {available}.{nearest(name, self.fields)}"
+                    )
 
     @property
     def names_fields(self) -> bool:
@@ -61,12 +63,12 @@ class Prompt:
         return " ".join(text.split(" ")[: self.words[name]]) if name in self.words else text
 
 
-def _field_names(line: str) -> List[str]:
+def _field_names(line: str, key: str) -> List[str]:
     try:
         parts = list(string.Formatter().parse(line))
     except ValueError as error:
-        raise InputError(f"prompt line {line!r}: {error}; write {{{{ or }}}} for a brace itself") from None
+        raise InputError(f"{key}: line {line!r}: {error}; write {{{{ or }}}} for a brace itself") from None
     names = [name for _, name, _, _ in parts if name is not None]
     if any(spec or conversion for _, _, spec, conversion in parts) or any(not name.isidentifier() for name in names):
-        raise InputError(f"prompt line {line!r}: expected names of fields in braces, as in {{title}}")
+        raise InputError(f"{key}: line {line!r}: expected names of fields in braces, as in {{title}}")
     return names

@@ -8,15 +8,9 @@ from recbole_sda.errors import InputError, nearest
 from recbole_sda.io.yaml import properties_dir, read_yaml
 from recbole_sda.losses.pair_loss import MIN_TEMPERATURE
 from recbole_sda.tracking.settings import OPTIONS, TRACK, check_options, check_trackers
-from recbole_sda.validation import (
-    AT_LEAST_ONE,
-    NOT_NEGATIVE,
-    POSITIVE,
-    SHARE,
-    Range,
-    check_settings,
-    properties_file,
-)
+from recbole_sda.validation import SHARE, Range, check_settings, properties_file
+
+LARGEST_FACTOR, LARGEST_SIZE, LARGEST_COUNT = 1e6, 2**20, 10**12
 
 CHOICES = {
     "backend": ("transformers", "sentence_transformers", "openai"),
@@ -30,22 +24,26 @@ CHOICES = {
     "schedule": ("cosine", "linear", "constant"),
     "store_dtype": ("float16", "float32"),
 }
+AT_LEAST_ONE = Range(1, LARGEST_COUNT, closed_high=True)
+SIZE = Range(1, LARGEST_SIZE, closed_high=True)
+POSITIVE = Range(0, LARGEST_FACTOR, closed_low=False, closed_high=True)
+NOT_NEGATIVE = Range(0, LARGEST_FACTOR, closed_high=True)
 RANGES = {
-    "threads": AT_LEAST_ONE,
+    "threads": Range(1, 1024, closed_high=True),
     "min_pixels": AT_LEAST_ONE,
     "max_pixels": AT_LEAST_ONE,
-    "max_tokens": Range(8),
-    "workers": NOT_NEGATIVE,
-    "truncate_dim": AT_LEAST_ONE,
-    "rank": AT_LEAST_ONE,
-    "experts": AT_LEAST_ONE,
+    "max_tokens": Range(8, LARGEST_SIZE, closed_high=True),
+    "workers": Range(0, 1024, closed_high=True),
+    "truncate_dim": SIZE,
+    "rank": Range(1, 2**16, closed_high=True),
+    "experts": SIZE,
     "alpha": POSITIVE,
     "dropout": SHARE,
-    "temperature": Range(MIN_TEMPERATURE),
+    "temperature": Range(MIN_TEMPERATURE, LARGEST_FACTOR, closed_high=True),
     "teacher_scale": POSITIVE,
-    "loss_dim": AT_LEAST_ONE,
+    "loss_dim": SIZE,
     "bought_together_weight": NOT_NEGATIVE,
-    "batch_size": Range(2),
+    "batch_size": Range(2, LARGEST_SIZE, closed_high=True),
     "steps": AT_LEAST_ONE,
     "learning_rate": POSITIVE,
     "warmup_share": SHARE,

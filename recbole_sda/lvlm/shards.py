@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from recbole_sda.errors import InputError
-from recbole_sda.io.atomic_write import atomic_write, write_text
+from recbole_sda.io.atomic_write import atomic_write, remove_file_drafts, write_text
 from recbole_sda.io.content_hash import content_hash
 from recbole_sda.io.json import read_json
 from recbole_sda.io.tensors import open_tensors, tensor_of
@@ -46,6 +46,7 @@ class Shards:
                     f"{self.folder} was started with another plan: {'; '.join(changed[:5])}. Extract with the earlier "
                     "settings to continue it, or remove it to start again"
                 )
+            remove_file_drafts(self.folder)
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         write_text(path, json.dumps(self.plan.record, indent=2, default=str) + "\n")

@@ -33,6 +33,7 @@ def ray_session(address: Optional[str] = None) -> Iterator[None]:
         _check_same_session(address)
         yield
         return
+    _check_reachable(address)
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     try:
         ray.init(address=address or "local", log_to_driver=False, include_dashboard=False, logging_level=logging.ERROR)
@@ -59,6 +60,19 @@ def _why_not_joined(reason: str) -> str:
                 "RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH, as on the cluster) and that both sides have the same version of Ray"
             )
     return f"no Ray cluster answers there ({reason})"
+
+
+def _check_reachable(address: Optional[str]) -> None:
+    """Refuse an address at which no program listens; Ray would try for minutes."""
+    if not address or address in ("auto", "local"):
+        return
+    host, _, port = str(address).removeprefix("ray://").rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65535:
+        raise InputError(f"address={address!r}: expected auto, or host:port of a Ray cluster")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+    except (OSError, UnicodeError) as error:
+        raise InputError(f"address={address!r}: no Ray cluster answers there ({error})") from None
 
 
 def _check_same_session(address: Optional[str]) -> None:

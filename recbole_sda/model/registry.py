@@ -8,7 +8,7 @@ from functools import lru_cache
 from types import ModuleType
 from typing import Any, Dict, Iterable, List, Optional, Type
 
-from recbole_sda.errors import InputError, nearest
+from recbole_sda.errors import InputError, nearest, plain_message
 from recbole_sda.model.model_files import model_file, package_module
 from recbole_sda.model.model_table import (
     BASE_MODELS,
@@ -209,8 +209,10 @@ def user_model(name: str) -> Type[Any]:
         sys.path.append(os.getcwd())
     try:
         module = importlib.import_module(module_name)
-    except (ImportError, ValueError) as error:  # ValueError: an empty name
-        raise InputError(f"model {name}: module {module_name!r} cannot be imported ({error})") from error
+    except MemoryError:
+        raise
+    except (Exception, SystemExit) as error:  # the module is a user's program
+        raise InputError(f"model {name}: module {module_name!r} cannot be imported ({plain_message(error)})") from error
     kind = getattr(module, kind_name, None)
     if not (isinstance(kind, type) and issubclass(kind, AbstractRecommender)):
         kinds = [

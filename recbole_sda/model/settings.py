@@ -7,7 +7,9 @@ from recbole_sda.errors import InputError
 from recbole_sda.features.transforms import parse_steps
 from recbole_sda.layers.fusion import FUSIONS
 from recbole_sda.losses.pair_loss import MIN_TEMPERATURE
-from recbole_sda.validation import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, SHARE, Range, check_settings
+from recbole_sda.validation import SHARE, Range, check_settings
+
+LARGEST_FACTOR = 1e6  # of weights, scales and counts: beyond it, float32 has no digits left for what they are added to
 
 CHOICES = {
     "item_encoder": ("moda", "linear", "identity"),
@@ -18,6 +20,11 @@ CHOICES = {
     "id_start": ("random", "features"),
     "id_graph": ("content", "cooccurrence", "both"),
 }
+POSITIVE = Range(0, LARGEST_FACTOR, closed_low=False, closed_high=True)
+NOT_NEGATIVE = Range(0, LARGEST_FACTOR, closed_high=True)
+AT_LEAST_ONE = Range(1, 2**20, closed_high=True)  # sizes
+AT_LEAST_TWO = Range(2, 2**20, closed_high=True)
+TEMPERATURE = Range(MIN_TEMPERATURE, LARGEST_FACTOR, closed_high=True)
 RANGES = {
     "cold_item_scale": POSITIVE,
     "min_content_lift": NOT_NEGATIVE,
@@ -41,17 +48,17 @@ RANGES = {
     "encoder_lr_factor": POSITIVE,
     "encoder_hidden_size": AT_LEAST_ONE,
     "adapted_size": AT_LEAST_ONE,
-    "moda_rank": NOT_NEGATIVE,
+    "moda_rank": Range(0, 2**16, closed_high=True),
     "moda_experts": AT_LEAST_ONE,
     "moda_alpha": POSITIVE,
     "moda_dropout": SHARE,
     "cmsa_weight": NOT_NEGATIVE,
-    "cmsa_temperature": Range(MIN_TEMPERATURE),
+    "cmsa_temperature": TEMPERATURE,
     "cmsa_teacher_scale": POSITIVE,
-    "cmsa_max_items": Range(2),
+    "cmsa_max_items": AT_LEAST_TWO,
     "alignment_weight": NOT_NEGATIVE,
-    "alignment_temperature": Range(MIN_TEMPERATURE),
-    "alignment_max_items": Range(2),
+    "alignment_temperature": TEMPERATURE,
+    "alignment_max_items": AT_LEAST_TWO,
 }
 
 

@@ -30,13 +30,18 @@ def ids_as_written() -> Iterator[None]:
     """Context manager in which RecBole reads ids such as ``NA``, ``null`` and ``nan`` as ids.
 
     Otherwise it takes them for missing values, as pandas does by default, and drops their interactions. It also takes quotation
-    marks, which atomic files do not have, for the limits of a field. Only RecBole's own data set module is affected.
+    marks, which atomic files do not have, for the limits of a field, and refuses fields of more than 131,072 characters. Only
+    RecBole's own data set module is affected.
     Ends with a RecBole whose ``Dataset._load_feat`` names the missing values (1.2.1 still does not).
     """
     from recbole.data.dataset import dataset
 
-    with replaced(dataset, "pd", _PandasForAtomicFiles(dataset.pd)):
-        yield
+    limit = csv.field_size_limit(2**31 - 1)
+    try:
+        with replaced(dataset, "pd", _PandasForAtomicFiles(dataset.pd)):
+            yield
+    finally:
+        csv.field_size_limit(limit)
 
 
 @contextmanager

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from recbole_sda.data.user_histories import history_batch, inference_batch
 from recbole_sda.errors import InputError, nearest
-from recbole_sda.io.atomic_write import atomic_write, write_text
+from recbole_sda.io.atomic_folder import atomic_folder, folder_lock
+from recbole_sda.io.atomic_write import write_text
 from recbole_sda.model.ensemble.products import ModelProduct, product_of
 from recbole_sda.model.softmax_loss import SoftmaxLoss
 from recbole_sda.recommend.recommender import Recommender
@@ -52,6 +53,12 @@ class SequenceEncoder(nn.Module):
             lengths: items of each sequence, from 1 to ``max_length``, (batch,), int64.
         """
         return self._with_bias(self.model.query_vectors({self.model.ITEM_SEQ: items, self.model.ITEM_SEQ_LEN: lengths}))
+
+
+def check_index_folder(path: Path) -> None:
+    """Refuse to write an index to a file, or to a folder with another content."""
+    if path.exists() and (not path.is_dir() or any(path.iterdir()) and not (path / ABOUT).is_file()):
+        raise InputError(f"--out={path} exists and is no index ({ABOUT} is missing); choose another folder")
 
 
 class ItemIndex:
@@ -146,27 +153,37 @@ class ItemIndex:
         return SequenceEncoder(self._model, self._product, self._config["MAX_ITEM_LIST_LENGTH"])
 
     def write(
-        self, folder: Union[str, Path], users: Optional[Sequence[str]] = None, encoder: Optional[Dict[str, Any]] = None
+        self,
+        folder: Union[str, Path],
+        users: Optional[Sequence[str]] = None,
+        encoder: Optional[Dict[str, Any]] = None,
+        files: Optional[Dict[str, bytes]] = None,
     ) -> None:
-        """Write the matrix of items, their ids and a description, and with ``users`` their query vectors, each file atomically.
+        """Write the matrix of items, their ids and a description, and with ``users`` their query vectors; atomically.
 
         Args:
-            folder: created if it does not exist. ``items.npy`` and ``item_ids.txt`` (one id per line) have the rows in the same
-                order, as have ``queries.npy`` and ``user_ids.txt``.
+            folder: of an earlier index, which is replaced, or a new one. ``items.npy`` and ``item_ids.txt`` (one id per line)
+                have the rows in the same order, as have ``queries.npy`` and ``user_ids.txt``.
             users: external ids, or None.
             encoder: the entry ``encoder`` of the description, or None.
+            files: further files of the folder, by name.
+
+        Raises:
+            InputError: the folder has another content, or another process is writing it.
         """
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
+        path = Path(folder)
+        check_index_folder(path)
         parts = [(ITEMS, ITEM_IDS, self.items, self.item_ids)]
         if users is not None:
             parts.append((QUERIES, USER_IDS, self.query_vectors(users), list(users)))
-        for matrix_name, ids_name, matrix, ids in parts:
-            with atomic_write(folder / matrix_name) as draft, open(draft, "wb") as file:
-                np.save(file, matrix)
-            write_text(folder / ids_name, "\n".join(ids) + "\n")
         about = {**self._about(), **({"encoder": encoder} if encoder else {})}
-        write_text(folder / ABOUT, json.dumps(about, indent=2, default=str) + "\n")
+        with folder_lock(path), atomic_folder(path) as draft:
+            for matrix_name, ids_name, matrix, ids in parts:
+                np.save(draft / matrix_name, matrix)
+                write_text(draft / ids_name, "\n".join(ids) + "\n")
+            for name, content in (files or {}).items():
+                (draft / name).write_bytes(content)
+            write_text(draft / ABOUT, json.dumps(about, indent=2, default=str) + "\n")
 
     def _about(self) -> Dict[str, Any]:
         record: Any = getattr(self._model, "record", None)

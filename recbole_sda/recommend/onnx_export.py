@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from recbole_sda.errors import InputError, plain_message
-from recbole_sda.io.atomic_write import atomic_write
 from recbole_sda.recommend.item_index import ItemIndex, SequenceEncoder
 
 ENCODER = "encoder.onnx"
@@ -31,7 +30,7 @@ def write_onnx(index: ItemIndex, folder: Union[str, Path], users: Optional[Seque
 
     Args:
         index: the run.
-        folder: created if it does not exist.
+        folder: see :meth:`ItemIndex.write`.
         users: external ids of users whose query vectors are written too, or None.
 
     Raises:
@@ -47,10 +46,6 @@ def write_onnx(index: ItemIndex, folder: Union[str, Path], users: Optional[Seque
         )
     content = _converted(encoder, len(index.item_ids), name)
     difference = _largest_difference(content, encoder, len(index.item_ids), name)
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    with atomic_write(folder / ENCODER) as draft:
-        draft.write_bytes(content)
     index.write(
         folder,
         users,
@@ -63,6 +58,7 @@ def write_onnx(index: ItemIndex, folder: Union[str, Path], users: Optional[Seque
             "torch": torch.__version__,
             "onnx": onnx.__version__,
         },
+        files={ENCODER: content},
     )
 
 

@@ -45,11 +45,12 @@ class SeedRuns:
 
     def group_mean(self, kind: str, name: str, metric: str) -> float:
         """Return the test metric of a group (``items`` or ``users``, its name), mean over seeds; nan without cases."""
-        return float(np.mean([_group(result, kind, name).get(metric, np.nan) for result in self.results]))
+        values = [_group(result, kind, name).get(metric) for result in self.results]
+        return float(np.mean([np.nan if value is None else value for value in values]))
 
     def cases(self, kind: str, name: str) -> int:
         """Return the number of test cases of a group."""
-        return _group(self.results[0], kind, name).get("cases", 0)
+        return int(_group(self.results[0], kind, name).get("cases") or 0)
 
     def curves(self, phase: str, key: str) -> List[Curve]:
         """Return the epochs and values of a key of the training log, one curve per seed; seeds without it are left out."""

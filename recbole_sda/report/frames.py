@@ -45,8 +45,14 @@ def coverage_frame(rows: List[SeedRuns]) -> pd.DataFrame:
         by_cutoff = [result["groups"]["test"].get("spread") for result in row.results]
         if not all(by_cutoff):
             return pd.DataFrame()
-        at = "@10" if "@10" in by_cutoff[0] else next(iter(by_cutoff[0]))
-        means = {name: np.mean([values[at][name] for values in by_cutoff]) for name in by_cutoff[0][at]}
+        common = [at for at in by_cutoff[0] if all(at in values for values in by_cutoff)]
+        if not common:
+            return pd.DataFrame()
+        at = "@10" if "@10" in common else common[0]
+        means = {
+            name: np.mean([values[at][name] for values in by_cutoff])
+            for name in ("coverage", "gini", "average_popularity")
+        }
         lines.append(
             {
                 "model": row.row,
@@ -78,4 +84,4 @@ def _cost(row: SeedRuns) -> Dict[str, Any]:
     for kind in ("resident", "gpu"):
         if all(kind in peaks for peaks in memory):
             columns[f"peak memory, {kind}, GiB"] = f"{np.mean([peaks[kind] for peaks in memory]):.2f}"
-    return {**columns, "device": results[0]["environment"]["device"]}
+    return {**columns, "device": results[0]["environment"].get("device", "")}

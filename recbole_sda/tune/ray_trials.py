@@ -1,5 +1,7 @@
 """Trials under Ray Tune: some at once, and ASHA stops the weak ones early."""
 
+import hashlib
+import json
 import logging
 import shutil
 from pathlib import Path
@@ -10,7 +12,10 @@ from ray.tune import Callback
 from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search import BasicVariantGenerator
 
+from recbole_sda.errors import InputError, one_line
+from recbole_sda.io.atomic_write import write_text
 from recbole_sda.io.logs import start_logging
+from recbole_sda.io.regular_file import read_text
 from recbole_sda.machine.ray_session import worker_device_keys
 from recbole_sda.tune.space import Space
 from recbole_sda.tune.trial import Trial, train_trial
@@ -106,7 +111,10 @@ def fit(
 
     def trainable(config: Config) -> None:
         start_logging("error")  # the log is in the trial's folder
-        train_trial(trial_of(config), _report, worker_device_keys(training.gpus))
+        try:
+            train_trial(trial_of(config), _report, worker_device_keys(training.gpus))
+        except InputError as error:  # Ray would print a traceback
+            write_text(_error_file(scratch, config), str(error))
 
     search.metric, search.mode = "best", "max" if training.bigger else "min"
     search.scheduler = ASHAScheduler(
@@ -116,6 +124,7 @@ def fit(
         reduction_factor=space.reduction,
     )
     shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir(parents=True)
     progress = _Progress(training.metric, settings_of)
     results = tune.Tuner(
         tune.with_resources(trainable, {"cpu": 1, "gpu": training.gpus}),
@@ -123,12 +132,22 @@ def fit(
         tune_config=search,
         run_config=tune.RunConfig(storage_path=str(scratch), name="search", verbose=0, callbacks=[progress]),
     ).fit()
-    ended = [
-        (result.config or {}, _last_line(result.error) if result.error else None)
-        for result in (results[k] for k in range(len(results)))
-    ]
+    ended = [(result.config or {}, _error_of(result, scratch)) for result in (results[k] for k in range(len(results)))]
     shutil.rmtree(scratch, ignore_errors=True)
     return ended
+
+
+def _error_file(scratch: Path, config: Config) -> Path:
+    """Return the file with the error of a trial, by what was drawn for it."""
+    drawn = json.dumps(config, sort_keys=True, default=str)
+    return scratch / f"{hashlib.sha256(drawn.encode()).hexdigest()[:16]}.error"
+
+
+def _error_of(result: Any, scratch: Path) -> Optional[str]:
+    path = _error_file(scratch, result.config or {})
+    if path.is_file():
+        return one_line(ValueError(read_text(path)), 1000)
+    return _last_line(result.error) if result.error else None
 
 
 def _report(epoch: int, score: float, best: float) -> None:

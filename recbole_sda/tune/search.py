@@ -16,7 +16,7 @@ from recbole_sda.engine.run import configure
 from recbole_sda.engine.run_folder import METRICS, read_metrics
 from recbole_sda.engine.summary import result_table
 from recbole_sda.errors import InputError
-from recbole_sda.io.atomic_write import write_lines
+from recbole_sda.io.atomic_write import remove_file_drafts, write_lines
 from recbole_sda.io.json import read_json
 from recbole_sda.io.locks import exclusive_lock
 from recbole_sda.io.schema import NUMBER
@@ -82,6 +82,8 @@ class Search:
         self.files = tuple(str(Path(path).resolve()) for path in config_files)
         self.keys, self.out = dict(keys or {}), Path(out).resolve()
         self.address = address
+        if not isinstance(out, (str, Path)) or not str(out):
+            raise InputError(f"out={out!r}: expected a folder")
         AT_LEAST_ONE.check("parallel", parallel, whole=True)
         NOT_NEGATIVE.check("gpus", gpus)
         for stage in self.stages:
@@ -121,6 +123,7 @@ class Search:
         planner, result = StagePlanner(self._resolve), {}
         records: List[Dict[str, Any]] = []
         with exclusive_lock(self.out / ".lock", busy), ray_session(self.address):
+            remove_file_drafts(self.out)
             check_gpu_share(self.training.gpus)
             finished = self._finished_stages()
             for number, stage in enumerate(self.stages, 1):

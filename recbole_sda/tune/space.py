@@ -119,6 +119,11 @@ class Space:
             for key, domain in space.domains.items():
                 if domain.kind not in LISTED:
                     raise InputError(f"{source}: samples=grid allows only choices; {key} is {domain.kind}")
+            n = math.prod(len(domain.values) for domain in space.domains.values())
+            if n > OPTION_RANGES["samples"][1]:
+                raise InputError(
+                    f"{source}: samples=grid makes {n:,} trials: expected at most {OPTION_RANGES['samples'][1]:,}"
+                )
         return space
 
     def settings(self) -> List[Dict[str, Any]]:

@@ -153,7 +153,7 @@ def test_item_files(rated, load, old, new, message):
 
 def test_columns_that_are_not_there(rated, load):
     with pytest.raises(
-        InputError, match="load_col: inter: no column 'ratings'; the file has user_id, .*Did you mean 'rating'"
+        InputError, match="load_col: inter: no column 'ratings'; .*tiny.inter has user_id, .*Did you mean 'rating'"
     ):
         load(load_col={"inter": ["user_id", "item_id", "timestamp", "ratings"]})
     with pytest.raises(InputError, match="the run reads the column 'timestamp' too; add it"):

@@ -63,7 +63,7 @@ def test_a_begun_run_is_not_removed_by_a_failed_resume(small, tmp_path, monkeypa
         experiment.run("BPR", "tiny", (), {**small, "run_dir": str(folder)})
     with pytest.raises(InputError, match="has no trained weights yet .*; --resume=.* trains it"):
         experiment.evaluate(folder)
-    with pytest.raises(InputError, match="does not exist, and no miniature"):
+    with pytest.raises(InputError, match="cut was made on tiny, which is no longer in"):
         experiment.resume(folder, {"data_path": str(tmp_path / "nowhere")})
     assert experiment.resume(folder)["epochs_run"] == 2
 

@@ -25,7 +25,7 @@ from recbole_sda.report.gradients import conflict_figure
 METRICS = {
     "model": "BPR",
     "dataset": "tiny",
-    "protocol": {"loss": "BPR"},
+    "protocol": {"loss": "BPR", "split": "x", "evaluation": {"test": "full sort"}, "items": 9, "selection": "x"},
     "valid": None,
     "test": {"hit@5": 0.5},
     "groups": {"test": {"items": {"tail": {"hit@5": 0.5}}, "users": {}}},

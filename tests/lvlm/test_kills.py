@@ -7,7 +7,7 @@ from safetensors.torch import load_file
 
 from recbole_sda.errors import InputError
 from recbole_sda.features.store import FeatureStore
-from recbole_sda.features.writer import store_lock
+from recbole_sda.io.atomic_folder import folder_lock
 from recbole_sda.io.locks import exclusive_lock
 from recbole_sda.lvlm import adaptation, adapters, extraction
 from recbole_sda.lvlm.adaptation import Adaptation, resume_adaptation, run_adaptation
@@ -107,7 +107,7 @@ def test_a_killed_extraction_goes_on_by_the_same_command(stage, tmp_path, monkey
 
 
 def test_one_process_writes_a_folder(stage, tmp_path):
-    with store_lock(tmp_path / "st"), pytest.raises(InputError, match="st: another process is writing this store"):
+    with folder_lock(tmp_path / "st"), pytest.raises(InputError, match="st: another process is writing this folder"):
         run_extraction(stage(), tmp_path / "st")
     (tmp_path / "a").mkdir()
     with exclusive_lock(tmp_path / "a/.lock", ""), pytest.raises(InputError, match="a: another process is using"):
