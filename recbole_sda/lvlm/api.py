@@ -124,8 +124,6 @@ def extract(
     values = {**_given(backbone=backbone, items=items, adapter=adapter), **keys}
     settings = read_settings(config_files, values, _settings_of_adapter(config_files, values))
     encode_shards = None
-    if actors is not None and settings.backend != "transformers":
-        raise InputError(f"actors={actors} needs backend=transformers, not {settings.backend}")
     if actors is not None:
         from recbole_sda.lvlm.ray_extract import ray_shard_encoder
 

@@ -57,9 +57,11 @@ def ray_shard_encoder(
         address: address of a cluster; see :func:`recbole_sda.machine.ray_session.ray_session`.
 
     Raises:
-        InputError: ``actors`` or ``gpus_per_actor`` is out of range.
+        InputError: ``actors`` or ``gpus_per_actor`` is out of range, or another backend than transformers encodes.
     """
     actors = AT_LEAST_ONE.check("actors", actors, whole=True)
+    if settings.backend != "transformers":
+        raise InputError(f"actors={actors} needs backend=transformers, not {settings.backend}")
     if gpus_per_actor is not None:
         gpus_per_actor = NOT_NEGATIVE.check("gpus_per_actor", gpus_per_actor)
     paths = {name: getattr(settings, name) for name in ("backbone", "items", "adapter")}
