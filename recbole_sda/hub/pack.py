@@ -80,7 +80,7 @@ def _pack_adapter(folder: Path) -> Package:
 
 
 def _adapter_config(path: Path) -> Dict[str, Any]:
-    """Return the configuration of an adapter; a backbone in a folder of this machine is left out, or PEFT would ask the Hub for it."""
+    """Return the configuration of an adapter; a local backbone is left out, or PEFT would ask the Hub for its name."""
     config: Dict[str, Any] = read_json(path)
     if portable(config.get(BACKBONE)) != config.get(BACKBONE):
         config[BACKBONE] = None
