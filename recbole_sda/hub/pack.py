@@ -24,6 +24,7 @@ from recbole_sda.model.model_table import ENSEMBLES
 from recbole_sda.tracking.settings import KEYS as TRACKING_KEYS
 
 HISTORY, RECORD, EXPORT = "history.jsonl", "adapt.yaml", "export.json"
+BACKBONE = "base_model_name_or_path"  # in the configuration of an adapter
 DATA_PATH = "dataset"  # of a pushed run: the default
 
 
@@ -65,8 +66,8 @@ def _pack_adapter(folder: Path) -> Package:
     for name in configs:
         weights = name.replace("adapter_config.json", "adapter_model.safetensors")
         open_tensors(folder / weights)  # an InputError where it is missing or no safetensors file
-        files[name], files[weights] = _json(portable(read_json(folder / name))), folder / weights
-    facts: Dict[str, Any] = {"config": portable(read_json(folder / configs[0])), "record": {}}
+        files[name], files[weights] = _json(_adapter_config(folder / name)), folder / weights
+    facts: Dict[str, Any] = {"config": _adapter_config(folder / configs[0]), "record": {}}
     if (folder / RECORD).is_file():
         record = read_yaml(folder / RECORD)
         _check_adapter_hash(folder, record, files)
@@ -76,6 +77,14 @@ def _pack_adapter(folder: Path) -> Package:
         if (folder / name).is_file():
             files[name] = regular_file(folder / name)
     return Package(KINDS["adapter"], files, facts)
+
+
+def _adapter_config(path: Path) -> Dict[str, Any]:
+    """Return the configuration of an adapter; a local backbone is left out, or PEFT would ask the Hub for its name."""
+    config: Dict[str, Any] = read_json(path)
+    if portable(config.get(BACKBONE)) != config.get(BACKBONE):
+        config[BACKBONE] = None
+    return dict(portable(config))
 
 
 def _check_adapter_hash(folder: Path, record: Dict[str, Any], files: Dict[str, Any]) -> None:

@@ -215,3 +215,20 @@ def test_trackers(stage, tmp_path, monkeypatch):
     calls.clear()
     resume_adaptation(tmp_path / "run")
     assert calls[0][2] == "record"
+
+
+def test_a_pulled_adaptation_is_the_adapter_of_an_extraction(stage, tmp_path, hub):
+    from recbole_sda.hub.pull import pull
+    from recbole_sda.hub.push import push
+    from recbole_sda.lvlm.extraction import run_extraction
+
+    run_adaptation(stage(steps=1), tmp_path / "run")
+    push(tmp_path / "run", "shop/adapter", license_name="mit")
+    folder = pull("shop/adapter", tmp_path / "pulled")
+    assert str(tmp_path) not in (folder / "adapt.yaml").read_text()
+    stores = [
+        run_extraction(stage(steps=1, adapter=str(adapter)), tmp_path / "features" / name)
+        for name, adapter in (("ours", tmp_path / "run"), ("pulled", folder))
+    ]
+    one, two = (load_file(store / "features.safetensors") for store in stores)
+    assert all(torch.equal(one[name], two[name]) for name in one)
