@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Union
 
@@ -28,8 +29,7 @@ from recbole_sda.tracking.settings import KEYS as TRACKING_KEYS
 from recbole_sda.tune.ray_trials import Training, run_trials, settings_text
 from recbole_sda.tune.space import Space
 from recbole_sda.tune.space_keys import check_space_keys
-from recbole_sda.tune.stages import Plan, PlannedTrial, Stage, StagedSpace, StagePlanner
-from recbole_sda.tune.suggested_trials import SuggestedTrial, check_optuna, run_suggested
+from recbole_sda.tune.stages import Plan, Stage, StagedSpace, StagePlanner, whole_space
 from recbole_sda.tune.tracked_search import describe_search, track_search
 from recbole_sda.tune.trial import Trial, outcome, trial_folder
 from recbole_sda.validation import AT_LEAST_ONE, NOT_NEGATIVE
@@ -89,8 +89,8 @@ class Search:
         for stage in self.stages:
             place = f"search space, stage {stage.name}" if self.staged else "search space"
             check_space_keys(place, stage.space.keys, model, self.keys)
-            if stage.space.is_suggested:
-                check_optuna()
+            if stage.space.is_suggested and find_spec("optuna") is None:
+                raise InputError("search_alg=optuna needs Optuna: pip install -e '.[optuna]'")
         config = configure(model, dataset, self.files, self.keys)
         self.dataset = config["dataset"]  # the miniature where the data set is not prepared
         self.keys["data_path"] = str(Path(config.resolved["data_path"]).resolve())
@@ -128,7 +128,7 @@ class Search:
             finished = self._finished_stages()
             for number, stage in enumerate(self.stages, 1):
                 best = records[-1]["best"]["settings"] if records else {}
-                plan = planner.plan(stage.space, best) if self.staged else _whole_space(stage.space)
+                plan = planner.plan(stage.space, best) if self.staged else whole_space(stage.space)
                 if self.staged:
                     _log_plan(f"stage {number} of {len(self.stages)}, {stage.name}", plan)
                 inputs = self._inputs_of(stage, plan)
@@ -222,7 +222,10 @@ class Search:
         records = scored + [record for record in records if record["score"] is None]
         return {"name": stage.name, "inputs": inputs, "trials": records, "best": scored[0]}
 
-    def _run_suggested(self, space: Space, best: Dict[str, Any], record: Path) -> List[SuggestedTrial]:
+    def _run_suggested(self, space: Space, best: Dict[str, Any], record: Path) -> Any:
+        """Run the trials that Optuna suggests, from the best settings of the stages before."""
+        from recbole_sda.tune.suggested_trials import run_suggested
+
         def trial_of(settings: Dict[str, Any]) -> Trial:
             return self.trial({**best, **settings})
 
@@ -254,11 +257,6 @@ class Search:
         write_lines(self.out / SEARCH, [json.dumps(result, indent=2) + "\n"])
         self._write_best(best["settings"])
         return result
-
-
-def _whole_space(space: Space) -> Plan:
-    """Return the plan of a space without stages."""
-    return Plan([PlannedTrial(settings, settings) for settings in space.settings()], [], {})
 
 
 def _log_plan(place: str, plan: Plan) -> None:

@@ -73,6 +73,11 @@ class Plan(NamedTuple):
     best: Settings
 
 
+def whole_space(space: Space) -> Plan:
+    """Return the plan of a space without stages."""
+    return Plan([PlannedTrial(settings, settings) for settings in space.settings()], [], {})
+
+
 class StagePlanner:
     """Plans the stages of one search, in their order.
 

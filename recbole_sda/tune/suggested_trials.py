@@ -7,7 +7,6 @@ folders. With more, the order in which trials end takes part, so the settings th
 
 import json
 import logging
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
 
@@ -15,7 +14,6 @@ from ray import tune
 from ray.tune.search import ConcurrencyLimiter, Searcher
 from ray.tune.search.optuna import OptunaSearch
 
-from recbole_sda.errors import InputError
 from recbole_sda.io.atomic_write import append_line
 from recbole_sda.io.json import read_json_lines
 from recbole_sda.tune.ray_trials import Training, fit
@@ -73,12 +71,6 @@ class DistinctSuggestions(OptunaSearch):
         if trial_id in self._names:
             self._scores[self._names[trial_id]] = (result or {}).get(self.metric)
         super().on_trial_complete(trial_id, result, error)
-
-
-def check_optuna() -> None:
-    """Refuse a search by Optuna where it is not installed."""
-    if find_spec("optuna") is None:
-        raise InputError("search_alg=optuna needs Optuna: pip install -e '.[optuna]'")
 
 
 def run_suggested(

@@ -124,7 +124,7 @@ def test_wrong_options(changes, message):
 
 
 def test_without_optuna(tiny_keys, tmp_path, monkeypatch):
-    monkeypatch.setattr(suggested_trials, "find_spec", lambda name: None)
+    monkeypatch.setattr("recbole_sda.tune.search.find_spec", lambda name: None)
     space = Space({"learning_rate": Domain("uniform", [0.01, 0.1])}, samples=2, search_alg="optuna")
     with pytest.raises(InputError, match=r"search_alg=optuna needs Optuna: pip install -e '.\[optuna\]'"):
         Search("BPR", "tiny", space, (), tiny_keys, out=tmp_path)
