@@ -20,6 +20,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Callable, Dict
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -33,6 +34,7 @@ from recbole_sda.io.atomic_write import write_text
 from recbole_sda.lvlm import adapters, extraction
 from recbole_sda.lvlm.adapter_trainer import AdapterTrainer
 from recbole_sda.lvlm.batching import token_batches
+from recbole_sda.lvlm.embedders import with_embedder
 from recbole_sda.lvlm.encode import encode
 from recbole_sda.lvlm.meta_trace import fused_attention
 from recbole_sda.lvlm.moda import MoDALinear
@@ -161,10 +163,15 @@ class Benchmark:
             items = write_items(Path(folder), self.n_items)
             keys = {"items": str(items), "adapter": str(Path(folder) / "moda"), "store_dtype": "float32"}
             settings = read_settings((), keys, self.settings.plain())
-            extraction.load_backbone = lambda *_, **__: self.backbone  # the random model is in no file
-            begin = time.perf_counter()
-            extraction.run_extraction(settings, Path(folder) / "store")
-            seconds = time.perf_counter() - begin
+            settings = with_embedder(settings, self.backbone.processor.embedder, self.backbone.family.pooling)
+            random_model = {
+                "load_backbone": lambda *_, **__: self.backbone,
+                "resolved": lambda given: given,
+            }  # in no file
+            with patch.multiple(extraction, **random_model):
+                begin = time.perf_counter()
+                extraction.run_extraction(settings, Path(folder) / "store")
+                seconds = time.perf_counter() - begin
         bare = self.results["bare forward pass"]
         passes = (
             sum(self.n_items / bare[name]["inputs_per_second"] for name in ("image", "text"))

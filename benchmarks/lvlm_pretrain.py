@@ -1,6 +1,6 @@
 """Pre-training of a tiny vision-language model on invented pictures and texts, for benchmarks/lvlm_chain.py and its test.
 
-The model of recbole_sda/lvlm/families.py, wider, learns to continue
+The tiny model of recbole_sda/lvlm/tiny_models, wider, learns to continue
 
 - a picture of the miniatures' renderer with its caption, such as "a red disc";
 - the texts of invented products of all categories, without their pictures.
@@ -23,9 +23,9 @@ from recbole_sda.data.miniature.render import COLOURS, SILHOUETTES, render
 from recbole_sda.data.miniature.words import PRODUCTS
 from recbole_sda.io.atomic_folder import atomic_folder
 from recbole_sda.lvlm.devices import quiet
-from recbole_sda.lvlm.families import FAMILIES
 from recbole_sda.lvlm.processor import without_video
 from recbole_sda.lvlm.tiny import make_tiny
+from recbole_sda.lvlm.tiny_models.table import FAMILIES
 
 FAMILY, VOCABULARY = "qwen2_5_vl", 800
 NAMES = ("red", "orange", "yellow", "green", "blue", "purple")  # of the renderer's colours
