@@ -52,7 +52,7 @@ def test_rows_have_equal_numbers_of_trainable_weights(chain, tmp_path, monkeypat
 def test_adaptation_beats_unadapted_features_in_retrieval(chain, tmp_path):
     torch.set_num_threads(1)
     ensure_sample(chain.DATASET, tmp_path)
-    chain.pretrain(tmp_path / "model", 150)
+    chain.pretrain(tmp_path / "model", 400)
     keys = {
         "backbone": str(tmp_path / "model"),
         "items": str(tmp_path / chain.DATASET / "items.jsonl"),
