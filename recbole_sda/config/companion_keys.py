@@ -45,6 +45,7 @@ NO_CONTENT = {
     "item_encoder": equal("identity"), "id_start": equal("random"), "id_smoothing": ZERO, "id_codes": EMPTY, "id_shrinkage": ZERO,
     "soft_targets": ZERO,
 }  # fmt: skip
+NONE = Off("empty", lambda found: not found)
 FIXED = Off("given", lambda found: found is not None)
 NOT_DRAWN = Off("full or labeled", lambda found: _modes(found) <= {"full", "labeled"})
 NO_SHARE = Off("empty or a time", lambda found: not is_share(found))
@@ -57,6 +58,10 @@ def _no_member(start: str) -> Off:
         return not any(str(name).startswith(start) for name in names)
 
     return Off(f"without {start}", test)
+
+
+def _without(name: str) -> Off:
+    return Off(f"without {name}", lambda found: name not in (found or ()))
 
 
 @dataclass(frozen=True)
@@ -105,6 +110,10 @@ COMPANIONS: Tuple[Companions, ...] = (
     Companions({"softmax_negatives": EMPTY}, ("softmax_proposal", "sparse_updates")),
     Companions({"eval_step": ZERO}, ("stopping_step",)),
     Companions({"log_wandb": equal(False)}, ("wandb_project",)),
+    Companions({"list_metrics": _without("diversity")}, ("list_features",)),
+    Companions({"list_metrics": _without("calibration")}, ("list_categories",)),
+    Companions({"track": NONE}, ("track_options",)),
+    Companions({"measure_energy": equal(False)}, ("energy_country",)),
     # multimodal models and ensembles
     Companions({"cl_weight": ZERO}, ("temperature",), ("MGCN", "SMORE")),
     Companions({"ssl_weight": ZERO}, ("ssl_temperature",), ("SLMRec",)),

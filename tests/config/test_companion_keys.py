@@ -67,6 +67,10 @@ TRIALS = [
         ("softmax_proposal", "popularity"), ("sparse_updates", True))),
     ("BPR", "stopping_step", 3, {"eval_step": 0}, {}),
     ("BPR", "wandb_project", "mine", {}, None),  # the package wandb is not installed here
+    ("BPR", "list_features", "random", {}, {"list_metrics": ["diversity"]}),
+    ("BPR", "list_categories", "categories", {"list_metrics": ["diversity"]}, {"list_metrics": ["calibration"]}),
+    ("BPR", "track_options", {"project": "mine"}, {}, None),  # the trackers' packages may be missing
+    ("BPR", "energy_country", "KOR", {}, None),
     ("MGCN", "temperature", 0.5, {"cl_weight": 0.0}, {}),
     ("SMORE", "temperature", 0.5, {"cl_weight": 0.0}, {}),
     ("SLMRec", "ssl_temperature", 0.9, {"ssl_weight": 0.0}, {}),
