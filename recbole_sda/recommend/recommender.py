@@ -2,39 +2,25 @@
 
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Union
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Union
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from recbole_sda.data.user_histories import histories, history_batch, inference_batch
 from recbole_sda.engine import run as runs
 from recbole_sda.errors import InputError, nearest
-from recbole_sda.features.item_vectors import STEPS, store_and_modality, unit_vectors
 from recbole_sda.features.store import FeatureStore
-from recbole_sda.features.transforms import view_of_others
 from recbole_sda.io.ids import id_text, ids_of
 from recbole_sda.model.item_features import item_tokens
 from recbole_sda.recommend.new_items import NewItems, embed_new_items
-from recbole_sda.recommend.rerank import MMR
-from recbole_sda.validation import AT_LEAST_ONE, Range
+from recbole_sda.recommend.rerank import MMR, mmr_by_store
+from recbole_sda.recommend.scoring import Best, scores_of_columns
+from recbole_sda.validation import Range
 
 BLOCK_SCORES = 5_000_000  # scores in memory at a time, 20 MB
-
-
-class Best(NamedTuple):
-    """The best columns of some rows of scores, the highest score first.
-
-    Attributes:
-        column: position in :attr:`Recommender.columns`, (n_rows, k), int64.
-        score: (n_rows, k), float32; minus infinity where a row has fewer than k candidates.
-    """
-
-    column: np.ndarray
-    score: np.ndarray
 
 
 class Recommender:
@@ -230,16 +216,9 @@ class Recommender:
         Raises:
             InputError: a value is out of range, or there is no such store or modality, or new items have no such vectors.
         """
-        weight = Range(0, 1, closed_high=True).check("mmr_lambda", weight)
-        candidates = AT_LEAST_ONE.check("rerank_candidates", candidates, whole=True)
-        store, modality = store_and_modality(self.run.config["data_path"], features)
-        vectors = unit_vectors(store, modality, item_tokens(self.dataset))
-        if self.new is not None:
-            others = self.new.store
-            others.check_modalities([modality])
-            rows = others.rows(self.new.ids)
-            vectors = torch.cat([vectors, F.normalize(view_of_others(store, others, modality, STEPS)[rows], dim=1)])
-        return MMR(vectors, weight, candidates)
+        return mmr_by_store(
+            self.run.config["data_path"], item_tokens(self.dataset), self.new, weight, candidates, features
+        )
 
     def internal_ids(self, users: Optional[Sequence[str]]) -> List[int]:
         """Return the internal ids of users; None: all users."""
@@ -309,19 +288,6 @@ class Recommender:
         )
 
     def _scores(self, batch: Any) -> Tensor:
-        """Return the scores of the padding item, the items and the new items, (n_rows, n_columns), float32 on the CPU."""
-        interaction = batch.to(self.device)
-        name, n_items = self.run.config["model"], len(self.item_tokens)
         n_new = 0 if self.new is None else len(self.new.ids)
-        try:
-            scores = self.model.full_sort_predict(interaction)
-        except NotImplementedError:
-            raise InputError(f"{name} scores single items only, not all items at once") from None
-        scores = scores.view(len(interaction), -1).float().cpu()
-        first_new = scores.shape[1] - n_new
-        if first_new < n_items:
-            raise InputError(
-                f"{name} cannot score items that it was not trained on: its graph or its layers do not include them"
-            )
-        # Between the items and the new items the table may have other rows, such as a mask token.
-        return scores if first_new == n_items else torch.cat([scores[:, :n_items], scores[:, first_new:]], dim=1)
+        name, n_items = self.run.config["model"], len(self.item_tokens)
+        return scores_of_columns(self.model, name, batch.to(self.device), n_items, n_new)

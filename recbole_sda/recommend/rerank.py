@@ -5,10 +5,17 @@ Carbonell and Goldstein, SIGIR 1998: the next item of a list is the candidate wi
 """
 
 from dataclasses import dataclass
-from typing import Tuple
+from pathlib import Path
+from typing import Optional, Sequence, Tuple, Union
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
+
+from recbole_sda.features.item_vectors import STEPS, store_and_modality, unit_vectors
+from recbole_sda.features.transforms import view_of_others
+from recbole_sda.recommend.new_items import NewItems
+from recbole_sda.validation import AT_LEAST_ONE, Range
 
 BLOCK = 2**25  # numbers of the candidates' vectors in memory at a time
 
@@ -93,3 +100,33 @@ def _order(relevances: Tensor, vectors: Tensor, k: int, weight: float) -> Tuple[
         nearest = torch.maximum(nearest, similarity)
         left[users, chosen] = -torch.inf
     return torch.stack(places, dim=1), torch.stack(found, dim=1)
+
+
+def mmr_by_store(
+    data_path: Union[str, Path],
+    tokens: Sequence[str],
+    new: Optional[NewItems],
+    weight: float,
+    candidates: int,
+    features: Optional[str],
+) -> MMR:
+    """Return a re-ranking with the similarity of a feature store's vectors.
+
+    Args:
+        data_path: folder of the data set.
+        tokens: external ids of the items; 0 is the padding item.
+        new: new items, whose rows follow those of the items.
+        weight, candidates, features: see :meth:`recbole_sda.recommend.recommender.Recommender.mmr`.
+
+    Raises:
+        InputError: a value is out of range, or there is no such store or modality, or new items have no such vectors.
+    """
+    weight = Range(0, 1, closed_high=True).check("mmr_lambda", weight)
+    candidates = AT_LEAST_ONE.check("rerank_candidates", candidates, whole=True)
+    store, modality = store_and_modality(data_path, features)
+    vectors = unit_vectors(store, modality, tokens)
+    if new is not None:
+        new.store.check_modalities([modality])
+        rows = new.store.rows(new.ids)
+        vectors = torch.cat([vectors, F.normalize(view_of_others(store, new.store, modality, STEPS)[rows], dim=1)])
+    return MMR(vectors, weight, candidates)

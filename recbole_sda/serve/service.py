@@ -10,7 +10,8 @@ import numpy as np
 from recbole_sda.errors import InputError
 from recbole_sda.io.ids import id_text
 from recbole_sda.recommend.item_index import ItemIndex
-from recbole_sda.recommend.recommender import Best, Recommender
+from recbole_sda.recommend.recommender import Recommender
+from recbole_sda.recommend.scoring import Best
 from recbole_sda.serve.ann import RECALL_AT, RECALL_QUERIES, AnnIndex
 from recbole_sda.serve.item_fields import Field
 
