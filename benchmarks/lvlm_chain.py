@@ -137,20 +137,19 @@ def table(results: Dict[str, Any], seeds: List[int]) -> str:
     lines = []
     for row in [*ROWS, *(f"{row}, shuffled" for row in SHUFFLED)]:
         runs = [results[f"run {row} {seed}"] for seed in seeds if f"run {row} {seed}" in results]
-        adapts = [results[f"adapt {row} {seed}"] for seed in seeds if f"adapt {row} {seed}" in results]
+        part, of = ("before", "MoDA") if row == "unadapted" else ("best", row)  # measured before each adaptation
+        adapts = [results[f"adapt {of} {seed}"] for seed in seeds if f"adapt {of} {seed}" in results]
         if not runs:
             continue
         line = {"features": row, "seeds": len(runs)}
-        line |= {f"held-out {key}": _mean([a[f"best {key}"] for a in adapts]) for key in ("recall@1", "recall@10")}
+        line |= {f"held-out {key}": _mean([a[f"{part} {key}"] for a in adapts]) for key in ("recall@1", "recall@10")}
         line |= {name: _mean([r[key] for r in runs]) for name, key in (("Hit@10", "hit@10"), ("NDCG@10", "ndcg@10"))}
         lines.append(line)
     parts = [pd.DataFrame(lines).to_markdown(index=False)] if lines else []
     found = [results[f"gradients {seed}"] for seed in seeds if f"gradients {seed}" in results]
     if found:
-        rows = [
-            {"adapter": m, **{key: _mean([f[m][key] for f in found]) for key in ("first", "last", "negative")}}
-            for m in METHODS
-        ]
+        heads = {"first": "cosine before", "last": "cosine after", "negative": "layers below zero after"}
+        rows = [{"adapter": m, **{heads[key]: _mean([f[m][key] for f in found]) for key in heads}} for m in METHODS]
         parts.append(pd.DataFrame(rows).to_markdown(index=False))
     return "\n\n".join(parts)
 
