@@ -100,4 +100,4 @@ def test_what_is_refused_of_the_run(run_dir, capsys, tmp_path):
     assert error(run_dir, f"--items={items}", "--filter-fields=brnd") == (
         f"error: --filter-fields=brnd: no item of {items} has this field; there are item_id, brand, image. Did you mean 'brand'?"
     )
-    assert f"{tmp_path}/tiny/tiny.inter does not exist" in error(run_dir, f"--data_path={tmp_path}")
+    assert f"no longer in {tmp_path}; --data_path names another place" in error(run_dir, f"--data_path={tmp_path}")

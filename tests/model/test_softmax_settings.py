@@ -9,8 +9,8 @@ from recbole_sda.errors import InputError
 @pytest.mark.parametrize(
     "model, keys, message",
     [
-        ("SASRec", {"softmax_negatives": 0}, "whole number from 1"),
-        ("SASRec", {"softmax_negatives": 2.5}, "whole number from 1"),
+        ("SASRec", {"softmax_negatives": 0}, "whole number at least 1"),
+        ("SASRec", {"softmax_negatives": 2.5}, "whole number at least 1"),
         ("SASRec", {"softmax_negatives": 5, "softmax_proposal": "popular"}, "Did you mean 'popularity'"),
         (
             "GRU4Rec_SDA",
@@ -36,7 +36,7 @@ from recbole_sda.errors import InputError
         ),
         ("BPR", {"softmax_negatives": 5}, "BPR computes its own loss"),
         ("BPR", {"popularity_adjustment": 0.5}, "popularity_adjustment: BPR computes its own loss"),
-        ("SASRec", {"popularity_adjustment": 1.5}, "number from 0 to 1"),
+        ("SASRec", {"popularity_adjustment": 1.5}, "number at least 0 and at most 1"),
         ("NARM_SDA", {"popularity_adjustment": 0.5, "loss_type": "BPR"}, "needs loss_type CE"),
         ("SASRec", {"logit_temperature": 0}, "logit_temperature=0: expected a number above 0"),
         ("CORE_SDA", {"logit_temperature": 0.1}, "logit_temperature: CORE_SDA computes its own loss"),
