@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from transformers import PretrainedConfig
 from transformers.models.auto import modeling_auto
 
-from recbole_sda.errors import InputError, one_line
+from recbole_sda.errors import NO_MEMORY, InputError, one_line
 from recbole_sda.io.regular_file import regular_file
 from recbole_sda.lvlm.devices import default_device, quiet
 from recbole_sda.lvlm.processor import DUAL, TEXT, VLM, Processor
@@ -82,7 +82,22 @@ class Backbone(NamedTuple):
         """Return the last hidden states, (batch, seq_len, dim), and their attention mask, (batch, seq_len), bool.
 
         The projected embedding of a dual encoder is a sequence of length 1.
+
+        Raises:
+            InputError: the files of the model do not go together, such as a tokenizer with more tokens than the model.
         """
+        try:
+            return self._states(batch, modality)
+        except (MemoryError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:  # a model of any kind; what torch says about memory is left to the command
+            if any(text in str(error) for text in NO_MEMORY):
+                raise
+            raise InputError(
+                f"backbone {self.record['model']}: it encodes no {modality} ({one_line(error)})"
+            ) from error
+
+    def _states(self, batch: Dict[str, Tensor], modality: str) -> Tuple[Tensor, Tensor]:
         if self.kind == DUAL:
             encode = self.model.get_image_features if modality == "image" else self.model.get_text_features
             vector = encode(**batch).pooler_output.unsqueeze(1)

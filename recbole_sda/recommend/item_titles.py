@@ -47,12 +47,12 @@ def read_titles(
         InputError: the items file is malformed, or no item has the field ``title_field``.
     """
     path = Path(items_file) if items_file else folder / "items.jsonl"
-    if items_file or path.is_file():
+    if items_file or path.exists():
         rows = read_items(path)
         tokens = [row["item_id"] for row in rows]
     else:
         path = folder / f"{dataset}.item"
-        rows = _read_item_rows(path) if path.is_file() else []
+        rows = _read_item_rows(path) if path.exists() else []
         if not rows or id_field not in rows[0]:
             return {}
         tokens = [id_text(row[id_field]) for row in rows]

@@ -4,6 +4,7 @@ import hashlib
 import json
 import logging
 import os
+import tempfile
 import time
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Union
@@ -206,7 +207,7 @@ class Search:
         """Run the trials of a stage and return its entry in ``search.json``."""
         trials = [self.trial(planned.trained) for planned in plan.trials]
         settings = [planned.settings for planned in plan.trials]
-        errors = run_trials(trials, settings, stage.space, self.training, self.out / SCRATCH) if trials else []
+        errors = run_trials(trials, settings, stage.space, self.training, self._scratch()) if trials else []
         records = [self._trial_record(*ended) for ended in zip(settings, trials, errors)]
         records += [self._trial_record(refused.settings, None, refused.reason) for refused in plan.refused]
         for record in records:
@@ -222,6 +223,10 @@ class Search:
         scored.sort(key=lambda record: record["score"], reverse=self.bigger)
         records = scored + [record for record in records if record["score"] is None]
         return {"name": stage.name, "inputs": inputs, "trials": records, "best": scored[0]}
+
+    def _scratch(self) -> Path:
+        """Return a folder for Ray Tune's own files: on this machine alone, one that does not take space from the results."""
+        return self.out / SCRATCH if self.address else Path(tempfile.mkdtemp(prefix="ray-tune-"))
 
     def _trial_record(self, settings: Dict[str, Any], trial: Optional[Trial], error: Optional[str]) -> Dict[str, Any]:
         """Return a trial's entry in ``search.json``; settings that were refused have no trial."""
