@@ -80,6 +80,9 @@ def prepare_table(args: argparse.Namespace) -> None:
 def _prepare_table(args: argparse.Namespace, folder: Path) -> None:
     if args.all_items and not args.items:
         raise InputError("--all-items keeps items of the table that --items names, and there is none")
+    for option in ("image_col", "text_cols", "title_col", "items_id_col"):
+        if getattr(args, option) and not args.items:
+            raise InputError(f"--{option.replace('_', '-')} needs --items, a table of items")
     problems, choices = Problems(), _choices(args)
     columns = {"user": args.user_col, "item": args.item_col, "time": args.time_col, "rating": args.rating_col}
     data = table.read_interactions(args.inter, columns, problems, args.time_unit, args.columns or ())

@@ -10,6 +10,7 @@ from dataset_prep.interactions import Interactions, collect
 from dataset_prep.problems import Problems
 from dataset_prep.records import csv_rows
 from dataset_prep.rows import parse_rows
+from dataset_prep.splits import check_parts
 from recbole_sda.errors import InputError
 
 FIELDS = {"user": "userID", "item": "itemID", "rating": "rating", "time": "timestamp"}
@@ -47,7 +48,9 @@ def read_mmrec(path: Union[str, Path], problems: Problems) -> Tuple[Interactions
         raise InputError(
             f"{bad['where']}: {bad['problem']}, {bad['found']!r}; a split is read completely or not at all"
         )
-    return data, np.array(parts, dtype=np.int8)
+    part = np.array(parts, dtype=np.int8)
+    check_parts(part, f"{path}: x_label")
+    return data, part
 
 
 def _check_columns(path: Union[str, Path], row: Dict[str, Any]) -> None:

@@ -89,9 +89,12 @@ def part_of(data: Interactions, choices: Choices) -> Optional[np.ndarray]:
     if choices.split == "none":
         return None
     if choices.split == "leave-one-out":
-        return splits.leave_one_out(data)
-    if choices.split == "ratio":
-        return splits.ratio(data, choices.ratio)
-    if len(choices.split_at) != 2:
+        part = splits.leave_one_out(data)
+    elif choices.split == "ratio":
+        part = splits.ratio(data, choices.ratio)
+    elif len(choices.split_at) != 2:
         raise InputError("split=time needs two times (split_at): the beginnings of validation and of test")
-    return splits.by_time(data, *choices.split_at)
+    else:
+        part = splits.by_time(data, *choices.split_at)
+    splits.check_parts(part, f"--split={choices.split}")
+    return part

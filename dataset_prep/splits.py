@@ -74,6 +74,16 @@ def _from_end(data: Interactions) -> Tuple[np.ndarray, np.ndarray]:
     return from_end, size[data.user]
 
 
+def check_parts(part: np.ndarray, where: str) -> None:
+    """Refuse a split without training or test interactions; ``where`` is the option or the file, for the message."""
+    sizes = counts(part)
+    for label in ("train", "test"):
+        if not sizes[label]:
+            raise InputError(
+                f"{where} leaves no {label} interactions ({', '.join(f'{k} {n:,}' for k, n in sizes.items())})"
+            )
+
+
 def counts(part: np.ndarray) -> Dict[str, int]:
     """Return the size of each part."""
     return {name: int((part == k).sum()) for k, name in enumerate(PARTS)}

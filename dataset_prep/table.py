@@ -37,6 +37,10 @@ def read_interactions(
     if first is None:
         raise InputError(f"{path} holds no rows")
     fields = {key: column_of(name, first, path, f"--{key}-col") for key, name in columns.items() if name}
+    for key, name in fields.items():
+        twice = [other for other in fields if fields[other] == name and other != key]
+        if twice:
+            raise InputError(f"{path}: --{key}-col and --{twice[0]}-col are both the column {name!r}")
     log_left_out(path, [column for column in first if column not in fields.values()], "--time-col, --rating-col")
     return collect(parse_rows(chain([first], records), fields, path, problems, UNITS[unit]))
 

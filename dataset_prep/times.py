@@ -1,7 +1,6 @@
 """Times of interactions: numbers or dates to seconds, and whether their unit is the one that was given."""
 
 import logging
-import math
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Union
@@ -13,6 +12,7 @@ from recbole_sda.errors import InputError
 logger = logging.getLogger(__name__)
 
 UNITS = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}  # in a second
+LARGEST = 1e20  # in any unit
 EARLIEST, LATEST = 1e8, 1e10  # seconds: the years 1973 and 2286, between which times are taken as they are
 
 
@@ -31,7 +31,7 @@ def seconds(value: Any, per_second: int = 1) -> float:
     except (TypeError, ValueError):
         date = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
         time = (date if date.tzinfo else date.replace(tzinfo=timezone.utc)).timestamp()
-    if not math.isfinite(time):
+    if not abs(time) < LARGEST:  # or NaN
         raise ValueError(f"{value!r} is not a time")
     return int(time) if time.is_integer() else time
 

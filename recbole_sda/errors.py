@@ -4,6 +4,9 @@ import re
 from difflib import get_close_matches
 from typing import Iterable
 
+# In the messages of torch, for memory of the machine and of a GPU.
+NO_MEMORY = ("not enough memory", "can't allocate memory", "out of memory")
+
 
 class InputError(ValueError):
     """Something given by the user cannot be used; the message names it, the value found and what is allowed.
@@ -18,6 +21,16 @@ class InputError(ValueError):
         ...     print(error)
         no model named 'SASRek_SDA'; --help lists them. Did you mean 'SASRec_SDA'?
     """
+
+
+def file_error(error: OSError) -> str:
+    """Return an error of the file system as one line: the path, where it has one, and what happened.
+
+    Example:
+        >>> file_error(OSError(28, "No space left on device", "run/best.pt"))
+        'run/best.pt: No space left on device'
+    """
+    return ": ".join(filter(None, (str(error.filename or ""), error.strerror or one_line(error))))
 
 
 class MissingFeatures(InputError):

@@ -5,10 +5,7 @@ import sys
 import warnings
 from typing import Callable
 
-from recbole_sda.errors import InputError
-
-# In the messages of torch, for memory of the machine and of a GPU.
-NO_MEMORY = ("not enough memory", "can't allocate memory", "out of memory")
+from recbole_sda.errors import NO_MEMORY, InputError, file_error
 
 
 def program() -> str:
@@ -33,7 +30,7 @@ def run_command(action: Callable[[], None]) -> int:
     except InputError as error:
         return _failed(str(error))
     except OSError as error:
-        return _failed(": ".join(filter(None, (str(error.filename or ""), error.strerror or str(error)))))
+        return _failed(file_error(error))
     except MemoryError as error:
         return _failed(": ".join(filter(None, ("not enough memory", str(error)))))
     except RuntimeError as error:

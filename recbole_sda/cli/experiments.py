@@ -9,7 +9,7 @@ from recbole_sda.cli.exit_status import program, run_command
 from recbole_sda.cli.recommend import add_recommend, refuse_keys, users_of
 from recbole_sda.cli.run import split_arguments
 from recbole_sda.cli.user_models import allow_user_models
-from recbole_sda.errors import InputError
+from recbole_sda.errors import InputError, one_line
 from recbole_sda.io.logs import start_logging
 from recbole_sda.io.yaml import parse_value
 from recbole_sda.validation import AT_LEAST_ONE, NOT_NEGATIVE
@@ -81,6 +81,8 @@ def _report(args: argparse.Namespace, keys: Dict[str, Any]) -> None:
         if error.name != "matplotlib":
             raise
         raise InputError("reports need matplotlib: pip install -e '.[report]'") from None
+    except ValueError as error:  # a variable of the environment, such as MPLBACKEND
+        raise InputError(f"matplotlib cannot be used ({one_line(error)})") from None
 
     print(write_report(args.folders, args.out, args.title))
 

@@ -1,13 +1,13 @@
 """Commands of the LVLM stage: ``python -m recbole_sda lvlm tiny|families|plan|adapt|extract|export|gradients|demo``."""
 
 import logging
-import os
 from typing import Any, Callable, Dict, List, NamedTuple, Tuple
 
 from recbole_sda.cli.exit_status import run_command
 from recbole_sda.cli.run import split_arguments
 from recbole_sda.errors import InputError, nearest
 from recbole_sda.io.yaml import parse_value, properties_dir
+from recbole_sda.validation import check_bool
 
 USAGE = """\
 usage: python -m recbole_sda lvlm tiny      --family=FAMILY --out=FOLDER [--seed=N]
@@ -164,7 +164,9 @@ ACTIONS = {
 
 def _print(text: str) -> None:
     """Print in the first process only."""
-    if int(os.environ.get("RANK", 0)) == 0:
+    from recbole_sda.machine import torchrun
+
+    if torchrun.is_main():
         print(text)
 
 
@@ -187,6 +189,8 @@ def main(argv: List[str]) -> int:
         files = given.pop("config_files", "").split()
         keys = {key: value if key in TEXTS else parse_value(key, value) for key, value in given.items()}
         options = {key: keys.pop(key, default) for key, default in chosen.options.items()}
+        if "overwrite" in options:
+            check_bool("overwrite", options["overwrite"])
         for key in chosen.required:
             if options[key] is None:
                 raise InputError(f"lvlm {name}: --{key} is missing; see `lvlm --help`")

@@ -42,6 +42,8 @@ def checked_plan(
     ``features_needed``: False accepts that there is no feature store yet.
     """
     checked = read_plan(plan, out, overrides)
+    if checked.out.exists() and not checked.out.is_dir():
+        raise InputError(f"--out={checked.out} is a file; expected a folder")
     for run in [*checked.runs(), *checked.other_finished_runs()]:
         for job in checked.with_evaluations(run):
             try:

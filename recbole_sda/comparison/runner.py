@@ -16,7 +16,7 @@ from recbole_sda.comparison.planned_run import PlannedRun
 from recbole_sda.config.run_config import MACHINE_KEYS
 from recbole_sda.engine import experiment
 from recbole_sda.engine.run_folder import CONFIG, has_no_run
-from recbole_sda.errors import InputError
+from recbole_sda.errors import InputError, file_error
 from recbole_sda.io.checkpoint import LAST
 from recbole_sda.io.locks import exclusive_lock
 from recbole_sda.io.logs import start_logging
@@ -132,7 +132,8 @@ def _failed_need(job: Job, failures: Dict[str, str], jobs: Sequence[Job]) -> Opt
 def _message(job: Job, error: BaseException) -> str:
     if isinstance(error, InputError):
         return str(error)
-    return f"{type(error).__name__}: {error} (see {job.log})"
+    text = file_error(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
+    return f"{text} (see {job.log})"
 
 
 def _one_by_one(todo: List[Job], progress: _Progress) -> Dict[str, str]:

@@ -7,6 +7,7 @@ from typing import List, Sequence, Union
 
 import numpy as np
 import pandas as pd
+import pyarrow
 
 from recbole_sda.engine.rank_files import RANKS
 from recbole_sda.errors import InputError
@@ -36,7 +37,11 @@ def _ranks(run_dir: Union[str, Path], phase: str) -> pd.DataFrame:
     path = Path(run_dir) / RANKS.format(phase=phase)
     if not path.exists():
         raise InputError(f"{path} is missing: the run did not finish, or an older version made it")
-    table: pd.DataFrame = read_parquet(path, COLUMNS).to_pandas()
+    content = read_parquet(path, COLUMNS)
+    for name in ("user_id", "item_id"):
+        if pyarrow.types.is_nested(content.schema.field(name).type):
+            raise InputError(f"{path}, column {name!r}: expected ids; repeat the run")
+    table: pd.DataFrame = content.to_pandas()
     for name, kind in COLUMNS.items():
         if kind and (table[name].dtype.kind != kind or (kind == "i" and table[name].min() < LOWEST[name])):
             raise InputError(f"{path}, column {name!r}: expected {WORDS[kind]}; repeat the run")

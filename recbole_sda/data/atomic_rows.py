@@ -17,6 +17,7 @@ from recbole_sda.recbole_patches.scoped import NOT_A_NUMBER
 logger = logging.getLogger(__name__)
 
 CHUNK = 2**20  # rows that are in memory at once
+LARGEST = 3e38  # of float32, in which RecBole holds numbers
 MILLISECONDS = 1e11  # in seconds, a time in the year 5138
 
 
@@ -140,7 +141,7 @@ def _numbers(path: Path, line: np.ndarray, name: str, values: pd.Series, complet
     """Return texts as numbers, NaN where one is missing; refuse what is none, and with ``complete`` also what is missing."""
     missing = values.isin(NOT_A_NUMBER).to_numpy() if not complete else np.zeros(len(values), dtype=bool)
     numbers: np.ndarray = pd.to_numeric(values, errors="coerce").to_numpy(dtype=float)
-    bad = ~np.isfinite(numbers) & ~missing
+    bad = ~(np.abs(numbers) < LARGEST) & ~missing
     _refuse(path, line, bad, values, f"{name}: expected a finite number")
     return np.where(missing, np.nan, numbers)
 

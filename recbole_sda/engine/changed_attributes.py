@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from recbole_sda.engine.attribute_values import digest, restored, stored
+from recbole_sda.errors import InputError
 
 logger = logging.getLogger(__name__)
 
@@ -112,8 +113,11 @@ class ChangedAttributes:
         """Set an attribute that the object did not have when it was made."""
         owner, _, name = path.rpartition(".")
         owners = {**dict(self._model.named_modules(prefix="model")), "trainer": self._trainer}
-        if owner in owners:
-            vars(owners[owner])[name] = restored(None, value)
+        if owner not in owners:
+            return
+        if name.startswith("__") or callable(getattr(type(owners[owner]), name, None)):
+            raise InputError(f"the checkpoint replaces the method {path}; it was changed after it was written")
+        vars(owners[owner])[name] = restored(None, value)
 
     def _attributes(self) -> Iterator[Attribute]:
         seen: Set[int] = set()

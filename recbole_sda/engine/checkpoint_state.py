@@ -15,7 +15,9 @@ WEIGHTS = {  # of each checkpoint
     "identity": {"users": str, "items": str},
     "epoch": int,
     "state_dict": {str: Tensor},
-    "other_parameter": ANYTHING,
+    "other_parameter": (dict, None),
+    "attributes?": {str: ANYTHING},
+    "numbers?": {str: (int, float)},  # of an earlier version
 }
 TRAINING = {  # of the last one, from which training continues
     **WEIGHTS,
@@ -49,8 +51,28 @@ def check_training_state(path: Path, state: Dict[str, Any], optimizers: Dict[str
     for name in optimizers:
         if name not in state["optimizers"]:
             raise InputError(f"{path}: optimizers lacks {name!r}")
+    if not -1 <= state["best_epoch"] <= state["epoch"]:
+        raise InputError(f"{path}: best_epoch={state['best_epoch']}, expected at most epoch={state['epoch']}")
     if len(state["batches"]) != n_batches:
         raise InputError(f"{path}: batches has {len(state['batches'])} generators, expected {n_batches}")
+
+
+def check_weights(path: Path, state: Dict[str, Any], model: nn.Module) -> None:
+    """Refuse tensors of another kind than the model's, which torch would convert, and parameters that the model does not name."""
+    own = model.state_dict()
+    for name, tensor in state["state_dict"].items():
+        if name in own and _kind(tensor) != _kind(own[name]):
+            raise InputError(f"{path}: {name} is of the type {tensor.dtype}, expected {own[name].dtype}")
+    named: Any = model
+    known = set(named.other_parameter() or ())
+    if set(state["other_parameter"] or ()) != known:
+        raise InputError(
+            f"{path}: other_parameter has {sorted(state['other_parameter'] or ())}, expected {sorted(known)}"
+        )
+
+
+def _kind(tensor: Tensor) -> Any:
+    return tensor.is_floating_point(), tensor.is_complex(), tensor.dtype == torch.bool, tensor.layout
 
 
 def check_finite(path: Path, model: nn.Module) -> None:
@@ -70,5 +92,5 @@ def restore_streams(path: Path, state: Dict[str, Any], generators: Any) -> None:
         for generator, generator_state in zip(generators, state["batches"]):
             generator.set_state(generator_state)
         restore_rng(from_plain(state["rng"]))
-    except (RuntimeError, TypeError, ValueError, KeyError, OverflowError) as error:
+    except (RuntimeError, TypeError, ValueError, LookupError, OverflowError) as error:
         raise InputError(f"{path}: rng or batches is no state of a random stream ({one_line(error)})") from None

@@ -17,7 +17,7 @@ from recbole_sda.engine.run_tracking import describe_result, track_run
 from recbole_sda.engine.summary import result_table
 from recbole_sda.engine.train_log import HISTORY
 from recbole_sda.errors import InputError
-from recbole_sda.io.atomic_write import remove_file_drafts
+from recbole_sda.io.atomic_write import named_errors, remove_file_drafts
 from recbole_sda.io.checkpoint import LAST, write_item_tokens
 from recbole_sda.io.locks import exclusive_lock
 from recbole_sda.io.logs import log_to
@@ -210,6 +210,7 @@ def _in_run_folder(run_dir: Path, begun: bool = False) -> Iterator[None]:
         exclusive_lock(run_dir / LOCK, f"{run_dir}: another process is using this run folder"),
         _removed_if_untrained(run_dir, begun),
         log_to(run_dir / LOG),
+        named_errors(run_dir),  # TensorBoard's writer names no file
     ):
         remove_file_drafts(run_dir, (run_dir / LAST).parent)
         yield

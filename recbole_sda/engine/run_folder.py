@@ -45,7 +45,14 @@ METRICS_SHAPE = {
     "warnings?": [str],
     "parameters": COUNT,
 }
-CONFIG_SHAPE = {"model": str, "dataset": str, "data_path": str, "seed?": COUNT, "epochs?": COUNT}
+CONFIG_SHAPE = {
+    "model": str,
+    "dataset": str,
+    "data_path": str,
+    "seed?": COUNT,
+    "epochs?": COUNT,
+    "MAX_ITEM_LIST_LENGTH?": (COUNT, None),
+}
 
 
 def make_run_dir(config: Any) -> Path:

@@ -11,7 +11,13 @@ import torch
 from torch import nn
 
 from recbole_sda.engine.changed_attributes import ChangedAttributes
-from recbole_sda.engine.checkpoint_state import WEIGHTS, check_finite, check_training_state, restore_streams
+from recbole_sda.engine.checkpoint_state import (
+    WEIGHTS,
+    check_finite,
+    check_training_state,
+    check_weights,
+    restore_streams,
+)
 from recbole_sda.engine.optimizers import DenseAndSparse
 from recbole_sda.engine.random_state import generators, rng_state
 from recbole_sda.engine.train_log import HISTORY, read_history, truncate_history
@@ -125,6 +131,7 @@ class CheckpointMixin(RecBoleTrainer):
                     f"{path} was trained on other {name} than {self.config['dataset']} has now with these settings, or in "
                     "another order; restore them, or train anew"
                 )
+        check_weights(Path(path), state, self.model)
         try:
             self.model.load_state_dict(state["state_dict"])
         except RuntimeError as error:
@@ -151,6 +158,10 @@ class CheckpointMixin(RecBoleTrainer):
         if state.get("warmup") is None:  # a run of a version without warm-up
             warmup.n_steps = 0
         else:
+            if len(state["warmup"]["steps"]) != len(warmup.steps):
+                raise InputError(
+                    f"{path}: warmup: steps of {len(state['warmup']['steps'])} optimizers, expected {len(warmup.steps)}"
+                )
             warmup.load_state_dict(state["warmup"])
         self.start_epoch, self.best_epoch = state["epoch"] + 1, state["best_epoch"]
         self.cur_step, self.best_valid_score = state["cur_step"], state["best_valid_score"]

@@ -22,6 +22,7 @@ FULL_DISK = (
     "iostream error",
     "file write failed",
     "No space left on device",
+    "requested and",  # numpy: "... bytes requested and ... written"
 )
 
 
@@ -29,14 +30,16 @@ FULL_DISK = (
 def named_errors(path: Path) -> Iterator[None]:
     """Context manager in which a file is written: errors of the disk are OSErrors that name ``path``.
 
-    torch and safetensors report a full disk as a RuntimeError and a SafetensorError, and writing to an open file does not name it.
+    torch and safetensors report a full disk as a RuntimeError and a SafetensorError, numpy as an OSError without a number, and
+    writing to an open file does not name it.
     """
     try:
         yield
     except OSError as error:
-        if error.errno is None or (error.filename and not _is_draft(str(error.filename), path)):  # of another file
+        number = error.errno or (errno.ENOSPC if any(text in str(error) for text in FULL_DISK) else None)
+        if number is None or (error.filename and not _is_draft(str(error.filename), path)):  # of another file
             raise
-        raise OSError(error.errno, error.strerror, str(path)) from error
+        raise OSError(number, os.strerror(number), str(path)) from error
     except (RuntimeError, SafetensorError) as error:
         if not any(text in str(error) for text in FULL_DISK):
             raise

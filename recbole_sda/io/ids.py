@@ -61,6 +61,8 @@ def optional_id(value: Any, where: str) -> Optional[str]:
     else:
         shown = str(value)[:80]
         raise InputError(f"{where}: {shown} is no id: expected a text or a whole number, found {_kind(value)}")
+    if "\0" in text:
+        raise InputError(f"{where}: {text[:80]!r} is no id: it has a NUL character")
     if text == PADDING:
         raise InputError(f"{where}: the id {PADDING} stands for no item in RecBole; rename it, or leave it out")
     return text or None

@@ -24,7 +24,7 @@ def check_shape(value: Any, shape: Shape, where: str) -> Any:
     """Return ``value`` if it has a shape.
 
     Args:
-        value: plain data.
+        value: plain data. Whole numbers are those of 64 bits.
         shape: a type, or a tuple of types of which one is enough; None in a tuple, also with one of the following, allows null.
             ``COUNT`` is a whole number of at least 0, ``MAYBE_NAN`` a number or NaN. ``[shape]`` is a list, ``{str: shape}`` an
             object with any keys, and ``{"key": shape}`` an object with these keys, and possibly others; a key that ends in ``?``
@@ -53,7 +53,7 @@ def check_shape(value: Any, shape: Shape, where: str) -> Any:
     elif isinstance(shape, dict):
         _check_keys(check_shape(value, dict, where), shape, where)
     elif shape == COUNT:
-        if not _is(value, int) or not 0 <= value < 2**63:
+        if not _is(value, int) or value < 0:
             _refuse(value, "a whole number, at least 0", where)
     elif shape == MAYBE_NAN:
         if not (_is(value, int) or _is(value, float) or value != value):
@@ -82,7 +82,8 @@ def _is(value: Any, kind: Any) -> bool:
     if kind is None:
         return value is None
     if kind in (int, float):
-        return isinstance(value, kind) and not isinstance(value, bool) and (kind is int or isfinite(value))
+        bounded = abs(value) < 2**63 if isinstance(value, int) else isinstance(value, float) and isfinite(value)
+        return isinstance(value, kind) and not isinstance(value, bool) and bounded
     return isinstance(value, kind)
 
 

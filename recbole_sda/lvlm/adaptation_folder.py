@@ -7,7 +7,7 @@ from typing import Any, Dict, Iterator
 
 from recbole_sda.errors import InputError
 from recbole_sda.io.atomic_folder import remove_drafts
-from recbole_sda.io.atomic_write import remove_file_drafts
+from recbole_sda.io.atomic_write import named_errors, remove_file_drafts
 from recbole_sda.io.checkpoint import load_checkpoint
 from recbole_sda.io.locks import exclusive_lock
 from recbole_sda.lvlm.adapters import ADAPTER, RECORD
@@ -48,7 +48,8 @@ def adaptation_lock(out: Path) -> Iterator[None]:
     with exclusive_lock(out / LOCK, f"{out}: another process is using this folder"):
         remove_drafts(out / ADAPTER)
         remove_file_drafts(out)
-        yield
+        with named_errors(out):  # TensorBoard's writer names no file
+            yield
 
 
 def _is_begun(out: Path) -> bool:

@@ -9,7 +9,7 @@ import torch
 import transformers
 from torch import Tensor, nn
 
-from recbole_sda.errors import InputError, one_line
+from recbole_sda.errors import NO_MEMORY, InputError, one_line
 from recbole_sda.io.hashes import sha256_of
 from recbole_sda.io.regular_file import regular_file
 from recbole_sda.lvlm.dense_head import dense_head
@@ -84,8 +84,20 @@ class Backbone(NamedTuple):
         """Return the last hidden states, (batch, seq_len, dim), and their attention mask, (batch, seq_len), bool.
 
         The projected embedding of a dual encoder is a sequence of length 1.
+
+        Raises:
+            InputError: the files of the model do not go together, such as a tokenizer with more tokens than the model.
         """
-        return self.family.states(self.model, batch, modality)
+        try:
+            return self.family.states(self.model, batch, modality)
+        except (MemoryError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:  # a model of any kind; what torch says about memory is left to the command
+            if any(text in str(error) for text in NO_MEMORY):
+                raise
+            raise InputError(
+                f"backbone {self.record['model']}: it encodes no {modality} ({one_line(error)})"
+            ) from error
 
 
 def load_backbone(settings: LVLMSettings, weights: bool = True) -> Backbone:

@@ -21,7 +21,10 @@ def default_device(device: Optional[str]) -> torch.device:
     """
     if device:
         try:
-            return torch.empty(0, device=device).device
+            found = torch.empty(0, device=device).device
+            if found.type == "meta":
+                raise RuntimeError("it holds no values")
+            return found
         except (RuntimeError, AssertionError, NotImplementedError, ImportError) as error:
             reason = one_line(error)
             raise InputError(

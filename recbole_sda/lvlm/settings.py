@@ -45,7 +45,7 @@ RANGES = {
     "bought_together_weight": NOT_NEGATIVE,
     "batch_size": Range(2, LARGEST_SIZE, closed_high=True),
     "steps": AT_LEAST_ONE,
-    "learning_rate": POSITIVE,
+    "learning_rate": Range(0, closed_low=False),
     "warmup_share": SHARE,
     "weight_decay": NOT_NEGATIVE,
     "clip_norm": POSITIVE,

@@ -10,17 +10,29 @@ from typing import Any, Callable, Iterator
 import torch
 from torch import distributed
 
+from recbole_sda.errors import InputError
+
 TIMEOUT = timedelta(hours=2)  # of waiting for another process: the main one may prepare data meanwhile
+
+
+def _number(name: str, default: int, least: int) -> int:
+    """Return a variable of the environment that torchrun sets."""
+    text = os.environ.get(name, str(default))
+    if not text.isdecimal() or int(text) < least:
+        raise InputError(
+            f"{name}={text[:40]!r} in the environment: expected a whole number of at least {least}, as torchrun sets it"
+        )
+    return int(text)
 
 
 def world_size() -> int:
     """Return the number of processes that torchrun started; 1 without torchrun."""
-    return int(os.environ.get("WORLD_SIZE", 1))
+    return _number("WORLD_SIZE", 1, 1)
 
 
 def rank() -> int:
     """Return the number of this process among those that torchrun started, from 0; 0 without torchrun."""
-    return int(os.environ.get("RANK", 0))
+    return _number("RANK", 0, 0)
 
 
 def is_main() -> bool:
@@ -33,7 +45,12 @@ def start(use_gpu: bool) -> torch.device:
 
     All processes but the main one log errors only.
     """
-    local_rank = int(os.environ["LOCAL_RANK"])
+    for name in ("LOCAL_RANK", "RANK", "MASTER_ADDR", "MASTER_PORT"):
+        if name not in os.environ:
+            raise InputError(
+                f"WORLD_SIZE={world_size()}, but {name} is not set: start the command with torchrun, or unset WORLD_SIZE"
+            )
+    local_rank = _number("LOCAL_RANK", 0, 0)
     on_gpu = use_gpu and torch.cuda.is_available()
     if not distributed.is_initialized():
         distributed.init_process_group("nccl" if on_gpu else "gloo", timeout=TIMEOUT)

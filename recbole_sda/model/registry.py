@@ -90,7 +90,8 @@ def reads_store(config: Any) -> bool:
     """Return whether a run of a configuration reads a feature store. An ensemble does where ``knn:features`` is a member."""
     if config["model"] not in ENSEMBLES:
         return reads_features(config["model"])
-    return any(str(member).startswith("knn:features") for member in config["members"] or ())
+    members = config["members"]  # checked where the ensemble is made
+    return isinstance(members, (list, tuple)) and any(str(member).startswith("knn:features") for member in members)
 
 
 def is_sequential(model: str) -> bool:

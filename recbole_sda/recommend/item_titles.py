@@ -44,10 +44,10 @@ def read_rows(
 ) -> Optional[ItemRows]:
     """Return the rows of a data set's items; None where no file has any. See :func:`read_titles`."""
     path = Path(items_file) if items_file else folder / "items.jsonl"
-    if items_file or path.is_file():
+    if items_file or path.exists():
         return ItemRows(path, {row["item_id"]: row for row in read_items(path)})
     path = folder / f"{dataset}.item"
-    rows = _read_item_rows(path) if path.is_file() else []
+    rows = _read_item_rows(path) if path.exists() else []
     if not rows or id_field not in rows[0]:
         return None
     return ItemRows(path, {id_text(row[id_field]): row for row in rows})

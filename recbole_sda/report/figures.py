@@ -47,7 +47,7 @@ def gains_figure(comparison: Dict[str, Any], columns: int = 2) -> Optional[Figur
             at = np.arange(len(lines)) + (k - (len(names) - 1) / 2) * 0.22
             low, middle, high = np.array(gains).T
             line = style(k, linestyle="", label=metric_title(name))
-            axis.errorbar(middle, at, xerr=[middle - low, high - middle], elinewidth=1.2, capsize=2, **line)
+            axis.errorbar(middle, at, xerr=np.abs([middle - low, high - middle]), elinewidth=1.2, capsize=2, **line)
         axis.axvline(0, color="black", linewidth=0.8)
         axis.set_yticks(range(len(lines)), [textwrap.fill(name, 24) for name in of_panel])
         axis.set_ylim(len(lines) - 0.5, -0.5)

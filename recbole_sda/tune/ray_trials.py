@@ -12,7 +12,7 @@ from ray.tune import Callback
 from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search import BasicVariantGenerator
 
-from recbole_sda.errors import InputError, one_line
+from recbole_sda.errors import InputError, file_error, one_line
 from recbole_sda.io.atomic_write import write_text
 from recbole_sda.io.logs import start_logging
 from recbole_sda.io.regular_file import read_text
@@ -66,7 +66,7 @@ def run_trials(
         settings: the settings of each, for the log.
         space: gives ``grace_epochs`` and ``reduction``.
         training: see :class:`Training`.
-        scratch: folder of Ray Tune's own files, which is removed at the end.
+        scratch: folder of Ray Tune's own files, which the workers share and which is removed at the end.
 
     Returns:
         For each trial the error that ended it; None: no error.
@@ -113,8 +113,9 @@ def fit(
         start_logging("error")  # the log is in the trial's folder
         try:
             train_trial(trial_of(config), _report, worker_device_keys(training.gpus))
-        except InputError as error:  # Ray would print a traceback
-            write_text(_error_file(scratch, config), str(error))
+        except (InputError, OSError) as error:  # Ray would print a traceback
+            text = file_error(error) if isinstance(error, OSError) else str(error)
+            write_text(_error_file(scratch, config), text)
 
     search.metric, search.mode = "best", "max" if training.bigger else "min"
     search.scheduler = ASHAScheduler(

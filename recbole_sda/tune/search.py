@@ -4,6 +4,7 @@ import hashlib
 import json
 import logging
 import os
+import tempfile
 import time
 from importlib.util import find_spec
 from pathlib import Path
@@ -147,9 +148,8 @@ class Search:
         """
         folder = self.out / search["best"]["folder"]
         result = read_metrics(folder) if (folder / METRICS).is_file() else None
-        if (
-            result is None or result["best_epoch"] != search["best"]["epoch"]
-        ):  # a longer search may have trained it further
+        # A longer search may have trained it further.
+        if result is None or result["best_epoch"] != search["best"]["epoch"]:
             result = experiment.evaluate_untested_run(folder, {"data_path": self.keys["data_path"]})
         stages = search["stages"] if self.staged else [search]
         n_trials = len({trial["folder"] for stage in stages for trial in stage["trials"]} - {None})
@@ -202,7 +202,7 @@ class Search:
         """Run the trials of a stage and return its entry in ``search.json``."""
         trials = [self.trial(planned.trained) for planned in plan.trials]
         settings = [planned.settings for planned in plan.trials]
-        errors = run_trials(trials, settings, stage.space, self.training, self.out / SCRATCH) if trials else []
+        errors = run_trials(trials, settings, stage.space, self.training, self._scratch()) if trials else []
         records = [self._trial_record(*ended) for ended in zip(settings, trials, errors)]
         if stage.space.is_suggested:
             suggested = self._run_suggested(stage.space, plan.best, self.out / f".suggested-{inputs}.jsonl")
@@ -226,10 +226,12 @@ class Search:
         """Run the trials that Optuna suggests, from the best settings of the stages before."""
         from recbole_sda.tune.suggested_trials import run_suggested
 
-        def trial_of(settings: Dict[str, Any]) -> Trial:
-            return self.trial({**best, **settings})
+        trial = lambda settings: self.trial({**best, **settings})  # noqa: E731
+        return run_suggested(trial, space, self.training, record, self._scratch())
 
-        return run_suggested(trial_of, space, self.training, record, self.out / SCRATCH)
+    def _scratch(self) -> Path:
+        """Return a folder for Ray Tune's own files: on this machine alone, one that does not take space from the results."""
+        return self.out / SCRATCH if self.address else Path(tempfile.mkdtemp(prefix="ray-tune-"))
 
     def _trial_record(self, settings: Dict[str, Any], trial: Optional[Trial], error: Optional[str]) -> Dict[str, Any]:
         """Return a trial's entry in ``search.json``; settings that were refused have no trial."""

@@ -9,6 +9,7 @@ from recbole_sda.engine.run import build, configure
 from recbole_sda.engine.run_folder import LOG, write_config
 from recbole_sda.engine.run_tracking import track_run
 from recbole_sda.engine.train_log import HISTORY, read_history
+from recbole_sda.io.atomic_write import named_errors
 from recbole_sda.io.checkpoint import LAST, write_item_tokens
 from recbole_sda.io.logs import log_to
 from recbole_sda.io.yaml import read_yaml
@@ -87,7 +88,7 @@ def train_trial(trial: Trial, report: Report, machine: Optional[Dict[str, Any]] 
     """
     config = configure(trial.model, trial.dataset, trial.config_files, {**trial.keys, **(machine or {})})
     trial.folder.mkdir(parents=True, exist_ok=True)
-    with log_to(trial.folder / LOG):
+    with log_to(trial.folder / LOG), named_errors(trial.folder):  # TensorBoard's writer names no file
         run = build(config, trial.folder, with_test=False)
         resumed = (trial.folder / LAST).is_file()
         if resumed:

@@ -27,7 +27,7 @@ def test_what_cannot_be_a_run_folder(tmp_path, config, message):
 RESULT = {
     "model": "BPR",
     "dataset": "tiny",
-    "protocol": {},
+    "protocol": {"loss": "BPR", "split": "x", "evaluation": {"test": "full sort"}, "items": 9, "selection": "x"},
     "test": {"hit@5": 0.5},
     "groups": {},
     "seconds": {"training": 1.5, "training_and_validation_since_start": None},
@@ -56,7 +56,7 @@ def test_groups_of_earlier_versions_are_renamed(tmp_path):
         ('{"model": "BPR"}', "metrics.json lacks 'dataset'"),
         (
             json.dumps({**RESULT, "test": {"hit@5": "x"}}),
-            "metrics.json: test: hit@5: 'x': expected a whole number or a number",
+            "metrics.json: test: hit@5: 'x': expected a whole number or a number or null",
         ),
         (json.dumps({**RESULT, "groups": {"test": []}}), "metrics.json: groups: test: a list: expected an object"),
         (json.dumps(RESULT)[:-1] + ', "model": "BPR"}', "the key 'model' occurs twice"),
