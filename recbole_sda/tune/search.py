@@ -226,8 +226,7 @@ class Search:
         """Run the trials that Optuna suggests, from the best settings of the stages before."""
         from recbole_sda.tune.suggested_trials import run_suggested
 
-        trial = lambda settings: self.trial({**best, **settings})  # noqa: E731
-        return run_suggested(trial, space, self.training, record, self._scratch())
+        return run_suggested(lambda own: self.trial({**best, **own}), space, self.training, record, self._scratch())
 
     def _scratch(self) -> Path:
         """Return a folder for Ray Tune's own files: on this machine alone, one that does not take space from the results."""
