@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Dict, List
 
 from recbole_sda.cli.exit_status import program, run_command
-from recbole_sda.cli.recommend import add_recommend, refuse_keys, users_of
+from recbole_sda.cli.recommend import add_recommend, recommender_of, refuse_keys, users_of
 from recbole_sda.cli.run import split_arguments
 from recbole_sda.cli.user_models import allow_user_models
 from recbole_sda.errors import InputError, one_line
@@ -54,8 +54,9 @@ def _export(args: argparse.Namespace, keys: Dict[str, Any]) -> None:
     if args.form == "recbole":
         from recbole_sda.engine.recbole_checkpoint import export_checkpoint
 
-        if args.users:
-            raise InputError("export --users: a checkpoint of RecBole holds no query vectors; leave out --form=recbole")
+        for option in ("users", "data_path"):
+            if getattr(args, option):
+                raise InputError(f"export --{option}: --form=recbole reads the weights alone; leave out one of the two")
         print(export_checkpoint(args.run, args.out))
         return
     from recbole_sda.recommend.item_index import ItemIndex, check_index_folder
@@ -64,7 +65,7 @@ def _export(args: argparse.Namespace, keys: Dict[str, Any]) -> None:
     check_index_folder(Path(args.out))
     if args.form == "onnx":
         onnx_packages()
-    index = ItemIndex(args.run)
+    index = ItemIndex(recommender_of(args))
     users = index.user_ids if args.users == "all" else users_of(args.users)
     if args.form == "onnx":
         write_onnx(index, args.out, users)
@@ -163,6 +164,7 @@ def _add_export(commands: Any) -> None:
         help="also write query vectors, as queries.npy and user_ids.txt: all, ids separated by commas, or a file with one id per "
         "line",
     )
+    export.add_argument("--data_path", metavar="FOLDER", help="folder of the data sets (default: that of the run)")
     export.set_defaults(action=_export)
 
 

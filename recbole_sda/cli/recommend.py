@@ -45,6 +45,7 @@ def add_recommend(commands: Any) -> None:
         metavar="STORE/MODALITY",
         help="vectors of the similarity (default: text of the default store)",
     )
+    recommend.add_argument("--data_path", metavar="FOLDER", help="folder of the data sets (default: that of the run)")
     recommend.add_argument("--items", help="items.jsonl with titles and images (default: that of the data set)")
     recommend.add_argument("--title-field", metavar="FIELD", help="field of the titles (default: title, or else name)")
     recommend.add_argument(
@@ -54,10 +55,16 @@ def add_recommend(commands: Any) -> None:
     recommend.set_defaults(action=_recommend)
 
 
+def recommender_of(args: argparse.Namespace, *arguments: Any) -> Any:
+    """Return the recommender of a run, with its data in ``--data_path`` where that is given."""
+    from recbole_sda.recommend.recommender import Recommender
+
+    return Recommender(args.run, *arguments, overrides={"data_path": args.data_path} if args.data_path else None)
+
+
 def _recommend(args: argparse.Namespace, keys: Dict[str, Any]) -> None:
     from recbole_sda.recommend.item_titles import read_titles
     from recbole_sda.recommend.output import MAX_SHOWN, check_out, with_titles, write_page, write_table
-    from recbole_sda.recommend.recommender import Recommender
 
     refuse_keys("recommend", keys)
     if args.new_titles and not args.new_items:
@@ -65,7 +72,7 @@ def _recommend(args: argparse.Namespace, keys: Dict[str, Any]) -> None:
     out = Path(args.out)
     check_out(out)
     users = users_of(args.users)
-    recommender = Recommender(args.run, args.new_items, args.repeat)
+    recommender = recommender_of(args, args.new_items, args.repeat)
     rerank = _rerank(args, recommender)
     config = recommender.run.config
     titles = read_titles(

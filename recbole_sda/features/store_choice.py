@@ -30,6 +30,11 @@ def store_names(dataset_path: Union[str, Path]) -> List[str]:
     return sorted(p.name for p in folder.iterdir() if not p.name.startswith(".") and (p / MANIFEST).is_file())
 
 
+def store_folder(recorded: str) -> Path:
+    """Return the folder of a store from what a run records of it: a path, or a name of the Hub, whose store is in the cache."""
+    return hub_store(recorded).path if is_hub_name(recorded) else Path(recorded)
+
+
 def store_path(dataset_path: Union[str, Path], name: Optional[str] = None) -> Path:
     """Return the directory of a store of a data set.
 

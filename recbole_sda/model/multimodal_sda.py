@@ -6,6 +6,7 @@ from typing import Any, Iterator
 import torch
 
 from recbole_sda.errors import InputError
+from recbole_sda.features.store_choice import store_folder
 from recbole_sda.io.yaml import properties_dir, read_yaml
 from recbole_sda.layers.item_embedding import EncodedItemEmbedding
 from recbole_sda.layers.item_encoder import ItemEncoder, MoDAItemEncoder
@@ -72,7 +73,8 @@ class MultimodalSDA(SDALoss, FeatureRecommender):
             self.item_embedding = EncodedItemEmbedding(self.item_embedding, self.n_items, id_rows=id_rows)
 
     def _id_content(self, dataset: Any, features: ModalityFeatures) -> IdContent:
-        return IdContent(self.settings, dataset, features.frozen(), features.present, self.feature_record["store"])
+        store = store_folder(self.feature_record["store"])
+        return IdContent(self.settings, dataset, features.frozen(), features.present, store)
 
     @contextmanager
     def _step(self) -> Iterator[None]:

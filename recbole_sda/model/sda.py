@@ -8,6 +8,7 @@ from recbole.utils import ModelType
 from torch import Tensor, nn
 
 from recbole_sda.errors import InputError
+from recbole_sda.features.store_choice import store_folder
 from recbole_sda.io.checkpoint import LAST
 from recbole_sda.layers.item_embedding import EncodedItemEmbedding
 from recbole_sda.layers.item_encoder import ItemEncoder, LinearItemEncoder, MoDAItemEncoder
@@ -109,7 +110,8 @@ class SDA(CompletedItems, SDALoss):
             return EncodedItemEmbedding(base, n_items)
         aligned, self.feature_record = load_item_features(config, dataset, settings)
         matrices = [aligned.matrices[name] for name in aligned.modalities]
-        content = IdContent(settings, dataset, matrices, aligned.present, self.feature_record["store"])
+        store = store_folder(self.feature_record["store"])
+        content = IdContent(settings, dataset, matrices, aligned.present, store)
         self.feature_record["used"] = not content.says_nothing()
         if not self.feature_record["used"]:
             self.settings = settings.of_base()

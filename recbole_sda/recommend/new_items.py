@@ -11,6 +11,7 @@ from recbole_sda.errors import InputError
 from recbole_sda.features.content import content_vectors
 from recbole_sda.features.light_encoders import LIGHT_ENCODER
 from recbole_sda.features.store import FeatureStore
+from recbole_sda.features.store_choice import store_folder
 from recbole_sda.features.transforms import view_of_others
 from recbole_sda.io.ids import id_text
 from recbole_sda.layers.content_rows import Completion
@@ -50,7 +51,7 @@ def embed_new_items(run: Run, store: FeatureStore) -> NewItems:
             f"new items need a model that reads item features, and {run.config['model']} does not with the keys of this run"
         )
     names, steps = list(model.feature_record["modalities"]), model.feature_record["views"]
-    trained_on = FeatureStore(model.feature_record["store"])
+    trained_on = FeatureStore(store_folder(model.feature_record["store"]))
     store.check_modalities(names)
     check_same_space(trained_on, store, names)
     rows, present = _new_rows(store, names, set(map(id_text, item_tokens(run.data.dataset))))

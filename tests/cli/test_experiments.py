@@ -105,6 +105,22 @@ def test_recommend_writes_tables_and_pages(run_dir, tmp_path, items_file):
     assert "may be recommended" in (tmp_path / "a.html").read_text()
 
 
+def test_the_data_of_a_run_may_have_moved(data_path, tmp_path, capsys):
+    """From another folder, as after a run was made with a relative data_path."""
+    shutil.copytree(data_path, tmp_path / "data")
+    keys = {"data_path": str(tmp_path / "data"), "epochs": 1, "train_batch_size": 64, "use_gpu": False, "topk": [5, 10]}
+    experiment.run("BPR_SDA", "tiny", (), {**keys, "threads": 1, "run_dir": str(tmp_path / "run")})
+    (tmp_path / "data").rename(tmp_path / "moved")
+    run, moved = str(tmp_path / "run"), f"--data_path={tmp_path / 'moved'}"
+    assert main(["recommend", run, f"--out={tmp_path / 'a.csv'}"]) == 2
+    assert "--data_path names another place" in capsys.readouterr().err
+    assert main(["recommend", run, f"--out={tmp_path / 'a.csv'}", "--users=u1", moved]) == 0
+    assert len(pd.read_csv(tmp_path / "a.csv")) == 10
+    assert main(["export", run, f"--out={tmp_path / 'index'}", moved]) == 0
+    assert main(["export", run, "--form=recbole", f"--out={tmp_path / 'model.pth'}", moved]) == 2
+    assert "--data_path: --form=recbole reads the weights alone" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "words, message",
     [

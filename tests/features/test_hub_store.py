@@ -7,9 +7,10 @@ from recbole_sda.engine import experiment
 from recbole_sda.engine.run import configure
 from recbole_sda.errors import InputError
 from recbole_sda.features.hub_store import hub_store
-from recbole_sda.features.store import FeatureStore, find_store
+from recbole_sda.features.store import FeatureStore, find_store, write_store
 from recbole_sda.hub.push import push
 from recbole_sda.io.yaml import read_yaml
+from recbole_sda.recommend.recommender import Recommender
 
 
 @pytest.fixture
@@ -40,6 +41,29 @@ def test_a_run_is_pinned_and_resumes_with_the_same_bytes(commit, hub, data_path,
     assert configure("BPR_SDA", "tiny", (), keys).resolved["features"] != pinned
     hub.close()  # the pinned commit is read from the cache
     assert experiment.resume(tmp_path / "run", {"epochs": 2})["features"]["store"] == pinned
+
+
+@pytest.mark.parametrize("model", ["SASRec_SDA", "BM3"])
+def test_graphs_are_kept_with_the_store_and_new_items_find_it(
+    commit, model, data_path, tiny_keys, tmp_path, monkeypatch
+):
+    """BM3's and soft targets' neighbours were written into a folder hf: of the working directory."""
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    keys = {**tiny_keys, "features": "hf://shop/vectors", "run_dir": str(tmp_path / "run"), "epochs": 1}
+    experiment.run(model, "tiny", overrides=keys)
+    assert list((tmp_path / "work").iterdir()) == []
+    new = tmp_path / "new"
+    store = FeatureStore(data_path / "tiny/features/random")
+    write_store(
+        new,
+        ["n1"],
+        {name: store.matrix(name)[:1].numpy() for name in store.modalities},
+        {},
+        {"encoder": store.manifest["encoder"]},
+    )
+    recommender = Recommender(tmp_path / "run", new)
+    assert recommender.columns[-1] == "n1" and np.isfinite(recommender.scores(["u1"])["n1"]).all()
 
 
 def test_a_flipped_byte_is_found(commit, data_path, tmp_path):

@@ -1,7 +1,6 @@
 """What the multimodal recommenders share: features, edges, item graphs, and scores as products of cached embeddings."""
 
 from functools import reduce
-from pathlib import Path
 from typing import Any, Callable, List, Optional, Self, Sequence, Tuple
 
 import scipy.sparse as sp
@@ -12,6 +11,7 @@ from recbole.utils import InputType
 from torch import Tensor, nn
 
 from recbole_sda.errors import InputError
+from recbole_sda.features.store_choice import store_folder
 from recbole_sda.graphs.knn import cached_neighbours, item_graph
 from recbole_sda.graphs.user_item import Edges
 from recbole_sda.layers.modality_features import ModalityFeatures
@@ -88,7 +88,7 @@ class MultimodalRecommender(CompletedItems, GeneralRecommender):
         """
         values = per_modality(self.config["knn_k"], self.modality_names, "knn_k")
         k = [AT_LEAST_ONE.check("knn_k", value, whole=True) for value in values]
-        folder = Path(self.feature_record["store"]) / "graphs"
+        folder = store_folder(self.feature_record["store"]) / "graphs"
         modalities = zip(self.item_features.frozen(), self.item_features.present, k)
         return [item_graph(cached_neighbours(folder, *modality), self.n_items, weighted) for modality in modalities]
 
