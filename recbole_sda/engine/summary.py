@@ -1,6 +1,7 @@
 """A run's result in words: the protocol behind its figures, and the table that the command prints."""
 
 import re
+from math import isnan
 from typing import Any, Dict, List
 
 from texttable import Texttable
@@ -131,7 +132,7 @@ def _metrics_table(result: Dict[str, Any]) -> str:
     table.header(["metric", "validation", "test"])
     for name, value in result["test"].items():
         values = ((result["valid"] or {}).get(name), value)
-        table.add_row([name, *("-" if number is None else f"{number:.4f}" for number in values)])
+        table.add_row([name, *("-" if number is None or isnan(number) else f"{number:.4f}" for number in values)])
     return table.draw()
 
 

@@ -166,3 +166,13 @@ def test_lists_that_are_not_of_numbers(tmp_path, rows):
     pq.write_table(pa.table({"item_id": ["a", "b"], "v": rows}), tmp_path / "v.parquet")
     with pytest.raises(InputError, match="column 'v': expected lists of numbers, found list"):
         from_parquet(tmp_path / "v.parquet", {"text": "v"})
+
+
+def test_matrices_without_columns(tmp_path):
+    np.save(tmp_path / "x.npy", np.ones((2, 0), np.float32))
+    (tmp_path / "ids.txt").write_text("a\nb\n")
+    with pytest.raises(InputError, match=r"x.npy: expected a matrix .* found \(2, 0\)"):
+        from_npy({"image": tmp_path / "x.npy"}, tmp_path / "ids.txt")
+    pq.write_table(pa.table({"item_id": ["a"], "v": pa.array([[]], pa.list_(pa.float32()))}), tmp_path / "v.parquet")
+    with pytest.raises(InputError, match="v.parquet, column 'v': expected lists of one length"):
+        from_parquet(tmp_path / "v.parquet", {"text": "v"})

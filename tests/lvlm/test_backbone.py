@@ -6,6 +6,7 @@ from torch import nn
 
 from recbole_sda.errors import InputError
 from recbole_sda.lvlm.backbone import load_backbone
+from recbole_sda.lvlm.devices import default_device
 from recbole_sda.lvlm.families import FAMILIES
 from recbole_sda.lvlm.pooling import pool
 from recbole_sda.lvlm.settings import read_settings
@@ -172,3 +173,9 @@ def test_quantised_models_need_their_package(tiny):
             load_backbone(read_settings((), {"backbone": str(tiny("qwen3")), "quantization": "4bit"}))
     else:
         pytest.skip("bitsandbytes is here")
+
+
+@pytest.mark.parametrize("device", ["meta", "cuda:99", "nonsense"])
+def test_devices_that_cannot_be_used(device):
+    with pytest.raises(InputError, match=f"device={device}: expected cpu, cuda"):
+        default_device(device)
