@@ -15,7 +15,7 @@ from recbole_sda.io.yaml import parse_yaml
 
 FOLDER_KEYS = {"runs_path", "run_dir", "checkpoint_dir"}
 # Keys that may differ between a finished run and its plan. Hashes of the files show whether the data are the same.
-FREE_KEYS = {*MACHINE_KEYS, *FOLDER_KEYS, "data_path"}
+FREE_KEYS = {*MACHINE_KEYS, *FOLDER_KEYS, "data_path", "valid_metric_bigger"}  # the last follows valid_metric
 
 
 def _place(settings: Dict[str, Any]) -> Path:

@@ -43,7 +43,7 @@ class KeyContext:
         values: all values of the configuration, before RecBole derives others.
     """
 
-    def __init__(self, model: str, kind: Any, spec: Optional[BaseModelSpec], values: Mapping[str, Any]):
+    def __init__(self, model: str, kind: Any, spec: Optional[BaseModelSpec], values: Dict[str, Any]):
         self.model, self.spec, self.values = model, spec, values
         self.type: ModelType = kind.type
         self.base = class_name(base_name(model))
@@ -86,7 +86,7 @@ class KeyContext:
 
 
 def check_effect(context: KeyContext, given: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
-    """Refuse values that could not have the effect that they ask for.
+    """Refuse values that could not have the effect that they ask for; set ``valid_metric_bigger``.
 
     Args:
         context: model and values of the run.
@@ -116,6 +116,7 @@ def check_effect(context: KeyContext, given: Mapping[str, Any], defaults: Mappin
             f"valid_metric_bigger={values['valid_metric_bigger']}: RecBole sets it by valid_metric={values['valid_metric']}; leave "
             "it out"
         )
+    values["valid_metric_bigger"] = metric not in SMALLER_IS_BETTER  # for the file of the run, which is read again
     if values.get("benchmark_filename"):
         for key in FILTERS:
             if values.get(key) not in (None, "[0,inf)"):

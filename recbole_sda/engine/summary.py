@@ -1,6 +1,7 @@
 """A run's result in words: the protocol behind its figures, and the table that the command prints."""
 
 import re
+from math import isnan
 from typing import Any, Dict, List, Optional
 
 from texttable import Texttable
@@ -151,7 +152,7 @@ def _metrics_table(result: Dict[str, Any]) -> str:
 
 
 def _shown(number: Optional[float]) -> str:
-    return "-" if number is None else f"{number:.4f}"
+    return "-" if number is None or isnan(number) else f"{number:.4f}"
 
 
 def _group_lines(result: Dict[str, Any]) -> List[str]:

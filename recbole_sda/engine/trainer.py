@@ -138,6 +138,11 @@ class RunTrainer(CheckpointMixin):
 
     def _valid_epoch(self, valid_data: Any, show_progress: bool = False) -> Tuple[float, Dict[str, float]]:
         score, result = super()._valid_epoch(valid_data, show_progress)
+        if score != score:
+            raise InputError(
+                f"{self.run_dir}: epoch {self._epoch + 1}: valid_metric={self.valid_metric} is not defined on the validation "
+                "data, as AUC where all labels are the same; choose another valid_metric"
+            )
         # As in RecBole's early_stopping, the later one of two epochs with the same score is the best.
         is_best = score >= self.best_valid_score if self.valid_metric_bigger else score <= self.best_valid_score
         if is_best:

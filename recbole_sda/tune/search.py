@@ -77,14 +77,14 @@ class Search:
         gpus: float = 0.0,
         address: Optional[str] = None,
     ):
+        if not isinstance(out, (str, Path)) or not str(out):
+            raise InputError(f"out={out!r}: expected a folder")
         self.model, self.dataset = model, dataset
         self.staged = isinstance(space, StagedSpace)
         self.stages = space.stages if isinstance(space, StagedSpace) else (Stage("", space),)
         self.files = tuple(str(Path(path).resolve()) for path in config_files)
         self.keys, self.out = dict(keys or {}), Path(out).resolve()
         self.address = address
-        if not isinstance(out, (str, Path)) or not str(out):
-            raise InputError(f"out={out!r}: expected a folder")
         AT_LEAST_ONE.check("parallel", parallel, whole=True)
         NOT_NEGATIVE.check("gpus", gpus)
         for stage in self.stages:

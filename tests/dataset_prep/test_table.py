@@ -62,3 +62,35 @@ def test_other_units_of_time(tmp_path, caplog, capsys, unit, factor):
     caplog.clear()
     assert prepare(tmp_path, *given, "--time-unit", unit, rows=rows, header=True) == 0 and not caplog.records
     assert inter(tmp_path)["timestamp:float"][0] == "1400000000"
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (["--split", "ratio", "--ratio", "1", "0", "0"], "--split=ratio leaves no test interactions"),
+        (
+            ["--split", "time", "--split-at", "9e9", "9e9", "--time-col", "t"],
+            "--split=time leaves no test interactions",
+        ),
+        (["--image-col", "x"], "--image-col needs --items"),
+        (["--text-cols", "x"], "--text-cols needs --items"),
+        (["--user-col", "item_id"], "--user-col and --item-col are both the column 'item_id'"),
+    ],
+)
+def test_options_that_leave_nothing_or_do_nothing(tmp_path, capsys, options, message):
+    rows = [f"u{k % 5},i{k % 7},{k + 2e8:.0f}" for k in range(30)]
+    (tmp_path / "t.csv").write_text("user_id,item_id,t\n" + "\n".join(rows) + "\n")
+    given = [
+        "table",
+        "--name",
+        "T",
+        "--inter",
+        str(tmp_path / "t.csv"),
+        "--out",
+        str(tmp_path),
+        "--k-core",
+        "0",
+        "--no-images",
+    ]
+    assert main([*given, *options]) == 2
+    assert message in capsys.readouterr().err

@@ -6,7 +6,7 @@ import torch
 from recbole_sda.engine import experiment
 from recbole_sda.engine.trainer import RunTrainer
 from recbole_sda.errors import InputError
-from recbole_sda.io.checkpoint import BEST, LAST, load_checkpoint
+from recbole_sda.io.checkpoint import BEST, LAST, load_checkpoint, save_checkpoint
 from recbole_sda.io.locks import exclusive_lock
 
 CONTENT = {
@@ -150,3 +150,41 @@ def test_a_trainer_with_two_optimizers_keeps_both(keys):
     for half in ("encoder", "decoder"):
         ours = {id(p) for group in getattr(run.trainer, f"optimizer_{half}").param_groups for p in group["params"]}
         assert ours == {id(p) for p in getattr(run.model, half).parameters()}
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda s: s.update(epoch=9), r"epoch=9, but the last epoch in .*history.jsonl is 3"),
+        (lambda s: s.update(best_epoch=4), "best_epoch=4, expected at most epoch=3"),
+        (
+            lambda s: s.update(best_valid_score=0.99),
+            "best_valid_score=0.99, but ndcg@10=.* validated by another metric",
+        ),
+        (lambda s: s["warmup"].update(steps=[1, 2, 3]), "warmup: steps of 3 optimizers, expected 1"),
+        (lambda s: s.update(other_parameter={"forward": 1}), r"other_parameter has \['forward'\], expected \[\]"),
+        (lambda s: s["attributes"].update({"model.forward": 1}), "replaces the method model.forward"),
+        (lambda s: s["rng"].update(numpy=["MT19937", torch.ones(3), 0, 0, 0.0]), "no state of a random stream"),
+        (
+            lambda s: s.update(state_dict={name: value.long() for name, value in s["state_dict"].items()}),
+            "is of the type torch.int64, expected torch.float32",
+        ),
+    ],
+)
+def test_a_state_that_is_none_of_this_training(finished, change, message):
+    """Whoever wrote it again also wrote its hash."""
+    _, folder = finished
+    state = load_checkpoint(folder / LAST)
+    change(state)
+    save_checkpoint(folder / LAST, state)
+    with pytest.raises(InputError, match=message):
+        experiment.resume(folder, {"epochs": 5})
+
+
+def test_unfinished_files_of_a_killed_process_are_removed(finished):
+    _, folder = finished
+    drafts = [folder / ".metrics.json.0123abcd", folder / "checkpoint" / ".last.pt.0123abcd"]
+    for draft in drafts:
+        draft.write_text("x")
+    experiment.resume(folder, {"epochs": 5})
+    assert not any(draft.exists() for draft in drafts)

@@ -43,3 +43,9 @@ def test_a_history_is_truncated_to_whole_epochs(tmp_path):
     truncate_history(tmp_path, 2)
     lines = [json.loads(line) for line in (tmp_path / HISTORY).read_text().splitlines()]
     assert [line["epoch"] for line in lines] == [0, 0, 1, 1] and lines == read_history(tmp_path)
+
+
+def test_an_infinite_diagnostic_can_be_read_again(tmp_path):
+    append_history(tmp_path, {"epoch": 0, "phase": "valid", "a": float("inf"), "b": float("nan")})
+    (line,) = read_history(tmp_path)
+    assert line["a"] != line["a"] and line["b"] != line["b"]

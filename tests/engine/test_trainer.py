@@ -1,11 +1,15 @@
 """The trainer: which epoch is the best, and bars of progress."""
 
 import math
+from pathlib import Path
 
 import pytest
 from recbole.trainer import Trainer
 
 from recbole_sda.engine import experiment
+from recbole_sda.engine.run_folder import read_metrics
+from recbole_sda.engine.summary import result_table
+from recbole_sda.errors import InputError
 from recbole_sda.io.checkpoint import BEST, load_checkpoint
 
 
@@ -36,3 +40,28 @@ def test_show_progress_shows_bars_of_training_and_evaluation(keys, capsys, shown
     assert ("Train     0" in text) == ("Evaluate" in text) == shown
     experiment.evaluate(result["run_dir"], {"show_progress": shown})
     assert ("Evaluate" in capsys.readouterr().err) == shown
+
+
+@pytest.fixture
+def labels(tmp_path, tiny_keys):
+    """Keys of a run on data whose validation and test labels are all 1, where AUC is not defined."""
+    (tmp_path / "toy").mkdir()
+    rows = [f"u{u}\ti{(3 * u + t) % 9}\t{int(t > 2) or t % 2}\t{t}" for u in range(9) for t in range(5)]
+    header = "user_id:token\titem_id:token\tlabel:float\ttimestamp:float"
+    (tmp_path / "toy/toy.inter").write_text("\n".join([header, *rows]) + "\n")
+    columns = {"inter": ["user_id", "item_id", "label", "timestamp"]}
+    return {**tiny_keys, "data_path": str(tmp_path), "load_col": columns, "eval_args": {"mode": "labeled"}, "topk": [3],
+            "metrics": ["AUC", "LogLoss"], "run_dir": str(tmp_path / "run")}  # fmt: skip
+
+
+def test_a_metric_that_is_not_defined_is_null_and_read_again(labels):
+    result = experiment.run("FM", "toy", (), {**labels, "valid_metric": "LogLoss"})
+    stored = read_metrics(Path(result["run_dir"]))["test"]
+    assert stored["auc"] is None and stored["logloss"] > 0
+    for again in (experiment.evaluate(result["run_dir"]), experiment.resume(result["run_dir"], {"epochs": 3})):
+        assert math.isnan(again["test"]["auc"]) and "auc" in result_table(again)
+
+
+def test_a_valid_metric_that_is_not_defined_is_refused(labels):
+    with pytest.raises(InputError, match="run: epoch 1: valid_metric=auc is not defined on the validation data"):
+        experiment.run("FM", "toy", (), {**labels, "valid_metric": "AUC"})

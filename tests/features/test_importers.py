@@ -191,3 +191,13 @@ def test_ids_that_occur_twice_are_named_with_their_file(tmp_path):
     (tmp_path / "x.itememb").write_text("iid:token\tv:float_seq\na\t1 2\na\t1 3\n")
     with pytest.raises(InputError, match="x.itememb: item id 'a' occurs more than once"):
         from_itememb(tmp_path / "x.itememb")
+
+
+def test_matrices_without_columns(tmp_path):
+    np.save(tmp_path / "x.npy", np.ones((2, 0), np.float32))
+    (tmp_path / "ids.txt").write_text("a\nb\n")
+    with pytest.raises(InputError, match=r"x.npy: expected a matrix .* found \(2, 0\)"):
+        from_npy({"image": tmp_path / "x.npy"}, tmp_path / "ids.txt")
+    pq.write_table(pa.table({"item_id": ["a"], "v": pa.array([[]], pa.list_(pa.float32()))}), tmp_path / "v.parquet")
+    with pytest.raises(InputError, match="v.parquet, column 'v': expected lists of one length"):
+        from_parquet(tmp_path / "v.parquet", {"text": "v"})

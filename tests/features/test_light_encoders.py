@@ -83,3 +83,8 @@ def test_image_descriptors_are_standardised_before_pca(monkeypatch):
     vectors, _, _ = encode_images([None] * 5, dim=2)
     np.testing.assert_allclose(np.cov(vectors[present].T, bias=True), np.eye(2), atol=1e-3)
     assert not vectors[2].any()
+
+
+def test_one_text_of_one_word():
+    vectors, present = encode_texts(["ball", None, ""])
+    assert vectors.tolist() == [[1.0], [0.0], [0.0]] and present.tolist() == [True, False, False]

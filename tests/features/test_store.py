@@ -139,3 +139,20 @@ def test_an_encoder_can_be_a_name(tmp_path):
         tmp_path / "s", ["a", "b"], {"text": np.eye(2, dtype=np.float32)}, provenance={"encoder": "MiniLM"}
     )
     assert FeatureStore(path).manifest["encoder"] == {"model": "MiniLM"}
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda m: m["sha256"].update({"/dev/zero": "x"}), "sha256: '/dev/zero' is no file of a store"),
+        (lambda m: m.update(n_items=9), "n_items=9, but item_ids.txt has 2 ids"),
+        (lambda m: m["modalities"].update({"../x": m["modalities"]["text"]}), "modality='../x': expected a name"),
+    ],
+)
+def test_manifests_that_lie(tmp_path, change, message):
+    path = write_store(tmp_path / "s", ["a", "b"], {"text": np.ones((2, 3), np.float32)})
+    manifest = json.loads((path / "manifest.json").read_text())
+    change(manifest)
+    (path / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(InputError, match=f"manifest.json: {message}"):
+        FeatureStore(path)

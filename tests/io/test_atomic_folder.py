@@ -4,9 +4,10 @@ import os
 
 import pytest
 
+from recbole_sda.errors import InputError
 from recbole_sda.features.store_choice import store_names
 from recbole_sda.io import atomic_folder as module
-from recbole_sda.io.atomic_folder import atomic_folder, remove_drafts, restore_folder
+from recbole_sda.io.atomic_folder import atomic_folder, folder_lock, remove_drafts, restore_folder
 
 
 class Killed(BaseException):
@@ -68,3 +69,16 @@ def test_a_store_of_a_killed_process_is_found_again(tmp_path):
         (tmp_path / "features" / name).mkdir(parents=True)
         (tmp_path / "features" / name / "manifest.json").write_text("{}")
     assert store_names(tmp_path) == ["st"]
+
+
+def test_a_folder_has_one_writer(tmp_path):
+    (tmp_path / ".st.0123abcd").mkdir()
+    with folder_lock(tmp_path / "st"):
+        assert not (tmp_path / ".st.0123abcd").exists()
+        with (
+            pytest.raises(InputError, match="st: another process is writing this folder"),
+            folder_lock(tmp_path / "st"),
+        ):
+            pass
+    with pytest.raises(InputError, match="expected the name of a new folder"), folder_lock("."):
+        pass

@@ -8,7 +8,14 @@ import torch
 from safetensors import SafetensorError
 
 from recbole_sda.io import atomic_write as module
-from recbole_sda.io.atomic_write import append_line, atomic_write, named_errors, write_lines, write_text
+from recbole_sda.io.atomic_write import (
+    append_line,
+    atomic_write,
+    named_errors,
+    remove_file_drafts,
+    write_lines,
+    write_text,
+)
 from recbole_sda.io.checkpoint import save_checkpoint
 
 
@@ -95,3 +102,18 @@ def test_appended_lines_after_a_kill_within_a_line(tmp_path):
     path.write_text("cut")
     append_line(path, "5")
     assert path.read_text() == "5\n"
+
+
+def test_errors_that_name_no_file(tmp_path):
+    """Numpy's has no number, that of TensorBoard no file."""
+    for error in (OSError("92224 requested and 992 written"), OSError(28, "No space left on device")):
+        with pytest.raises(OSError) as caught, named_errors(tmp_path):
+            raise error
+        assert (caught.value.errno, caught.value.filename) == (28, str(tmp_path))
+
+
+def test_unfinished_files_are_removed(tmp_path):
+    for name in (".a.json.0123abcd", ".lock", "a.json"):
+        (tmp_path / name).touch()
+    remove_file_drafts(tmp_path, tmp_path / "gone")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "a.json"]

@@ -64,3 +64,8 @@ def test_what_is_no_id_is_refused(value, reason):
 
 def test_texts_are_not_checked():
     assert id_text("[PAD] ") == "[PAD]"
+
+
+def test_an_id_with_a_nul_character():
+    with pytest.raises(InputError, match="x.csv, line 2: .* is no id: it has a NUL character"):
+        id_of("a\0b", "x.csv, line 2")

@@ -128,3 +128,9 @@ def test_every_error_of_a_picture_is_that_of_the_picture(tmp_path, monkeypatch):
         with pytest.raises(UnreadableImage, match="a.png"):
             with images.open_image(tmp_path / "a.png"):
                 raise error
+
+
+def test_a_path_that_no_file_can_have(tmp_path):
+    for name in ("x" * 5000, "a\0b"):
+        with pytest.raises(UnreadableImage, match="there is no such file"):
+            read_rgb(tmp_path / name)

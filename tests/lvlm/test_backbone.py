@@ -8,6 +8,7 @@ from torch import nn
 
 from recbole_sda.errors import InputError
 from recbole_sda.lvlm.backbone import load_backbone
+from recbole_sda.lvlm.devices import default_device
 from recbole_sda.lvlm.pooling import pool
 from recbole_sda.lvlm.settings import read_settings
 from recbole_sda.lvlm.tiny import make_tiny
@@ -194,3 +195,9 @@ def test_attention_kernels(backbone):
 def test_kernels_that_are_missing(backbone):
     with pytest.raises(InputError, match="cannot be loaded: .*[Ff]lash"):
         backbone("qwen2_5_vl", attention="flash_attention_2")
+
+
+@pytest.mark.parametrize("device", ["meta", "cuda:99", "nonsense"])
+def test_devices_that_cannot_be_used(device):
+    with pytest.raises(InputError, match=f"device={device}: expected cpu, cuda"):
+        default_device(device)

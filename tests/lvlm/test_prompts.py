@@ -42,3 +42,12 @@ def test_wrong_templates_are_refused(template):
 def test_words_of_an_unknown_field_are_refused():
     with pytest.raises(InputError, match="'titel'.*title"):
         Prompt("{title}", FIELDS, {"titel": 3})
+
+
+def test_errors_name_the_key():
+    for template, message in (
+        ("{title[0]}", "image_prompt: line"),
+        ("{nope}", "image_prompt: no item has the field 'nope'"),
+    ):
+        with pytest.raises(InputError, match=message):
+            Prompt(template, FIELDS, {}, "image_prompt")

@@ -7,7 +7,7 @@ import pytest
 import ray
 
 from recbole_sda.errors import InputError
-from recbole_sda.machine.ray_session import check_gpu_share, ray_session, worker_device_keys
+from recbole_sda.machine.ray_session import _check_reachable, check_gpu_share, ray_session, worker_device_keys
 
 
 def test_a_session_that_is_opened_here_is_closed():
@@ -84,3 +84,9 @@ def test_a_share_of_a_gpu_that_ray_does_not_see(monkeypatch, caplog):
 def test_a_worker_uses_its_own_gpu_or_none():
     assert worker_device_keys(0.5) == {"gpu_id": "0", "use_gpu": True}
     assert worker_device_keys(0.0) == {"use_gpu": False}
+
+
+@pytest.mark.parametrize("address", ["nowhere", "127.0.0.1:x", "127.0.0.1:99999", "ray://127.0.0.1:1", "127.0.0.1:1"])
+def test_an_address_is_tried_before_ray_waits_for_it(address):
+    with pytest.raises(InputError, match=f"address='{address}': (expected auto, or host:port|no Ray cluster answers)"):
+        _check_reachable(address)

@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from recbole_sda.errors import InputError
+from recbole_sda.machine.torchrun import start, world_size
+
 ROOT = Path(__file__).resolve().parents[2]
 STEP = """
 import copy, json, sys
@@ -102,3 +105,18 @@ def test_the_main_command_under_torchrun(model, finished):
     assert result["environment"]["processes"] == "2" and result["epochs_run"] == 2
     (evaluation,) = (folder / model).glob("evaluation-*.json")
     assert json.loads(evaluation.read_text())["test"] == pytest.approx(result["test"], abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    "variables, message",
+    [
+        ({"WORLD_SIZE": "x"}, "WORLD_SIZE='x' in the environment: expected a whole number"),
+        ({"WORLD_SIZE": "0"}, "WORLD_SIZE='0' in the environment"),
+        ({"WORLD_SIZE": "2"}, "LOCAL_RANK is not set: start the command with torchrun"),
+    ],
+)
+def test_a_wrong_environment_is_named(monkeypatch, variables, message):
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(InputError, match=message):
+        start(use_gpu=False) if world_size() > 1 else None

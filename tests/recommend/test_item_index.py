@@ -113,3 +113,15 @@ def test_the_command_writes_files_in_the_same_order(trained, tmp_path):
     assert main(["export", str(trained("BPR")), f"--out={tmp_path / 'plain'}"]) == 0
     assert not (tmp_path / "plain/queries.npy").exists()
     assert main(["export", str(trained("BPR")), f"--out={tmp_path / 'x'}", "--epochs=3"]) == 2
+
+
+def test_an_index_replaces_an_index_alone(trained, tmp_path):
+    index = ItemIndex(trained("BPR"))
+    index.write(tmp_path / "index", ["u1"])
+    index.write(tmp_path / "index")
+    assert not (tmp_path / "index/queries.npy").exists() and (tmp_path / "index/items.npy").exists()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/a").touch()
+    for path in (tmp_path / "other", tmp_path / "other/a"):
+        with pytest.raises(InputError, match="exists and is no index"):
+            index.write(path)

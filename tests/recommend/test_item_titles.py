@@ -29,3 +29,10 @@ def test_titles_in_a_field_of_another_name(tmp_path):
     assert [item.title for item in read_titles(tmp_path, "x", title_field="label").values()] == [None, "flute"]
     with pytest.raises(InputError, match="no item has the field 'labels'.*Did you mean 'label'"):
         read_titles(tmp_path, "x", title_field="labels")
+
+
+@pytest.mark.parametrize("name", ["items.jsonl", "tiny.item"])
+def test_what_is_no_file_is_not_skipped(tmp_path, name):
+    (tmp_path / name).mkdir()
+    with pytest.raises(InputError, match=f"{name} is a folder"):
+        read_titles(tmp_path, "tiny")

@@ -35,3 +35,9 @@ def test_a_grid_needs_lists():
     assert space.changed({"samples": "grid"}, "x").samples is None
     with pytest.raises(InputError, match="^x: samples=grid allows only choices; dropout is uniform$"):
         Space({"dropout": Domain("uniform", [0, 1])}).changed({"samples": "grid"}, "x")
+
+
+def test_a_grid_of_too_many_trials_is_refused():
+    space = Space({f"key{k}": Domain("choice", list(range(60))) for k in range(6)})
+    with pytest.raises(InputError, match="samples=grid makes 46,656,000,000 trials: expected at most 100,000"):
+        space.changed({"samples": "grid"}, "s.yaml")
