@@ -55,11 +55,11 @@ def add_recommend(commands: Any) -> None:
     recommend.set_defaults(action=_recommend)
 
 
-def recommender_of(args: argparse.Namespace, *arguments: Any) -> Any:
+def recommender_of(args: argparse.Namespace, new_items: Optional[str] = None, repeat: Optional[bool] = None) -> Any:
     """Return the recommender of a run, with its data in ``--data_path`` where that is given."""
     from recbole_sda.recommend.recommender import Recommender
 
-    return Recommender(args.run, *arguments, overrides={"data_path": args.data_path} if args.data_path else None)
+    return Recommender(args.run, new_items, repeat, {"data_path": args.data_path} if args.data_path else None)
 
 
 def _recommend(args: argparse.Namespace, keys: Dict[str, Any]) -> None:
