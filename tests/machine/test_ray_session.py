@@ -19,6 +19,8 @@ def test_a_session_that_is_opened_here_is_closed():
 
 
 def test_an_address_without_a_cluster_is_refused():
+    if ray._private.services.find_gcs_addresses():
+        pytest.skip("`auto` finds a cluster of another program on this machine")
     with pytest.raises(InputError, match="address='auto': no Ray cluster answers there"), ray_session("auto"):
         pass
     assert not ray.is_initialized()
