@@ -93,7 +93,7 @@ def part_of(data: Interactions, choices: Choices) -> Optional[np.ndarray]:
     elif choices.split == "ratio":
         part = splits.ratio(data, choices.ratio)
     elif len(choices.split_at) != 2:
-        raise InputError("split=time needs two times (split_at): the beginnings of validation and of test")
+        raise InputError("--split=time needs --split-at with two times, the beginnings of validation and of test")
     else:
         part = splits.by_time(data, *choices.split_at)
     splits.check_parts(part, f"--split={choices.split}")

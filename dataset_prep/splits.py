@@ -59,7 +59,7 @@ def by_time(data: Interactions, valid_from: float, test_from: float) -> np.ndarr
         InputError: validation begins after the test.
     """
     if valid_from > test_from:
-        raise InputError(f"split_at={valid_from} {test_from}: validation begins after the test")
+        raise InputError(f"--split-at {valid_from:g} {test_from:g}: validation begins after the test")
     return ((data.time >= valid_from).astype(np.int8) + (data.time >= test_from)).astype(np.int8)
 
 

@@ -116,7 +116,7 @@ class ChangedAttributes:
         if owner not in owners:
             return
         if name.startswith("__") or callable(getattr(type(owners[owner]), name, None)):
-            raise InputError(f"the checkpoint replaces the method {path}; it was changed after it was written")
+            raise InputError(f"attributes: {path} would replace a method")
         vars(owners[owner])[name] = restored(None, value)
 
     def _attributes(self) -> Iterator[Attribute]:

@@ -139,7 +139,10 @@ class CheckpointMixin(RecBoleTrainer):
         check_finite(Path(path), self.model)
         self.model.load_other_parameter(from_plain(state["other_parameter"], self.device))
         counts = {f"model.{name}": number for name, number in state.get("numbers", {}).items()}  # of an earlier version
-        self.changed.restore(from_plain(state.get("attributes", counts), self.device))
+        try:
+            self.changed.restore(from_plain(state.get("attributes", counts), self.device))
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from None
         return state
 
     def resume(self, train_data: Any) -> None:

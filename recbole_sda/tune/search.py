@@ -19,6 +19,7 @@ from recbole_sda.engine.run_folder import METRICS, read_metrics
 from recbole_sda.engine.summary import result_table
 from recbole_sda.errors import InputError
 from recbole_sda.io.atomic_write import remove_file_drafts, write_lines
+from recbole_sda.io.checkpoint import BEST as BEST_WEIGHTS
 from recbole_sda.io.json import read_json
 from recbole_sda.io.locks import exclusive_lock
 from recbole_sda.io.schema import NUMBER
@@ -234,7 +235,8 @@ class Search:
 
     def _trial_record(self, settings: Dict[str, Any], trial: Optional[Trial], error: Optional[str]) -> Dict[str, Any]:
         """Return a trial's entry in ``search.json``; settings that were refused have no trial."""
-        best = outcome(trial.folder, self.metric, self.bigger) if trial else None
+        usable = trial is not None and (error is None or (trial.folder / BEST_WEIGHTS).is_file())
+        best = outcome(trial.folder, self.metric, self.bigger) if trial and usable else None
         return {
             "settings": settings,
             "score": best.score if best else None,

@@ -82,7 +82,7 @@ def test_published_counts_are_compared(raw, tmp_path, capsys):
     "more, message",
     [
         (["--min-rating", "9"], "no interaction is left after: rated 9 or better"),
-        (["--split", "time"], "split=time needs two times"),
+        (["--split", "time"], "--split=time needs --split-at with two times"),
         (["--reviews", "nowhere.gz"], "nowhere.gz does not exist"),
     ],
 )

@@ -57,5 +57,5 @@ def test_errors():
     data = interactions([3])
     with pytest.raises(InputError, match="expected three shares"):
         splits.ratio(data, (8, 1))
-    with pytest.raises(InputError, match="split_at=9 3: validation begins after the test"):
+    with pytest.raises(InputError, match="--split-at 9 3: validation begins after the test"):
         splits.by_time(data, 9, 3)

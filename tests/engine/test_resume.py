@@ -163,7 +163,10 @@ def test_a_trainer_with_two_optimizers_keeps_both(keys):
         ),
         (lambda s: s["warmup"].update(steps=[1, 2, 3]), "warmup: steps of 3 optimizers, expected 1"),
         (lambda s: s.update(other_parameter={"forward": 1}), r"other_parameter has \['forward'\], expected \[\]"),
-        (lambda s: s["attributes"].update({"model.forward": 1}), "replaces the method model.forward"),
+        (
+            lambda s: s["attributes"].update({"model.forward": 1}),
+            "last.pt: attributes: model.forward would replace a method",
+        ),
         (lambda s: s["rng"].update(numpy=["MT19937", torch.ones(3), 0, 0, 0.0]), "no state of a random stream"),
         (
             lambda s: s.update(state_dict={name: value.long() for name, value in s["state_dict"].items()}),
