@@ -62,8 +62,7 @@ class Search:
         address: of a Ray cluster (``auto``: the one that this machine belongs to), whose machines share ``out`` and the data.
 
     Raises:
-        InputError: a key is unknown, not read by the model, both fixed and searched, or makes trials incomparable; or a value is
-                out of range.
+        InputError: a key is unknown, not read, both fixed and searched, or makes trials incomparable; a value is out of range.
     """
 
     def __init__(
@@ -166,8 +165,7 @@ class Search:
         values.update({**keys, "model": self.model, "dataset": self.dataset})
         if "eval_args" in values:  # its parts may come from several files and keys
             values["eval_args"] = configure(self.model, self.dataset, self.files, keys).resolved["eval_args"]
-        text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
-        write_lines(self.out / BEST, [text])
+        write_lines(self.out / BEST, [yaml.safe_dump(values, sort_keys=False, allow_unicode=True)])
 
     def _resolve(self, settings: Dict[str, Any]) -> Dict[str, Any]:
         """Return the whole configuration of a trial; one that the model refuses is an InputError."""
