@@ -77,7 +77,7 @@ class IdContent:
             return False
         logger.warning(
             "content is not used: %s, less than min_content_lift=%g; the run is one of the base model. Do the vectors belong to "
-            "these items? --min_content_lift=0 uses them anyway",
+            "these items? --min_content_lift=0 uses them",
             times,
             least,
         )

@@ -45,7 +45,8 @@ def data_path(tmp_path_factory):
 @pytest.fixture
 def build(data_path, tmp_path):
     def make(name, **keys):
-        given = {**SMALL, "data_path": str(data_path), "checkpoint_dir": str(tmp_path), "knn_k": 5, **keys}
+        lift = {"min_content_lift": 1.1} if name.endswith("_SDA") else {}
+        given = {**SMALL, "data_path": str(data_path), "checkpoint_dir": str(tmp_path), "knn_k": 5, **lift, **keys}
         given = given if name in ("VBPR", "VBPR_SDA") else {k: v for k, v in given.items() if k != "knn_k"}
         config = RunConfig(name, "groups", (), given)
         init_seed(3, True)
@@ -102,6 +103,7 @@ def test_a_small_training_part_decides_nothing(build, monkeypatch):
 
 def test_the_run_says_so_and_is_read_again(data_path, tmp_path, capsys):
     keys = {**SMALL, "epochs": 1, "data_path": str(data_path), "features": "noise", "run_dir": str(tmp_path / "run")}
+    keys["min_content_lift"] = 1.1
     result = experiment.run("SASRec_SDA", "groups", (), keys)
     assert result["features"]["used"] is False
     assert "content is not used" in result_table(result)
