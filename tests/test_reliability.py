@@ -172,7 +172,7 @@ def goes_on(name: str, made: Made, out: Path) -> str:
     status, text = ended(command)
     if status == 0:
         return "same"
-    assert more and status == 2 and f"--resume={out}" in text, text
+    assert more and status == 2 and f"--resume={out}" in text, f"exit status {status}: {text}"
     status, text = ended(more)
     assert status == 0, text
     return "named"
