@@ -17,10 +17,10 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 import numpy as np
 import pytest
 import yaml
+from safetensors.torch import load_file
 
 from recbole_sda.data.miniature.generate import generate
 from recbole_sda.features.store import FeatureStore
-from recbole_sda.io.checkpoint import load_checkpoint
 
 ROOT = Path(__file__).resolve().parents[1]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
@@ -131,9 +131,9 @@ def outcome(name: str, out: Path) -> Any:
         search = json.loads((out / "search.json").read_text())
         return search["best"]["settings"], [trial["error"] for trial in search["trials"]]
     if name == "adapt":
-        state = load_checkpoint(out / "last.pt")
         history = [json.loads(line) for line in (out / "history.jsonl").read_text().splitlines()]
-        return [line["step"] for line in history], repr(state["record"]["settings"]), (out / "adapt.yaml").is_file()
+        adapter = load_file(out / "adapter" / "adapter_model.safetensors")
+        return [line["step"] for line in history], {key: value.tolist() for key, value in adapter.items()}
     if name in ("extract", "import", "lvlm_extract"):
         store = FeatureStore(out)
         return store.item_ids, {key: store.matrix(key).tolist() for key in store.modalities}
@@ -172,7 +172,7 @@ def goes_on(name: str, made: Made, out: Path) -> str:
     status, text = ended(command)
     if status == 0:
         return "same"
-    assert more and status == 2 and f"--resume={out}" in text, text
+    assert more and status == 2 and f"--resume={out}" in text, f"exit status {status}: {text}"
     status, text = ended(more)
     assert status == 0, text
     return "named"

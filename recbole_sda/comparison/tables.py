@@ -175,7 +175,9 @@ def write_tables(comparison: Dict[str, Any], out: Path) -> List[Path]:
 
 
 def _check_row(row: Row, names: List[str], where: str) -> None:
-    """Check that what the tables read of a row goes together: metrics and cases of each scope, and a gain for each test."""
+    """Check that what the tables read of a row goes together: its runs, metrics and cases of each scope, a gain for each test."""
+    if not row["runs"] or len(row["runs"]) != len(row["seeds"]):
+        raise InputError(f"{where}: runs: {len(row['runs'])} for {len(row['seeds'])} seeds")
     for scope, metrics in row["metrics"].items():
         check_shape(metrics, dict.fromkeys(names, dict), f"{where}: {scope}")
     check_shape(row["cases"], dict.fromkeys(row["metrics"], COUNT), f"{where}: cases")
