@@ -1,29 +1,35 @@
-"""The whole chain on invented data: a tiny pre-trained model, adapted and not, its vectors, and SASRec_SDA on them.
+"""The whole chain: a tiny pre-trained model, adapted and not, its vectors, and SASRec_SDA on them.
 
-The data are the built-in miniature of Amazon_Sports. A picture shows colour and silhouette of a product; a text names its kind,
-which goes with the silhouette, and its purpose. A user's next product mostly has the colour of the last one and the purpose that
-follows. The model (lvlm_pretrain.py) has seen other pictures with captions and other texts, never a text beside its picture.
+By default, the data are the built-in miniature of Amazon_Sports. A picture shows colour and silhouette of a product; a text
+names its kind, which goes with the silhouette, and its purpose. A user's next product mostly has the colour of the last one and
+the purpose that follows. The model (lvlm_pretrain.py) has seen other pictures with captions and other texts, never a text
+beside its picture.
+
+With --dataset, the data are DATA_PATH/DATASET with its items.jsonl and images, the model is pre-trained on these images, with
+captions of their colours, and on these texts, and the recommender has the settings of preset strong.
 
 Each step writes its result to OUT/results.json; a second call continues with the missing steps.
 
     python benchmarks/lvlm_chain.py [--out=runs/lvlm-chain] [--seeds=[1,2,3]] [--steps=60] [--pretraining_steps=400] [--rows=[...]]
+        [--dataset=NAME --data_path=FOLDER]
 """
 
 import json
 import logging
 import sys
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
 import numpy as np
 import pandas as pd
 import torch
-from lvlm_pretrain import pretrain
+from lvlm_pretrain import invented, of_items, pretrain
 
 from recbole_sda import run
 from recbole_sda.cli.exit_status import run_command
 from recbole_sda.cli.run import parse
 from recbole_sda.data.dataset_choice import ensure_sample
+from recbole_sda.errors import InputError
 from recbole_sda.io.atomic_write import write_text
 from recbole_sda.io.logs import start_logging
 from recbole_sda.lvlm.adaptation import run_adaptation
@@ -31,7 +37,7 @@ from recbole_sda.lvlm.extraction import run_extraction
 from recbole_sda.lvlm.gradients import METHODS, measure
 from recbole_sda.lvlm.settings import LVLMSettings, read_settings
 
-DATASET = "Amazon_Sports-sample"
+MINIATURE = "Amazon_Sports-sample"
 STAGE = {
     "dtype": "float32", "batch_size": 32, "eval_every": 30, "learning_rate": 3e-3, "workers": 0, "threads": 1, "device": "cpu",
     "held_out": 0.1, "dropout": 0.0, "store_dtype": "float32", "token_budget": 4096,
@@ -49,6 +55,7 @@ ROWS: Dict[str, Dict[str, Any]] = {
     "MoDA, co-purchases": {"method": "moda", **CO_PURCHASES},
     "MoDA, co-purchases, masked": {"method": "moda", **CO_PURCHASES, "bought_together_mask": True},
 }
+IDS = "none (SASRec)"
 SHUFFLED = ("MoDA",)  # rows that are also run with the features of other items
 
 
@@ -59,25 +66,31 @@ class Chain:
         out: folder for data, models and results.
         steps: steps of an adaptation.
         pretraining_steps: steps of the pre-training.
+        dataset: a data set with items.jsonl and images; None: the miniature, which is written to ``out``.
+        data: folder of the data set.
     """
 
-    def __init__(self, out: Path, steps: int, pretraining_steps: int):
-        self.out, self.steps, self.pretraining_steps = out, steps, pretraining_steps
-        self.path, self.data = out / "results.json", out / "data"
+    def __init__(
+        self, out: Path, steps: int, pretraining_steps: int, dataset: Optional[str] = None, data: Path = Path("dataset")
+    ):
+        self.out, self.steps, self.path, self.model = out, steps, out / "results.json", out / "model"
+        self.dataset, self.data = dataset or MINIATURE, data if dataset else out / "data"
+        self.recommender: Dict[str, Any] = {"preset": "strong"} if dataset else RECOMMENDER
         out.mkdir(parents=True, exist_ok=True)
         self.results: Dict[str, Any] = json.loads(self.path.read_text()) if self.path.is_file() else {}
-        ensure_sample(DATASET, str(self.data))
-        self.model = out / "model"
+        if not dataset:
+            ensure_sample(MINIATURE, str(self.data))
         if not self.model.is_dir():
-            pretrain(self.model, pretraining_steps)
+            corpus = of_items(self.settings("unadapted", 1)) if dataset else invented()
+            pretrain(self.model, corpus, pretraining_steps)
 
     def settings(self, row: str, seed: int) -> LVLMSettings:
         """Return the settings of a row's adaptation."""
-        folder = self.data / DATASET
+        folder = self.data / self.dataset
         keys = {
             "backbone": str(self.model),
             "items": str(folder / "items.jsonl"),
-            "interactions": str(folder / f"{DATASET}.inter"),
+            "interactions": str(folder / f"{self.dataset}.inter"),
         }
         return read_settings((), {**STAGE, **keys, "steps": self.steps, "seed": seed, **ROWS[row]})
 
@@ -93,7 +106,7 @@ class Chain:
         """Adapt and extract; return the name of the feature store. Unadapted features are the same for all seeds."""
         adapted = row != "unadapted"
         name = f"{row}-{seed}".replace(", ", "-").replace(" ", "-") if adapted else row
-        store = self.data / DATASET / "features" / name
+        store = self.data / self.dataset / "features" / name
         settings = self.settings(row, seed)
         if adapted:
             self.once(f"adapt {row} {seed}", lambda: self._adapt(settings, name))
@@ -112,13 +125,17 @@ class Chain:
             "step": record["best"]["step"]
         }
 
-    def recommend(self, features: str, seed: int, shuffled: bool) -> Dict[str, float]:
-        """Return the test metrics of SASRec_SDA on a feature store."""
+    def recommend(self, features: Optional[str], seed: int, shuffled: bool = False) -> Dict[str, float]:
+        """Return the test metrics of SASRec_SDA on a feature store, or of SASRec, without features."""
         keys = {
-            "data_path": str(self.data), "runs_path": str(self.out / "runs"), "features": features, "seed": seed,
-            "shuffle_features": shuffled, "threads": 1, "use_gpu": False, **RECOMMENDER,
+            "data_path": str(self.data), "runs_path": str(self.out / "runs"), "seed": seed, "threads": 1, "use_gpu": False,
+            **self.recommender,
         }  # fmt: skip
-        result = run("SASRec_SDA", DATASET, overrides=keys)
+        if features is None:
+            result = run("SASRec", self.dataset, overrides=keys)
+        else:
+            keys |= {"features": features, "shuffle_features": shuffled}
+            result = run("SASRec_SDA", self.dataset, overrides=keys)
         return {key: result["test"][key] for key in ("hit@10", "ndcg@10")} | {"valid": result["valid"]["ndcg@10"]}
 
     def gradients(self, seed: int) -> Dict[str, Any]:
@@ -135,7 +152,7 @@ class Chain:
 def table(results: Dict[str, Any], seeds: List[int]) -> str:
     """Return the tables of all finished steps in Markdown: mean and sample standard deviation over seeds."""
     lines = []
-    for row in [*ROWS, *(f"{row}, shuffled" for row in SHUFFLED)]:
+    for row in [IDS, *ROWS, *(f"{row}, shuffled" for row in SHUFFLED)]:
         runs = [results[f"run {row} {seed}"] for seed in seeds if f"run {row} {seed}" in results]
         part, of = ("before", "MoDA") if row == "unadapted" else ("best", row)  # measured before each adaptation
         adapts = [results[f"adapt {of} {seed}"] for seed in seeds if f"adapt {of} {seed}" in results]
@@ -162,16 +179,21 @@ def _mean(values: List[float]) -> str:
 
 def show() -> None:
     """Run all missing steps, seed by seed, and print the tables."""
-    keys = dict(parse(sys.argv[1:]).keys)
+    given = parse(sys.argv[1:])
+    keys = dict(given.keys)
     seeds, rows = keys.pop("seeds", [1, 2, 3]), keys.pop("rows", list(ROWS))
     torch.set_num_threads(1)
     start_logging("error")
     logging.getLogger("recbole_sda").setLevel(logging.ERROR)
-    chain = Chain(Path(keys.pop("out", "runs/lvlm-chain")), keys.pop("steps", 60), keys.pop("pretraining_steps", 400))
+    out, data = Path(keys.pop("out", "runs/lvlm-chain")), Path(keys.pop("data_path", "dataset"))
+    chain = Chain(out, keys.pop("steps", 60), keys.pop("pretraining_steps", 400), given.dataset, data)
+    if keys:
+        raise InputError(f"--{', --'.join(keys)}: no option of this benchmark; its first lines list them")
     for seed in seeds:
+        chain.once(f"run {IDS} {seed}", lambda: chain.recommend(None, seed))  # noqa: B023
         for row in rows:
             name = chain.features(row, seed)
-            chain.once(f"run {row} {seed}", lambda: chain.recommend(name, seed, False))  # noqa: B023
+            chain.once(f"run {row} {seed}", lambda: chain.recommend(name, seed))  # noqa: B023
             if row in SHUFFLED:
                 chain.once(f"run {row}, shuffled {seed}", lambda: chain.recommend(name, seed, True))  # noqa: B023
     for seed in seeds:

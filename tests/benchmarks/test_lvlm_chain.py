@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from recbole_sda.data.dataset_choice import ensure_sample
 from recbole_sda.lvlm.adaptation import run_adaptation
@@ -37,7 +38,7 @@ def test_rows_have_equal_numbers_of_trainable_weights(chain, tmp_path, monkeypat
     from recbole_sda.lvlm.planner import Planner
 
     pretrained = importlib.import_module("lvlm_pretrain")
-    pretrained.write_model(tmp_path, pretrained.product_texts()[:50], 0)
+    pretrained.write_model(tmp_path, pretrained.invented(), 0)
     counts = {}
     for row, keys in chain.ROWS.items():
         if row in ("LoRA", "two LoRAs", "MoDA"):
@@ -48,14 +49,22 @@ def test_rows_have_equal_numbers_of_trainable_weights(chain, tmp_path, monkeypat
     assert max(counts.values()) / min(counts.values()) < 1.03
 
 
+def test_captions_name_the_colours_of_the_thirds_of_an_image(chain):
+    pretrained = importlib.import_module("lvlm_pretrain")
+    image = Image.new("RGB", (92, 138), (0, 0, 0))
+    image.paste((210, 40, 20), (0, 46, 92, 92))
+    image.paste((250, 250, 250), (10, 92, 92, 138))
+    assert pretrained.colours(image) == "top black, middle red, bottom white"
+
+
 @pytest.mark.slow
 def test_adaptation_beats_unadapted_features_in_retrieval(chain, tmp_path):
     torch.set_num_threads(1)
-    ensure_sample(chain.DATASET, tmp_path)
-    chain.pretrain(tmp_path / "model", 400)
+    ensure_sample(chain.MINIATURE, tmp_path)
+    chain.pretrain(tmp_path / "model", chain.invented(), 400)
     keys = {
         "backbone": str(tmp_path / "model"),
-        "items": str(tmp_path / chain.DATASET / "items.jsonl"),
+        "items": str(tmp_path / chain.MINIATURE / "items.jsonl"),
         "seed": 1,
         "steps": 100,
     }
