@@ -120,13 +120,13 @@ def _gradients(options: Dict[str, Any], files: List[str], keys: Dict[str, Any]) 
 
     points = AT_LEAST_ONE.check("points", options["points"], whole=True)
     path = write(measure(read_settings(files, keys), points), options["out"])
-    print(path)
+    print(f"{path}: cosine of image and text gradients in each adapted layer")
     try:
         from recbole_sda.report.gradients import draw
     except ImportError:
         print("no figure: it needs matplotlib, pip install 'recbole-sda[report]'")
         return
-    print(draw(path, path.with_suffix(".png")))
+    print(f"{draw(path, path.with_suffix('.png'))}: their figure")
 
 
 def _plan(options: Dict[str, Any], files: List[str], keys: Dict[str, Any]) -> None:

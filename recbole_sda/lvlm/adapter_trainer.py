@@ -14,6 +14,7 @@ from recbole_sda.io.schema import COUNT, NUMBER, check_shape
 from recbole_sda.lvlm.adaptation_loss import AdaptationLoss
 from recbole_sda.lvlm.adapters import attach
 from recbole_sda.lvlm.backbone import Backbone
+from recbole_sda.lvlm.batching import length_groups
 from recbole_sda.lvlm.encode import encode
 from recbole_sda.lvlm.settings import LVLMSettings
 from recbole_sda.machine import torchrun
@@ -25,8 +26,8 @@ SCHEDULES = {"constant": "constant_with_warmup"}  # key -> name in transformers,
 class AdapterTrainer:
     """A backbone with a new adapter, the loss, the optimizer and its learning rate schedule.
 
-    A step has two forward passes, first images, then texts; the loss is computed in float32. With several processes, each
-    encodes its part of the batch, and the loss is that of the whole batch.
+    A step has two forward passes, first images, then texts, the latter in ``text_groups`` of similar length. The loss is computed
+    in float32. With several processes, each encodes its part of the batch, and the loss is that of the whole batch.
 
     Args:
         backbone: the frozen model.
@@ -61,11 +62,16 @@ class AdapterTrainer:
         Args:
             batch: the model's inputs: images, texts.
         """
-        image, text = (
-            encode(self.backbone, self.adapted, inputs, modality, self.settings.pooling)
-            for inputs, modality in zip(batch, ("image", "text"))
-        )
-        return image, text
+        image, text = batch
+        return self._encode(image, "image"), self._text_vectors(text)
+
+    def _encode(self, inputs: Dict[str, Tensor], modality: str) -> Tensor:
+        return encode(self.backbone, self.adapted, inputs, modality, self.settings.pooling)
+
+    def _text_vectors(self, inputs: Dict[str, Tensor]) -> Tensor:
+        rows, parts = zip(*length_groups(inputs, self.backbone.text_groups(self.settings.text_groups)))
+        vectors = torch.cat([self._encode(part, "text") for part in parts])
+        return vectors[torch.cat(rows).argsort()]
 
     def step(
         self, number: int, batch: List[Dict[str, Tensor]], co_purchases: Optional[Tensor] = None

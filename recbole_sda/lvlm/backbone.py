@@ -15,7 +15,7 @@ from recbole_sda.io.regular_file import regular_file
 from recbole_sda.lvlm.dense_head import dense_head
 from recbole_sda.lvlm.devices import default_device, quiet
 from recbole_sda.lvlm.embedders import Embedder, read_embedder, with_embedder
-from recbole_sda.lvlm.families import TEXT, ModelFamily, family_of
+from recbole_sda.lvlm.families import DUAL, TEXT, ModelFamily, family_of
 from recbole_sda.lvlm.processor import Processor
 from recbole_sda.lvlm.settings import LVLMSettings
 from recbole_sda.lvlm.weights import load_model, sampled_sha256
@@ -46,6 +46,10 @@ class Backbone(NamedTuple):
     def kind(self) -> str:
         """``vlm`` (one decoder reads images and texts), ``text`` (texts only) or ``dual`` (one encoder per modality)."""
         return self.family.kind
+
+    def text_groups(self, wanted: int) -> int:
+        """Return the number of groups of texts in a training step: 1 for text encoders, which may need a fixed length."""
+        return 1 if self.kind == DUAL else wanted
 
     @property
     def modalities(self) -> Tuple[str, ...]:

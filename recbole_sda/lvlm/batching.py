@@ -1,8 +1,10 @@
-"""Batches of inputs of similar length within a token budget, and removal of repeated inputs."""
+"""Batches of inputs of similar length, within a token budget or in groups, and removal of repeated inputs."""
 
-from typing import Dict, Hashable, List, NamedTuple, Sequence, Union
+from typing import Dict, Hashable, List, NamedTuple, Sequence, Tuple, Union
 
 import numpy as np
+import torch
+from torch import Tensor
 
 Integers = Union[Sequence[int], np.ndarray]  # positions of inputs, or their lengths
 
@@ -46,6 +48,26 @@ def token_batches(lengths: Integers, budget: int) -> List[np.ndarray]:
         batches.append(order[start : start + batch_size])
         start += batch_size
     return batches
+
+
+def length_groups(batch: Dict[str, Tensor], n: int) -> List[Tuple[Tensor, Dict[str, Tensor]]]:
+    """Divide a batch of texts into groups of similar length without the columns that are padding in the whole group.
+
+    Args:
+        batch: the model's inputs, among them ``attention_mask``, (batch, length), 0 where a token is padding.
+        n: number of groups, at most one per text. A batch with an input of another shape stays whole.
+
+    Returns:
+        Per group, longest first, its rows in the batch and its inputs.
+    """
+    mask = batch["attention_mask"]
+    if n == 1 or any(value.shape != mask.shape for value in batch.values()):
+        return [(torch.arange(len(mask)), batch)]
+    groups = []
+    for rows in mask.sum(dim=1).argsort(descending=True, stable=True).tensor_split(min(n, len(mask))):
+        columns = mask[rows].any(dim=0)
+        groups.append((rows, {name: value[rows][:, columns] for name, value in batch.items()}))
+    return groups
 
 
 def padding_share(lengths: Integers, batches: Sequence[np.ndarray]) -> float:

@@ -45,17 +45,23 @@ class Training(NamedTuple):
         sides: inputs of the image pass and of the text pass, of the same items.
         held_out: positions of the items for evaluation.
         batches: positions of the items of each step, at most :data:`MAX_STEPS` of them.
+        text_groups: number of groups in which the texts of a batch are encoded.
     """
 
     sides: List[Measured]
     held_out: np.ndarray
     batches: List[np.ndarray]
+    text_groups: int
 
     def padded(self) -> np.ndarray:
         """Return the number of tokens of each batch with padding, of both passes, (n_batches,)."""
-        return np.array(
-            [sum(len(batch) * int(side.lengths[batch].max()) for side in self.sides) for batch in self.batches]
-        )
+        image, text = (side.lengths for side in self.sides)
+        return np.array([_padded(image[batch], 1) + _padded(text[batch], self.text_groups) for batch in self.batches])
+
+
+def _padded(lengths: np.ndarray, groups: int) -> int:
+    parts = np.array_split(np.sort(lengths)[::-1], min(groups, len(lengths)))
+    return sum(len(part) * int(part[0]) for part in parts)
 
 
 class Catalogue(NamedTuple):
@@ -90,7 +96,8 @@ def catalogue_of_file(settings: LVLMSettings, backbone: Backbone) -> Catalogue:
     sides = [_measured(inputs, processor) for inputs in (items.image, items.text)]
     plan = StepBatches(items.train, settings.batch_size, min(settings.steps, MAX_STEPS), settings.seed)
     batches = [plan[step] for step in range(len(plan))]
-    return Catalogue(modalities, Training(sides, items.held_out, batches), content.counts())
+    groups = backbone.text_groups(settings.text_groups)
+    return Catalogue(modalities, Training(sides, items.held_out, batches, groups), content.counts())
 
 
 def _measured(inputs: Inputs, processor: Processor) -> Measured:
@@ -124,7 +131,8 @@ def equal_items(settings: LVLMSettings, backbone: Backbone, n_items: int, text_t
             f"batch_size={settings.batch_size}"
         )
     batch = np.arange(n_held_out, n_held_out + settings.batch_size)  # those of all steps are alike
-    training = Training([modalities["image"], modalities["text"]], np.arange(n_held_out), [batch])
+    groups = backbone.text_groups(settings.text_groups)
+    training = Training([modalities["image"], modalities["text"]], np.arange(n_held_out), [batch], groups)
     return Catalogue(modalities, training, counts)
 
 

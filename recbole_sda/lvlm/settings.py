@@ -44,6 +44,7 @@ RANGES = {
     "loss_dim": SIZE,
     "bought_together_weight": NOT_NEGATIVE,
     "batch_size": Range(2, LARGEST_SIZE, closed_high=True),
+    "text_groups": Range(1, LARGEST_SIZE, closed_high=True),
     "steps": AT_LEAST_ONE,
     "learning_rate": Range(0, closed_low=False),
     "warmup_share": SHARE,
@@ -102,6 +103,7 @@ class LVLMSettings:
     bought_together_mask: bool
     interactions: Optional[str]
     batch_size: int
+    text_groups: int
     steps: int
     learning_rate: float
     warmup_share: float

@@ -47,6 +47,20 @@ def test_the_learning_rate_rises_in_the_warm_up_and_then_follows_its_schedule(
     assert rates == pytest.approx(rising + [RATE * DECAY[schedule](k / n_after) for k in range(n_after)])
 
 
+@pytest.mark.parametrize("n_groups", [2, 5])
+def test_groups_of_texts_change_neither_vectors_nor_gradients(trainer_and_batch, n_groups):
+    whole, batch = trainer_and_batch(dropout=0.0)
+    divided, _ = trainer_and_batch(dropout=0.0, text_groups=n_groups)
+    lengths = batch[1]["attention_mask"].sum(dim=1)
+    assert lengths.min() < lengths.max() and (lengths.diff() > 0).any()  # neither equal nor sorted
+    for a, b in zip(whole.vectors(batch), divided.vectors(batch)):
+        assert torch.allclose(a, b, atol=1e-5)
+    terms = whole.step(0, batch), divided.step(0, batch)
+    assert terms[0] == pytest.approx(terms[1], rel=1e-4)
+    for p, q in zip(whole.weights, divided.weights):
+        assert p.grad is not None and torch.allclose(p.grad, q.grad, rtol=1e-3, atol=1e-6)
+
+
 def gradient_norm(trainer):
     trained = [*trainer.weights, *trainer.loss.parameters()]
     return float(torch.cat([p.grad.flatten() for p in trained if p.grad is not None]).norm())

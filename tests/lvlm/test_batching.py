@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recbole_sda.lvlm.batching import distinct, padding_share, token_batches
+from recbole_sda.lvlm.batching import distinct, length_groups, padding_share, token_batches
 
 
 def test_distinct_inputs_in_order_of_appearance():
@@ -31,3 +32,26 @@ def test_padding_share():
 def test_padding_of_texts_of_a_catalogue_stays_below_the_goal():
     lengths = np.random.default_rng(0).lognormal(4, 0.6, 5000).astype(int) + 1
     assert padding_share(lengths, token_batches(lengths, 8192)) < 0.11
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=12), st.integers(2, 15), st.booleans())
+def test_groups_hold_each_text_once_and_no_column_of_padding_alone(lengths, n, left):
+    mask = torch.zeros(len(lengths), max(lengths), dtype=torch.long)
+    for row, length in zip(mask, lengths):
+        row[-length:] = 1
+        if not left:
+            row[:] = row.flip(0)
+    ids = mask * torch.arange(1, mask.numel() + 1).view_as(mask)
+    groups = length_groups({"input_ids": ids, "attention_mask": mask}, n)
+    assert torch.cat([rows for rows, _ in groups]).sort().values.tolist() == list(range(len(lengths)))
+    assert len(groups) == min(n, len(lengths))
+    for rows, inputs in groups:
+        assert inputs["attention_mask"].shape == (len(rows), max(lengths[k] for k in rows))
+        for k, found in zip(rows.tolist(), inputs["input_ids"]):
+            assert found[found > 0].tolist() == ids[k][ids[k] > 0].tolist()
+
+
+def test_a_batch_with_inputs_of_another_shape_stays_whole():
+    batch = {"attention_mask": torch.tensor([[1, 0], [1, 1]]), "pixel_values": torch.zeros(2, 3)}
+    ((rows, inputs),) = length_groups(batch, 2)
+    assert inputs is batch and rows.tolist() == [0, 1]

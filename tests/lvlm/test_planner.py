@@ -12,6 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from recbole_sda.errors import InputError
 from recbole_sda.lvlm.adapter_trainer import AdapterTrainer
 from recbole_sda.lvlm.backbone import load_backbone
+from recbole_sda.lvlm.batching import length_groups
 from recbole_sda.lvlm.encode import encode
 from recbole_sda.lvlm.inputs import Batches
 from recbole_sda.lvlm.items import read_item_content
@@ -24,7 +25,7 @@ from tests.lvlm.test_meta_trace import allocated
 @pytest.fixture(scope="module")
 def planned(stage):
     torch.set_num_threads(1)
-    settings = stage(token_budget=2000)
+    settings = stage(token_budget=2000, text_groups=1)
     planner = Planner(settings)
     return settings, planner, planner.plan()
 
@@ -78,6 +79,26 @@ def test_tokens_are_those_of_the_batches(planned):
         assert lengths == [mask.sum(dim=1).tolist() for mask in step]
     assert plan["adapt"]["pairs"] == settings.steps * settings.batch_size
     assert plan["extract"]["modalities"]["image"]["inputs"] == 36 and plan["items"]["both"] == 36
+
+
+def test_groups_of_texts_are_planned(stage):
+    settings = stage(text_groups=3)
+    planner = Planner(settings)
+    training = planner.catalogue.training
+    trainer = AdapterTrainer(load_backbone(settings), settings)
+    tokens = []
+    for batch in training.batches[:3]:
+        sizes = [planner.sides(training, batch)[0]["attention_mask"].numel()]
+        sizes += [part["attention_mask"].numel() for _, part in length_groups(planner.sides(training, batch)[1], 3)]
+        tokens.append(sum(sizes))
+    assert training.padded()[:3].tolist() == tokens
+    assert training._replace(text_groups=1).padded()[0] > tokens[0]
+    inputs = planner.sides(training, training.batches[0])
+    with fused_attention():
+        step = planner.trace_step(planner.trainer("moda", False), inputs)
+    trainer.step(0, inputs)
+    trainer.optimizer.zero_grad(set_to_none=True)
+    assert step.peak == pytest.approx(allocated(lambda: trainer.step(1, inputs)), rel=0.05)
 
 
 @pytest.mark.parametrize("method, checkpointing", [("moda", False), ("moda", True), ("two_lora", False)])
