@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import signal
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,6 +20,8 @@ from recbole_sda.features.store import FeatureStore, write_store
 from recbole_sda.model.registry import model_class
 
 torch.set_num_threads(1)
+# As from a terminal, also where a script in the background, which ignores Ctrl-C, runs the tests: their processes inherit it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 N_USERS, N_ITEMS = 43, 37  # with padding 44 and 38, sizes that no layer of a model has
 # Off: what changes the id table or the targets of *_SDA models by default.

@@ -111,11 +111,6 @@ def test_exit_status_of_an_interruption(capsys):
     assert run_command(stop) == 130 and "interrupted" in capsys.readouterr().err
 
 
-def heeding_ctrl_c():
-    """As started from a terminal, also where a script in the background, which ignores Ctrl-C, runs the tests."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 def test_ctrl_c_says_how_to_go_on_and_the_run_goes_on(data_path, tmp_path, monkeypatch, capsys):
     command = [sys.executable, str(ROOT / "run_recbole_sda.py")]
     words = [
@@ -126,9 +121,7 @@ def test_ctrl_c_says_how_to_go_on_and_the_run_goes_on(data_path, tmp_path, monke
         "--stopping_step=5000",
     ]
     words += ["--train_batch_size=64", "--threads=1", "--use_gpu=False", "--run_dir=out"]
-    process = subprocess.Popen(
-        command + words, cwd=tmp_path, stderr=subprocess.PIPE, text=True, preexec_fn=heeding_ctrl_c
-    )
+    process = subprocess.Popen(command + words, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     deadline = time.time() + 120
     while not (tmp_path / "out/checkpoint/last.pt").exists() and time.time() < deadline:
         time.sleep(0.1)

@@ -85,9 +85,6 @@ def test_a_killed_search_goes_on_to_the_same_result(tmp_path, data_path):
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        preexec_fn=lambda: signal.signal(
-            signal.SIGINT, signal.SIG_DFL
-        ),  # also where a script in the background runs this
     )
     seen = ""
     while "trial 2" not in seen:  # stopped in the middle, two of four trials ended
