@@ -25,10 +25,10 @@ OUTSIDE = {
     "CONTRIBUTING.md": "contributing.md",
     "SECURITY.md": "security.md",
     "benchmarks/README.md": "benchmarks/index.md",
-    "benchmarks/speed.md": "benchmarks/speed.md",
-    "benchmarks/version-0.1.md": "benchmarks/version-0.1.md",
+    **{f"benchmarks/{path.name}": f"benchmarks/{path.name}" for path in (ROOT / "benchmarks").glob("[!R]*.md")},
 }
 LINK = re.compile(r'(\]\(|src="|href="|srcset=")([^)\s"#]+)(#[^)\s"]*)?(?=[)\s"])')
+CELL = re.compile(r"<td[^>]*>[^<]*</td>")
 CODE = re.compile(r"(^ *```.*?^ *```$|`[^`\n]+`)", re.DOTALL | re.MULTILINE)
 LANGUAGES = {".yaml": "yaml", ".yml": "yaml", ".py": "python", ".json": "json"}
 API_SECTIONS = {  # module -> heading of its public names
@@ -58,6 +58,11 @@ def _pages(entry: Any) -> Iterator[str]:
     else:
         for value in entry.values() if isinstance(entry, dict) else entry:
             yield from _pages(value)
+
+
+def on_page_content(html: str, **_: Any) -> str:
+    """Keep numbers and the signs beside them on one line in the cells of tables."""
+    return CELL.sub(lambda cell: re.sub(r" (?=[%±/])|(?<=±) ", "&nbsp;", cell[0]), html)
 
 
 def on_files(files: Any, config: Any) -> Any:
