@@ -7,6 +7,7 @@ from typing import Callable, List, Optional
 
 from dataset_prep import amazon, commands, filters, prepare, splits
 from dataset_prep.times import UNITS, seconds
+from recbole_sda.cli.arguments import ArgumentParser
 from recbole_sda.cli.exit_status import run_command
 from recbole_sda.config.dataset_files import amazon_sources
 from recbole_sda.validation import ANY, AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, Range
@@ -149,7 +150,7 @@ def _add_common(command: argparse.ArgumentParser) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m dataset_prep", description=__doc__)
+    parser = ArgumentParser(prog="python -m dataset_prep", description=__doc__)
     parsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for command in (_add_amazon(parsers), _add_table(parsers)):
         _add_common(command)

@@ -30,7 +30,9 @@ def file_error(error: OSError) -> str:
         >>> file_error(OSError(28, "No space left on device", "run/best.pt"))
         'run/best.pt: No space left on device'
     """
-    return ": ".join(filter(None, (str(error.filename or ""), error.strerror or one_line(error))))
+    is_in_the_way = isinstance(error, FileExistsError)
+    reason = "exists already, and is no folder" if is_in_the_way else error.strerror or one_line(error)
+    return ": ".join(filter(None, (str(error.filename or ""), reason)))
 
 
 class MissingFeatures(InputError):

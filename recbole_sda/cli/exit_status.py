@@ -33,7 +33,11 @@ def run_command(action: Callable[[], None]) -> int:
         return _failed(file_error(error))
     except MemoryError as error:
         return _failed(": ".join(filter(None, ("not enough memory", str(error)))))
+    except UnicodeEncodeError as error:  # a path with bytes that are not UTF-8, for libraries that take texts
+        return _failed(f"{error.object[:200]!r} has characters that UTF-8 lacks: choose another name")
     except RuntimeError as error:
+        if str(error).startswith("Symlink loop"):  # of Path.resolve, until Python 3.13
+            return _failed(str(error))
         if not any(text in str(error) for text in NO_MEMORY):
             raise
         return _failed(f"not enough memory: {str(error).strip().splitlines()[0]}")

@@ -6,6 +6,7 @@ from typing import Any, Dict, List, Optional
 
 from texttable import Texttable
 
+from recbole_sda.cli.arguments import ArgumentParser
 from recbole_sda.cli.exit_status import program, run_command
 from recbole_sda.errors import InputError
 
@@ -130,7 +131,7 @@ def _print_quality(record: Dict[str, Any]) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=f"{program()} features", description=__doc__)
+    parser = ArgumentParser(prog=f"{program()} features", description=__doc__)
     actions = parser.add_subparsers(dest="action_name", required=True, metavar="ACTION")
     _add_import(actions)
     _add_extract(actions)

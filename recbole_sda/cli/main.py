@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import List, Optional
 
 from recbole_sda import __version__
+from recbole_sda.cli.arguments import ArgumentParser
 from recbole_sda.cli.exit_status import program
 
 # Command -> the module whose main() runs it, and one line of help.
@@ -27,7 +28,7 @@ COMMANDS = {
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=program(), description=__doc__)
+    parser = ArgumentParser(prog=program(), description=__doc__)
     parser.add_argument("--version", action="version", version=f"recbole_sda {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (_, text) in COMMANDS.items():

@@ -16,6 +16,12 @@ from recbole_sda.errors import InputError
         (OSError(errno.ENOSPC, "No space left on device", "a/b.pt"), "error: a/b.pt: No space left on device"),
         (FileNotFoundError(errno.ENOENT, "No such file or directory", "x"), "error: x: No such file or directory"),
         (OSError("broken"), "error: broken"),
+        (FileExistsError(errno.EEXIST, "File exists", "a.csv"), "error: a.csv: exists already, and is no folder"),
+        (RuntimeError("Symlink loop from 'runs/a'"), "error: Symlink loop from 'runs/a'"),
+        (
+            UnicodeEncodeError("utf-8", "caf\udce9.parquet", 3, 4, "surrogates not allowed"),
+            "error: 'caf\\udce9.parquet' has characters that UTF-8 lacks: choose another name",
+        ),
         (MemoryError(), "error: not enough memory"),
         (MemoryError("Unable to allocate 8.00 TiB"), "error: not enough memory: Unable to allocate 8.00 TiB"),
         (
