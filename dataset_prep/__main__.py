@@ -34,7 +34,7 @@ def _number(allowed: Range = ANY, whole: bool = False) -> Callable[[str], float]
     return read
 
 
-def _add_amazon(parsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> argparse.ArgumentParser:
+def _add_amazon(parsers: "argparse._SubParsersAction[ArgumentParser]") -> argparse.ArgumentParser:
     categories = ", ".join(source.category for source in amazon_sources().values())
     command = parsers.add_parser("amazon", help="Amazon reviews of 2014, 2018 or 2023")
     command.add_argument("--category", required=True, help=f"as in the files' names: {categories}, ...")
@@ -47,7 +47,7 @@ def _add_amazon(parsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     return command
 
 
-def _add_table(parsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> argparse.ArgumentParser:
+def _add_table(parsers: "argparse._SubParsersAction[ArgumentParser]") -> argparse.ArgumentParser:
     command = parsers.add_parser("table", help="any CSV, JSON lines or Parquet, images in a folder or by address")
     command.add_argument("--name", required=True, help="of the data set")
     command.add_argument("--inter", required=True, help="table of interactions")
@@ -74,7 +74,7 @@ def _add_table(parsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     return command
 
 
-def _add_splits(parsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_splits(parsers: "argparse._SubParsersAction[ArgumentParser]") -> None:
     command = parsers.add_parser("splits", help="a split of another toolkit, one file for each part")
     command.add_argument("--name", required=True, help="of the data set")
     command.add_argument("--train", required=True, help="table of the training interactions")

@@ -32,7 +32,8 @@ def file_error(error: OSError) -> str:
     """
     is_in_the_way = isinstance(error, FileExistsError)
     reason = "exists already, and is no folder" if is_in_the_way else error.strerror or one_line(error)
-    return ": ".join(filter(None, (str(error.filename or ""), reason)))
+    name = str(error.filename or "")
+    return ": ".join(filter(None, (name if len(name) <= 200 else f"{name[:200]}...", reason)))
 
 
 class MissingFeatures(InputError):

@@ -1,5 +1,6 @@
 """How every command ends: exit status, one line for errors of the user or the machine, and the name it was called by."""
 
+import io
 import os
 import sys
 import warnings
@@ -21,9 +22,12 @@ def run_command(action: Callable[[], None]) -> int:
     141: the reader of the output, such as ``| head``, ended first.
     """
     silence_recbole()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal without UTF-8 shows other characters so
     try:
         action()
-        sys.stdout.flush()
+        if sys.stdout is not None:  # closed, as by >&-
+            sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python writes as it ends
         return 141
