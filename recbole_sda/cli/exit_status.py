@@ -22,12 +22,10 @@ def run_command(action: Callable[[], None]) -> int:
     141: the reader of the output, such as ``| head``, ended first.
     """
     silence_recbole()
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal without UTF-8 shows other characters so
+    _open_streams()
     try:
         action()
-        if sys.stdout is not None:  # closed, as by >&-
-            sys.stdout.flush()
+        sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python writes as it ends
         return 141
@@ -49,6 +47,14 @@ def run_command(action: Callable[[], None]) -> int:
         print(f"interrupted; {interruption}" if interruption.args else "interrupted", file=sys.stderr)
         return 130
     return 0
+
+
+def _open_streams() -> None:
+    """Open closed output streams (``>&-``), before a file gets their number, and let them take all characters."""
+    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")
+    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # where the terminal's encoding lacks a character
 
 
 def _failed(message: str) -> int:

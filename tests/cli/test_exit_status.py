@@ -1,6 +1,9 @@
 """Errors of users and of machines end a command in one line."""
 
 import errno
+import os
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -47,3 +50,19 @@ def test_memory_that_torch_cannot_have(capsys):
 def test_errors_of_the_program_keep_their_traceback():
     with pytest.raises(RuntimeError, match="a bug"):
         run_command(lambda: (_ for _ in ()).throw(RuntimeError("a bug")))
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_end_no_command(closed, tmp_path):
+    script = "from recbole_sda.cli.exit_status import run_command; from recbole_sda.io.logs import start_logging; import sys; "
+    script += "sys.exit(run_command(lambda: (start_logging(), print('x'), open(sys.argv[1], 'w').write('y'))))"
+    command = f'{sys.executable} -c "{script}" {tmp_path}/a.txt {closed}'
+    assert subprocess.run(["sh", "-c", command], check=False).returncode == 0
+    assert (tmp_path / "a.txt").read_text() == "y"
+
+
+def test_characters_that_the_terminal_lacks_are_escaped():
+    script = "from recbole_sda.cli.exit_status import run_command; run_command(lambda: print('1 \\u00b1 2'))"
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "1 \\xb1 2\n"
