@@ -32,7 +32,7 @@ def file_error(error: OSError) -> str:
     """
     is_in_the_way = isinstance(error, FileExistsError)
     reason = "exists already, and is no folder" if is_in_the_way else error.strerror or one_line(error)
-    name = str(error.filename or "")
+    name = error.filename.decode("utf-8", "replace") if isinstance(error.filename, bytes) else str(error.filename or "")
     return ": ".join(filter(None, (name if len(name) <= 200 else f"{name[:200]}...", reason)))
 
 

@@ -24,6 +24,7 @@ def run_command(action: Callable[[], None]) -> int:
     silence_recbole()
     _open_streams()
     try:
+        _check_working_directory()
         action()
         sys.stdout.flush()
     except BrokenPipeError:
@@ -55,6 +56,14 @@ def _open_streams() -> None:
     sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # where the terminal's encoding lacks a character
+
+
+def _check_working_directory() -> None:
+    """Refuse to work in a folder that was removed: libraries such as MKL would end the process."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        raise InputError("the working directory does not exist any more: change to another one") from None
 
 
 def _failed(message: str) -> int:

@@ -66,3 +66,14 @@ def test_characters_that_the_terminal_lacks_are_escaped():
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout == "1 \\xb1 2\n"
+
+
+def test_a_working_directory_that_was_removed(tmp_path, monkeypatch, capsys):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert run_command(lambda: print("x")) == 2
+    assert capsys.readouterr() == (
+        "",
+        "error: the working directory does not exist any more: change to another one\n",
+    )

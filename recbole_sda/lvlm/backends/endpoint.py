@@ -42,8 +42,13 @@ class Endpoint:
         try:
             parts = urlsplit(url)
             self.secure, self.host, self.port = parts.scheme == "https", parts.hostname or "", parts.port
-        except ValueError:
-            raise InputError("url: expected an address as http://localhost:8000/v1") from None
+            self.host.encode("idna")
+            is_plain = url.isprintable() and " " not in url
+        except ValueError:  # also of a name that no host can have
+            is_plain = False
+        if not is_plain:
+            shown = "" if "@" in url else f"={url[:200]!r}"  # a password may be before the @
+            raise InputError(f"url{shown}: expected an address as http://localhost:8000/v1")
         if parts.username is not None or parts.password is not None:
             raise InputError("url holds a user or a password: give a key by --key_variable instead")
         if parts.scheme not in ("http", "https") or not self.host or parts.query or parts.fragment:
@@ -65,7 +70,13 @@ class Endpoint:
             reason, retry_after = "", None
             try:
                 status, headers, text = self._attempt(path, data)
-            except (OSError, http.client.HTTPException) as error:  # refused, reset, timed out, cut off
+            except InputError:
+                raise
+            except (
+                OSError,
+                http.client.HTTPException,
+                ValueError,
+            ) as error:  # refused, reset, timed out, cut off, malformed
                 if isinstance(error, ssl.SSLCertVerificationError):
                     raise InputError(f"{self.url}: its certificate is not valid ({one_line(error)})") from None
                 reason = one_line(error)

@@ -185,6 +185,9 @@ def test_answers_that_are_no_json(run, server, content, message):
         ({"url": "ftp://host/v1"}, "url=ftp://host/v1: expected an address"),
         ({"url": "file:///etc/passwd"}, "expected an address"),
         ({"url": "http://host:99999/v1"}, "expected an address"),
+        ({"url": "http://../v1"}, "url='http://../v1': expected an address"),
+        ({"url": "http://host/v1\nX: y"}, "expected an address"),
+        ({"url": "http://me:secret@a..b/v1"}, "^url: expected an address"),
         ({"url": "http://me:secret@host/v1"}, "url holds a user or a password"),
         ({"url": "http://host/v1?key=1"}, "expected an address"),
         ({"key_variable": "NO_SUCH_KEY"}, "key_variable=NO_SUCH_KEY: the environment has no such variable"),
@@ -272,3 +275,12 @@ def test_an_answer_that_trickles_in_ends_with_the_deadline(first):
     assert time.monotonic() - start < 5
     ended.set()
     listening.close()
+
+
+def test_a_chunk_of_negative_length(server):
+    def answer(handler):
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\n{}")
+
+    server.plan = [answer] * 50
+    with pytest.raises(InputError, match="read length must be non-negative"):
+        Endpoint(server.url, None, 5.0, 0.6).post("/embeddings", {})
