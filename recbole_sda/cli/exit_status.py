@@ -45,9 +45,14 @@ def run_command(action: Callable[[], None]) -> int:
             raise
         return _failed(f"not enough memory: {str(error).strip().splitlines()[0]}")
     except KeyboardInterrupt as interruption:
-        print(f"interrupted; {interruption}" if interruption.args else "interrupted", file=sys.stderr)
-        return 130
+        return interrupted(interruption)
     return 0
+
+
+def interrupted(interruption: KeyboardInterrupt) -> int:
+    """Print what Ctrl-C has ended, and how it goes on where the exception names it; return the exit status."""
+    print(f"interrupted; {interruption}" if interruption.args else "interrupted", file=sys.stderr)
+    return 130
 
 
 def _open_streams() -> None:
