@@ -31,8 +31,8 @@ def build_ensemble(config: Any, data: Data) -> Ensemble:
     """Return the ensemble of a configuration with all its members.
 
     Raises:
-        InputError: a member is given twice, is no finished run, or was trained on other data or another split, or takes longer histories, or is a
-            sequential model in an ensemble of general models.
+        InputError: a member is given twice, is no finished run, was trained on other data or another split, takes longer histories,
+            or is a sequential model in an ensemble of general models.
     """
     names = config["members"]
     if not isinstance(names, (list, tuple)) or not names or not all(isinstance(name, str) for name in names):
