@@ -7,6 +7,7 @@ from typing import Callable, List, Optional
 
 from dataset_prep import amazon, commands, filters, prepare, splits
 from dataset_prep.times import UNITS, seconds
+from recbole_sda.cli.arguments import ArgumentParser
 from recbole_sda.cli.exit_status import run_command
 from recbole_sda.config.dataset_files import amazon_sources
 from recbole_sda.validation import ANY, AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, Range
@@ -33,7 +34,7 @@ def _number(allowed: Range = ANY, whole: bool = False) -> Callable[[str], float]
     return read
 
 
-def _add_amazon(parsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> argparse.ArgumentParser:
+def _add_amazon(parsers: "argparse._SubParsersAction[ArgumentParser]") -> argparse.ArgumentParser:
     categories = ", ".join(source.category for source in amazon_sources().values())
     command = parsers.add_parser("amazon", help="Amazon reviews of 2014, 2018 or 2023")
     command.add_argument("--category", required=True, help=f"as in the files' names: {categories}, ...")
@@ -46,7 +47,7 @@ def _add_amazon(parsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     return command
 
 
-def _add_table(parsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> argparse.ArgumentParser:
+def _add_table(parsers: "argparse._SubParsersAction[ArgumentParser]") -> argparse.ArgumentParser:
     command = parsers.add_parser("table", help="any CSV, JSON lines or Parquet, images in a folder or by address")
     command.add_argument("--name", required=True, help="of the data set")
     command.add_argument("--inter", required=True, help="table of interactions")
@@ -73,7 +74,7 @@ def _add_table(parsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     return command
 
 
-def _add_splits(parsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_splits(parsers: "argparse._SubParsersAction[ArgumentParser]") -> None:
     command = parsers.add_parser("splits", help="a split of another toolkit, one file for each part")
     command.add_argument("--name", required=True, help="of the data set")
     command.add_argument("--train", required=True, help="table of the training interactions")
@@ -149,7 +150,7 @@ def _add_common(command: argparse.ArgumentParser) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m dataset_prep", description=__doc__)
+    parser = ArgumentParser(prog="python -m dataset_prep", description=__doc__)
     parsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for command in (_add_amazon(parsers), _add_table(parsers)):
         _add_common(command)

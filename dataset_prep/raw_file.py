@@ -8,6 +8,7 @@ from typing import BinaryIO, Iterator, Union
 
 from dataset_prep.problems import Problems
 from recbole_sda.errors import InputError
+from recbole_sda.io.atomic_write import named_errors
 from recbole_sda.io.regular_file import regular_file
 
 GZIP = b"\x1f\x8b"
@@ -24,7 +25,7 @@ def open_bytes(path: PathLike) -> BinaryIO:
         InputError: the file does not exist, is no regular file, or is in UTF-16.
     """
     path = regular_file(path)
-    with open(path, "rb") as file:
+    with named_errors(path), open(path, "rb") as file:
         start = file.read(2)
     if start in UTF_16:
         raise InputError(f"{path} is in UTF-16; expected UTF-8")

@@ -30,7 +30,10 @@ def file_error(error: OSError) -> str:
         >>> file_error(OSError(28, "No space left on device", "run/best.pt"))
         'run/best.pt: No space left on device'
     """
-    return ": ".join(filter(None, (str(error.filename or ""), error.strerror or one_line(error))))
+    is_in_the_way = isinstance(error, FileExistsError)
+    reason = "exists already, and is no folder" if is_in_the_way else error.strerror or one_line(error)
+    name = error.filename.decode("utf-8", "replace") if isinstance(error.filename, bytes) else str(error.filename or "")
+    return ": ".join(filter(None, (name if len(name) <= 200 else f"{name[:200]}...", reason)))
 
 
 class MissingFeatures(InputError):

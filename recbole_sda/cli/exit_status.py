@@ -1,5 +1,6 @@
 """How every command ends: exit status, one line for errors of the user or the machine, and the name it was called by."""
 
+import io
 import os
 import sys
 import warnings
@@ -21,7 +22,9 @@ def run_command(action: Callable[[], None]) -> int:
     141: the reader of the output, such as ``| head``, ended first.
     """
     silence_recbole()
+    _open_streams()
     try:
+        _check_working_directory()
         action()
         sys.stdout.flush()
     except BrokenPipeError:
@@ -33,14 +36,39 @@ def run_command(action: Callable[[], None]) -> int:
         return _failed(file_error(error))
     except MemoryError as error:
         return _failed(": ".join(filter(None, ("not enough memory", str(error)))))
+    except UnicodeEncodeError as error:  # a path with bytes that are not UTF-8, for libraries that take texts
+        return _failed(f"{error.object[:200]!r} has characters that UTF-8 lacks: choose another name")
     except RuntimeError as error:
+        if str(error).startswith("Symlink loop"):  # of Path.resolve, until Python 3.13
+            return _failed(str(error))
         if not any(text in str(error) for text in NO_MEMORY):
             raise
         return _failed(f"not enough memory: {str(error).strip().splitlines()[0]}")
     except KeyboardInterrupt as interruption:
-        print(f"interrupted; {interruption}" if interruption.args else "interrupted", file=sys.stderr)
-        return 130
+        return interrupted(interruption)
     return 0
+
+
+def interrupted(interruption: KeyboardInterrupt) -> int:
+    """Print what Ctrl-C has ended, and how it goes on where the exception names it; return the exit status."""
+    print(f"interrupted; {interruption}" if interruption.args else "interrupted", file=sys.stderr)
+    return 130
+
+
+def _open_streams() -> None:
+    """Open closed output streams (``>&-``), before a file gets their number, and let them take all characters."""
+    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")
+    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # where the terminal's encoding lacks a character
+
+
+def _check_working_directory() -> None:
+    """Refuse to work in a folder that was removed: libraries such as MKL would end the process."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        raise InputError("the working directory does not exist any more: change to another one") from None
 
 
 def _failed(message: str) -> int:

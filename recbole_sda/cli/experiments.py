@@ -5,6 +5,7 @@ import logging
 from pathlib import Path
 from typing import Any, Dict, List
 
+from recbole_sda.cli.arguments import ArgumentParser
 from recbole_sda.cli.exit_status import program, run_command
 from recbole_sda.cli.recommend import add_recommend, recommender_of, refuse_keys, users_of
 from recbole_sda.cli.run import split_arguments
@@ -89,7 +90,7 @@ def _report(args: argparse.Namespace, keys: Dict[str, Any]) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=program(), description=__doc__)
+    parser = ArgumentParser(prog=program(), description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_compare(commands)
     _add_ensemble(commands)

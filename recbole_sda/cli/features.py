@@ -6,6 +6,7 @@ from typing import Any, Dict, List, Optional
 
 from texttable import Texttable
 
+from recbole_sda.cli.arguments import ArgumentParser
 from recbole_sda.cli.exit_status import program, run_command
 from recbole_sda.errors import InputError
 
@@ -86,10 +87,10 @@ def _default(args: argparse.Namespace) -> None:
 def _semantic_ids(args: argparse.Namespace) -> None:
     from pathlib import Path
 
+    from recbole_sda.features.importers import read_ids
     from recbole_sda.features.semantic_id_forms import MAX_LEVELS, check_target, write_semantic_ids
     from recbole_sda.features.semantic_ids import DEFAULT_VIEWS, semantic_ids
     from recbole_sda.features.store import FeatureStore
-    from recbole_sda.io.text import read_lines
     from recbole_sda.validation import AT_LEAST_ONE, Range
 
     check_target(Path(args.out), args.form)
@@ -102,7 +103,7 @@ def _semantic_ids(args: argparse.Namespace) -> None:
     Range(0, 2**32).check("--seed", args.seed, whole=True)
     store = FeatureStore(args.store)
     modalities = None if args.modality == "both" else [args.modality]
-    item_ids = None if args.ids is None else read_lines(args.ids)
+    item_ids = None if args.ids is None else read_ids(args.ids)
     views = DEFAULT_VIEWS if args.views is None else args.views
     ids = semantic_ids(store, sizes * levels if len(sizes) == 1 else sizes, args.seed, modalities, views, item_ids)
     paths = write_semantic_ids(ids, Path(args.out), args.form)
@@ -130,7 +131,7 @@ def _print_quality(record: Dict[str, Any]) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=f"{program()} features", description=__doc__)
+    parser = ArgumentParser(prog=f"{program()} features", description=__doc__)
     actions = parser.add_subparsers(dest="action_name", required=True, metavar="ACTION")
     _add_import(actions)
     _add_extract(actions)

@@ -4,6 +4,7 @@ import argparse
 import logging
 from typing import Any, List
 
+from recbole_sda.cli.arguments import ArgumentParser
 from recbole_sda.cli.exit_status import program, run_command
 
 
@@ -23,7 +24,7 @@ def _pull(args: argparse.Namespace) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = ArgumentParser(
         prog=f"{program()} hub",
         description="Push and pull feature stores, adapters and runs. A token comes from `hf auth login` or the variable HF_TOKEN.",
     )

@@ -45,8 +45,9 @@ Several processes: torchrun --nproc-per-node=4 -m recbole_sda lvlm adapt ...
 # Not parsed as YAML, where {title} would be a mapping.
 TEXTS = (
     "text_prompt", "image_prompt", "instruction", "backbone", "items", "adapter", "interactions", "out", "resume", "url",
-    "key_variable",
+    "key_variable", "dataset", "data_path", "family", "address",
 )  # fmt: skip
+EMPTY_TEXTS = ("text_prompt", "image_prompt", "instruction")
 
 
 class Action(NamedTuple):
@@ -178,7 +179,7 @@ def main(argv: List[str]) -> int:
     """
 
     def action() -> None:
-        name, given = argv[0] if argv else "--help", split_arguments(argv[1:])
+        name, given = argv[0] if argv else "--help", split_arguments(argv[1:], EMPTY_TEXTS)
         if name in ("-h", "--help") or "help" in given:
             yaml_keys = (properties_dir() / "lvlm.yaml").read_text(encoding="utf-8")
             print(USAGE + "\nkeys of properties/lvlm.yaml, with defaults:\n" + yaml_keys)

@@ -6,7 +6,8 @@ from importlib import import_module
 from typing import List, Optional
 
 from recbole_sda import __version__
-from recbole_sda.cli.exit_status import program
+from recbole_sda.cli.arguments import ArgumentParser
+from recbole_sda.cli.exit_status import interrupted, program
 
 # Command -> the module whose main() runs it, and one line of help.
 COMMANDS = {
@@ -27,7 +28,7 @@ COMMANDS = {
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=program(), description=__doc__)
+    parser = ArgumentParser(prog=program(), description=__doc__)
     parser.add_argument("--version", action="version", version=f"recbole_sda {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (_, text) in COMMANDS.items():
@@ -43,6 +44,9 @@ def main(argv: Optional[List[str]] = None) -> int:
             argv
         )  # help, the version, or an error that lists the commands; each of them ends the process
     name = argv[0]
-    module = import_module(f"recbole_sda.cli.{COMMANDS[name][0]}")
-    status: int = module.main(argv if COMMANDS[name][0] == "experiments" else argv[1:])
+    try:
+        module = import_module(f"recbole_sda.cli.{COMMANDS[name][0]}")
+        status: int = module.main(argv if COMMANDS[name][0] == "experiments" else argv[1:])
+    except KeyboardInterrupt as interruption:  # while modules are imported
+        return interrupted(interruption)
     return status

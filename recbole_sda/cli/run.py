@@ -1,8 +1,9 @@
 """The main command: arguments to a run, with RecBole's flags and YAML values."""
 
 import textwrap
-from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Tuple
+from typing import Any, Collection, Dict, Iterable, List, NamedTuple, Optional, Tuple
 
+from recbole_sda.cli.arguments import check_value
 from recbole_sda.cli.exit_status import run_command
 from recbole_sda.cli.user_models import allow_user_models
 from recbole_sda.errors import InputError
@@ -51,8 +52,13 @@ class Arguments(NamedTuple):
     keys: Dict[str, Any]
 
 
-def split_arguments(argv: List[str]) -> Dict[str, str]:
-    """Return ``--key=value`` and ``--key value`` as a dict of strings; anything else is an InputError."""
+def split_arguments(argv: List[str], empty_texts: Collection[str] = ()) -> Dict[str, str]:
+    """Return ``--key=value`` and ``--key value`` as a dict of strings; anything else is an InputError.
+
+    Args:
+        argv: the words.
+        empty_texts: keys with texts that can be empty.
+    """
     given: Dict[str, str] = {}
     position = 0
     while position < len(argv):
@@ -70,7 +76,7 @@ def split_arguments(argv: List[str]) -> Dict[str, str]:
             value, position = argv[position], position + 1
         if key in given and given[key] != value:
             raise InputError(f"--{key} is given twice: {given[key]!r} and {value!r}")
-        given[key] = value
+        given[key] = check_value(key, value, empty_texts)
         while key == "config_files" and position < len(argv) and not argv[position].startswith("--"):
             given[key] += f" {argv[position]}"
             position += 1

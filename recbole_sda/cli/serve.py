@@ -5,6 +5,7 @@ import logging
 from pathlib import Path
 from typing import Any, Dict, List
 
+from recbole_sda.cli.arguments import ArgumentParser
 from recbole_sda.cli.exit_status import program, run_command
 from recbole_sda.cli.experiments import keys_of
 from recbole_sda.cli.recommend import refuse_keys
@@ -46,7 +47,7 @@ def _serve(args: argparse.Namespace, keys: Dict[str, Any]) -> None:
             items |= read_titles(*new, title_field=args.title_field)
             sources += [rows for rows in [read_rows(*new)] if rows]
         titles = {token: item.title for token, item in items.items() if item.title}
-        names = list(dict.fromkeys(filter(None, (args.filter_fields or "").split(","))))
+        names = [] if args.filter_fields is None else list(dict.fromkeys(args.filter_fields.split(",")))
         fields = item_fields(names, sources, columns_of_items(recommender), config["seq_separator"] or " ")
         with opened(recommender, titles, fields, args.index) as service:
             run_server(create_app(service, limits), bound, f"{args.run}: {config['model']} on {config['dataset']}")
@@ -68,7 +69,7 @@ def _limits(args: argparse.Namespace) -> Limits:
 
 def _parser() -> argparse.ArgumentParser:
     default = Limits()
-    parser = argparse.ArgumentParser(
+    parser = ArgumentParser(
         prog=f"{program()} serve",
         description="Answers POST /recommend and /recommend/batch with the best items of users, or after sessions of items, from a "
         "run or an ensemble. GET / describes the service; docs/serving.md has examples. The service has no accounts and no "

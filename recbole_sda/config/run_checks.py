@@ -151,7 +151,10 @@ def check_metrics(values: Dict[str, Any]) -> None:
 def check_list_metrics(values: Dict[str, Any]) -> None:
     """Refuse a list metric that does not exist, and calibration without a column of categories."""
     names = values["list_metrics"]
-    names = values["list_metrics"] = [names] if isinstance(names, str) else list(names or ())
+    names = [names] if isinstance(names, str) else [] if names is None else names
+    if not isinstance(names, (list, tuple)):
+        raise InputError(f"list_metrics={names!r}: expected a list of {', '.join(LIST_METRICS)}")
+    names = values["list_metrics"] = list(names)
     for position, name in enumerate(names):
         check_choice("list_metrics", name, LIST_METRICS)
         if name in names[:position]:

@@ -59,12 +59,12 @@ def check_rows(path: Path, needs: Needs, separator: str, inner: str, encoding: s
             is infinite.
     """
     columns = columns_of(path, separator, encoding)
-    check_widths(path, separator, encoding)
+    empty = check_widths(path, separator, encoding)
     missing: Dict[str, List[int]] = {}
     milliseconds = [0, 0]  # times that look like seconds, and like milliseconds
     seen: Set[str] = set()  # ids that have a row
     n_rows = 0
-    for line, table in _chunks(path, columns, needs.loaded, separator, encoding):
+    for line, table in _chunks(path, columns, needs.loaded, empty, separator, encoding):
         n_rows += len(table)
         if needs.unique in table:
             ids = table[needs.unique]
@@ -114,9 +114,9 @@ def check_rows(path: Path, needs: Needs, separator: str, inner: str, encoding: s
 
 
 def _chunks(
-    path: Path, columns: Mapping[str, str], loaded: Collection[str], separator: str, encoding: str
+    path: Path, columns: Mapping[str, str], loaded: Collection[str], empty: List[int], separator: str, encoding: str
 ) -> Iterator[Tuple[np.ndarray, pd.DataFrame]]:
-    """Yield line numbers, (n,), and the loaded columns as texts, of all rows that are not blank."""
+    """Yield line numbers, (n,), and the loaded columns as texts, of all rows; ``empty`` lines are none."""
     positions = [place for place, name in enumerate(columns) if name in loaded]
     names = [name for name in columns if name in loaded]
     options = {"sep": separator, "dtype": str, "na_filter": False, "quoting": csv.QUOTE_NONE, "skip_blank_lines": False}
@@ -131,7 +131,7 @@ def _chunks(
         table = table[names].fillna("")
         lines = np.arange(start, start + len(table))
         start += len(table)
-        blank = (table == "").all(axis=1).to_numpy() if len(columns) > 1 else np.zeros(len(table), dtype=bool)
+        blank = np.isin(lines, empty) if len(columns) > 1 else np.zeros(len(table), dtype=bool)
         table = table[~blank].reset_index(drop=True)
         if len(table):
             yield lines[~blank], table

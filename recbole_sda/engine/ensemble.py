@@ -11,6 +11,7 @@ from recbole_sda.engine.run import settings_of
 from recbole_sda.errors import InputError
 from recbole_sda.model.registry import ensemble_of, is_sequential
 
+SET_HERE = ("model", "dataset", "members", "run_dir")
 # Keys of the data and of the evaluation, which an ensemble takes from its first run.
 SHARED = {*EVALUATION, *dataset_arguments, "cold_items", "cold_items_seed", "seed", "features"} - {"repeatable"}
 
@@ -51,6 +52,11 @@ def ensemble(
         >>> folder.cleanup()
     """
     names = [str(member) for member in members]
+    for key in SET_HERE:
+        if key in (overrides or {}):
+            raise InputError(
+                f"ensemble: {key} follows from the members and the folder that are given; leave the key out"
+            )
     runs = [name for name in names if not name.startswith("knn:")]
     if not runs:
         raise InputError(f"ensemble: give at least one run folder beside {', '.join(NEIGHBOURHOODS)}")

@@ -2,6 +2,7 @@
 
 import copy
 import logging
+import os
 from pathlib import Path
 from typing import Any, Dict, List
 
@@ -30,12 +31,16 @@ def build_ensemble(config: Any, data: Data) -> Ensemble:
     """Return the ensemble of a configuration with all its members.
 
     Raises:
-        InputError: a member is no finished run, or was trained on other data or another split, or takes longer histories, or is a
-            sequential model in an ensemble of general models.
+        InputError: a member is given twice, is no finished run, was trained on other data or another split, takes longer histories,
+            or is a sequential model in an ensemble of general models.
     """
     names = config["members"]
     if not isinstance(names, (list, tuple)) or not names or not all(isinstance(name, str) for name in names):
         raise InputError(f"members={names!r}: expected a list of run folders and of {', '.join(NEIGHBOURHOODS)}")
+    places = [name if name.startswith("knn:") else os.path.realpath(name) for name in names]
+    for place, name in zip(places, names):
+        if places.count(place) > 1:
+            raise InputError(f"members: {name} is given twice; give each member once, ensemble_weights has its weight")
     members = [
         _neighbourhood(name, config, data) if name.startswith("knn:") else _run(name, config, data) for name in names
     ]

@@ -9,6 +9,7 @@ import torch
 
 from recbole_sda.config.dataset_files import SAMPLE_SUFFIX
 from recbole_sda.config.defaults import defaults_of_earlier_run, family_defaults
+from recbole_sda.config.key_forms import text
 from recbole_sda.config.run_config import RunConfig
 from recbole_sda.data.dataset_choice import choose_dataset, ensure_sample
 from recbole_sda.data.datasets import Data, load_data
@@ -228,6 +229,7 @@ def open_run(run_dir: Union[str, Path], overrides: Optional[Dict[str, Any]] = No
     values = settings_of(run_dir)
     dataset, data_path = values["dataset"], (overrides or {}).get("data_path", values["data_path"])
     safe_name(f"{run_dir / CONFIG}: dataset", dataset)
+    text("data_path", str(data_path) if isinstance(data_path, Path) else data_path)
     if not _is_there(dataset, data_path):
         raise InputError(
             f"{run_dir} was made on {dataset}, which is no longer in {data_path}; --data_path names another place"

@@ -1,7 +1,7 @@
 """Conditions on the content of a feature store, checked on writing and on reading: unique ids, shapes, finite values."""
 
 from collections import Counter
-from typing import Any, Dict, List, Sequence
+from typing import Any, Dict, Iterable, List, Sequence
 
 import torch
 from torch import Tensor
@@ -22,6 +22,8 @@ def check_ids(item_ids: Sequence[Any], where: str) -> List[str]:
     Raises:
         InputError: a value is no id, or an id occurs more than once.
     """
+    if isinstance(item_ids, (str, bytes)) or not isinstance(item_ids, Iterable):
+        raise InputError(f"{where}: item ids: expected a list, found a {type(item_ids).__name__}")
     ids = ids_of(item_ids, where)
     if len(set(ids)) < len(ids):
         repeated = next(token for token, count in Counter(ids).items() if count > 1)

@@ -50,7 +50,7 @@ def from_npy(
     Raises:
         InputError: a file is missing, is not a plain array of real numbers, a line is no id, or a mask has no matrix.
     """
-    item_ids = _read_ids(ids)
+    item_ids = read_ids(ids)
     features = {name: _to_matrix(_load_array(path), path, len(item_ids)) for name, path in matrices.items()}
     present = {name: _to_mask(_load_array(path), path) for name, path in (masks or {}).items()}
     for name in present:
@@ -131,8 +131,11 @@ def from_itememb(path: PathLike, modality: str = "text", separator: str = "\t") 
     return Vectors(check_ids(item_ids, str(path)), {modality: matrix}, {}, {Path(path).name: sha256_of(Path(path))})
 
 
-def _read_ids(path: PathLike) -> List[str]:
+def read_ids(path: PathLike) -> List[str]:
+    """Return the item ids of a text file with one per line; an InputError where a line is none or an id is given twice."""
     lines = read_lines(regular_file(path, "id file"))
+    if not lines:
+        raise InputError(f"{path} is empty: expected one item id per line")
     for number, line in enumerate(lines, start=1):
         if "\t" in line.strip():
             raise InputError(f"{path}, line {number}: expected one id per line, found several columns: {line[:80]!r}")

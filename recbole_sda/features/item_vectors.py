@@ -6,6 +6,7 @@ from typing import Optional, Sequence, Tuple, Union
 from torch import Tensor
 from torch.nn import functional as F
 
+from recbole_sda.errors import InputError
 from recbole_sda.features.store import FeatureStore, find_store
 from recbole_sda.features.transforms import view
 
@@ -21,9 +22,11 @@ def store_and_modality(dataset_path: Union[str, Path], name: Optional[str]) -> T
             store has it, else the first one.
 
     Raises:
-        InputError: there is no such store or modality.
+        InputError: there is no such store or modality, or one of the two names is empty.
     """
-    store_name, _, modality = (name or "").partition("/")
+    store_name, slash, modality = (name or "").partition("/")
+    if slash and not (store_name and modality):
+        raise InputError(f"{name!r}: expected STORE or STORE/MODALITY, as minilm/text")
     store = find_store(dataset_path, store_name or None)
     if not modality:
         modality = DEFAULT_MODALITY if DEFAULT_MODALITY in store.modalities else store.modalities[0]

@@ -185,9 +185,9 @@ class FeatureStore:
         rows[0] = -1
         in_store = rows >= 0
         if not in_store.any():
+            asked, own = (", ".join(token[:60] for token in ids) for ids in (tokens[1:4], self.item_ids[:3]))
             raise InputError(
-                f"{self.path} has none of the data set's items: "
-                f"the data set's ids are {', '.join(tokens[1:4])}, ...; the store's {', '.join(self.item_ids[:3])}, ..."
+                f"{self.path} has none of the data set's items: the data set's ids are {asked}, ...; the store's {own}, ..."
             )
         aligned, present = {}, torch.zeros(len(matrices), len(tokens), dtype=torch.bool)
         for m, (name, matrix) in enumerate(matrices.items()):

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from recbole_sda.errors import InputError
+from recbole_sda.errors import InputError, one_line
 from recbole_sda.features.checks import check_ids, check_matrix, counts_of
 from recbole_sda.features.manifest import FEATURES, ITEM_IDS, MANIFEST, SCHEMA_VERSION, library_versions
 from recbole_sda.features.store_choice import keep_default
@@ -63,8 +63,12 @@ def write_store(
     path = Path(path)
     check_target(path, overwrite)
     ids = check_ids(item_ids, str(path))
-    if not features:
-        raise InputError(f"{path}: a store needs at least one modality")
+    if not isinstance(features, Mapping) or not features:
+        raise InputError(f"{path}: expected modalities with their vectors, at least one modality")
+    if not set(present or {}) <= set(features):
+        raise InputError(
+            f"{path}: present: masks of {', '.join(map(str, present or ()))} for {', '.join(map(str, features))}"
+        )
     tensors: Dict[str, Tensor] = {}
     counts = {}
     for name, values in features.items():
@@ -92,13 +96,13 @@ def _checked_modality(
     path: Path, name: str, values: Array, present: Optional[Array], n_items: int
 ) -> Tuple[Tensor, Tensor]:
     """Return the vectors (n_items, dim) of a modality and the mask (n_items,) of the items that have it."""
-    if not name.isidentifier():
+    if not isinstance(name, str) or not name.isidentifier():
         raise InputError(f"{path}: modality name {name!r} must be a plain word such as image, text or audio")
-    matrix = torch.as_tensor(values)
+    matrix = _tensor(f"{path}: modality {name!r}", values)
     if present is None:
-        mask = torch.ones(len(matrix), dtype=torch.bool)
+        mask = torch.ones(matrix.shape[:1], dtype=torch.bool)
     else:
-        mask = torch.as_tensor(present).bool().clone()  # safetensors refuses a mask that two modalities share
+        mask = _tensor(f"{path}: present: {name}", present).bool().clone()  # safetensors refuses a shared mask
     if matrix.dim() == 2 and mask.shape == matrix.shape[:1]:
         zero = mask & (matrix == 0).all(dim=1)  # holds no information and has no direction
         if zero.any() and not zero.equal(mask):
@@ -108,6 +112,19 @@ def _checked_modality(
             mask = mask & ~zero
     check_matrix(str(path), name, matrix, mask, n_items)
     return matrix, mask
+
+
+def _tensor(what: str, values: Any) -> Tensor:
+    """Return an array as a dense tensor; an InputError where it is none of numbers."""
+    try:
+        tensor = torch.as_tensor(np.ascontiguousarray(values) if isinstance(values, np.ndarray) else values)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(
+            f"{what}: expected an array of numbers, found a {type(values).__name__} ({one_line(error)})"
+        ) from None
+    if tensor.layout != torch.strided or tensor.is_meta or isinstance(values, np.ma.MaskedArray):
+        raise InputError(f"{what}: expected a dense array; items without vectors are given by a mask, `present`")
+    return tensor.detach()
 
 
 def _write_files(folder: Path, ids: Sequence[str], tensors: Dict[str, Tensor], record: Mapping[str, Any]) -> None:

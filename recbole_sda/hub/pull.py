@@ -56,13 +56,10 @@ def pull(
     snapshot = fetch(pinned, repo_type, [CARD, *index["sha256"]], limit)
     with atomic_folder(folder) as draft:
         _copy(snapshot, index, draft, pinned)
-        if index["kind"] == "run":
-            _make_run(draft, data_path)
-        elif index["kind"] == "features":
-            FeatureStore(draft)
-        else:
-            for weights in draft.rglob("*.safetensors"):
-                open_tensors(weights)
+        try:
+            _check(draft, index["kind"], data_path)
+        except InputError as error:  # the draft that it names is removed
+            raise InputError(f"{name}: {str(error).replace(f'{draft}/', '')}") from None
     if index["kind"] == "features":
         keep_default(folder)
     return folder
@@ -100,6 +97,17 @@ def _copy(snapshot: Snapshot, index: Dict[str, Any], draft: Path, name: HubName)
     check_hash(snapshot.folder / CARD)
     shutil.copyfile(snapshot.folder / CARD, draft / CARD)
     shutil.copyfile(snapshot.folder / INDEX, draft / INDEX)
+
+
+def _check(draft: Path, kind: str, data_path: Optional[str]) -> None:
+    """Read what was downloaded as its kind is read; a run is made a run folder first."""
+    if kind == "run":
+        _make_run(draft, data_path)
+    elif kind == "features":
+        FeatureStore(draft)
+    else:
+        for weights in draft.rglob("*.safetensors"):
+            open_tensors(weights)
 
 
 def _make_run(draft: Path, data_path: Optional[str]) -> None:

@@ -65,6 +65,8 @@ def _exchange(one: Path, other: Path) -> bool:
 
 def restore_folder(path: Path) -> None:
     """Put the old folder back where a process was killed before the new one was in place; else do nothing."""
+    if not path.name:  # the present folder, or the root
+        return
     old = _replaced(path)
     if not old.is_dir():
         return

@@ -1,7 +1,7 @@
 """RecBole's atomic files as tables of texts, for what is read beside RecBole."""
 
 import csv
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, List
 
 from recbole_sda.errors import InputError, one_line
 from recbole_sda.io.regular_file import PathLike, regular_file
@@ -50,14 +50,22 @@ def read_atomic(path: PathLike, what: str = "file") -> "pd.DataFrame":
     return table
 
 
-def check_widths(path: PathLike, separator: str, encoding: str) -> None:
-    """Refuse a row with another number of separators than the first line: pandas fills it up, or shifts its columns."""
+def check_widths(path: PathLike, separator: str, encoding: str) -> List[int]:
+    """Refuse a row with another number of separators than the first line: pandas fills it up, or shifts its columns.
+
+    Returns:
+        The numbers of the empty lines, which are no rows. A line of separators or blanks is a row.
+    """
+    empty: List[int] = []
     with open(path, encoding=encoding, newline="\n") as file:
         try:
             header = file.readline().rstrip("\r\n")
             width = header.count(separator)
             for number, row in enumerate(file, 2):
-                if row.count(separator) != width and row.strip():
+                if not row.rstrip("\r\n"):
+                    empty.append(number)
+                    continue
+                if row.count(separator) != width:
                     raise InputError(
                         f"{path}, line {number}: {row.count(separator) + 1} values, but the first line names {width + 1} columns"
                     )
@@ -65,3 +73,4 @@ def check_widths(path: PathLike, separator: str, encoding: str) -> None:
                     raise InputError(f"{path}, line {number}: repeats the first line; leave it out")
         except UnicodeDecodeError as error:
             raise InputError(f"{path} is not a text file in {encoding}: {error}") from None
+    return empty

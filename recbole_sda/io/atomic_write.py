@@ -13,6 +13,8 @@ from typing import IO, Iterable, Iterator
 
 from safetensors import SafetensorError
 
+from recbole_sda.errors import InputError
+
 UMASK = os.umask(0o077)
 os.umask(UMASK)  # the only way to read it is to set it
 # In messages of libraries that report a disk's error as another kind of error.
@@ -55,8 +57,11 @@ def atomic_write(path: Path) -> Iterator[Path]:
     """Yield a temporary path to write to; on success it replaces ``path`` atomically, on an error it is removed.
 
     Raises:
+        InputError: ``path`` is a folder, a pipe or a device, which a file must not replace.
         OSError: the file cannot be written; it names ``path``.
     """
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path} exists already and is no regular file: choose another name")
     draft = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
     with named_errors(path):
         try:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
-from recbole_sda.errors import InputError, one_line
+from recbole_sda.errors import InputError, one_line, plain_message
 from recbole_sda.io.hashes import sha256_of
 
 logger = logging.getLogger(__name__)
@@ -146,9 +146,14 @@ def hub_errors(name: HubName, action: str) -> Iterator[None]:
     except Exception as error:
         if _is_connection(error):
             raise InputError(f"{action} {name.repo}: the Hub cannot be reached ({_clean(error)})") from None
-        if not type(error).__module__.startswith("huggingface_hub"):
+        if type(error).__module__.startswith("huggingface_hub"):
+            raise InputError(f"{action} {name.repo}: {_clean(error)}") from None
+        if isinstance(error, (OSError, MemoryError)):
             raise
-        raise InputError(f"{action} {name.repo}: {_clean(error)}") from None
+        reason = _clean(
+            ValueError(plain_message(error))
+        )  # of the library, where the answer is a web page or lacks a value
+        raise InputError(f"{action} {name.repo}: the answer is not one of the Hub ({reason})") from None
 
 
 def _is_connection(error: BaseException) -> bool:

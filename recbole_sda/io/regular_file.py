@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Optional, Union
 
 from recbole_sda.errors import InputError
+from recbole_sda.io.atomic_write import named_errors
 
 PathLike = Union[str, Path]
 TEXT_LIMIT = 1 << 28  # bytes of a text file that is read at once: 256 MiB
@@ -51,7 +52,8 @@ def read_text(path: PathLike, what: str = "file", limit: Optional[int] = TEXT_LI
     Raises:
         InputError: see :func:`regular_file`; or the content is not UTF-8.
     """
-    content = regular_file(path, what, limit).read_bytes()
+    with named_errors(Path(path)):
+        content = regular_file(path, what, limit).read_bytes()
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -35,6 +35,8 @@ def load_item_table(
             on another part of the same data.
     """
     run = Path(run_dir)
+    if not (run / BEST).is_file():
+        raise InputError(f"alignment_run={run_dir}: expected the folder of a finished run: {BEST} is missing")
     checkpoint = load_checkpoint(run / BEST, {"model": str, "identity?": dict, "state_dict": {str: torch.Tensor}})
     if checkpoint["model"] != base:
         raise InputError(

@@ -2,6 +2,7 @@
 
 import csv
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Iterator
 
@@ -59,17 +60,35 @@ def base_model_name(config: Any, name: str) -> Iterator[None]:
         config["model"] = own
 
 
+class _LateWriter:
+    """A SummaryWriter of a folder that is made when the first value is written: a run that is only read stays as it is."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+
+    @cached_property
+    def writer(self) -> Any:
+        from torch.utils.tensorboard import SummaryWriter
+
+        return SummaryWriter(str(self.folder))
+
+    def add_scalar(self, *values: Any) -> None:
+        self.writer.add_scalar(*values)
+
+    def add_hparams(self, *values: Any) -> None:
+        self.writer.add_hparams(*values)
+
+
 @contextmanager
 def tensorboard_folder(folder: Any) -> Iterator[None]:
-    """Context manager in which RecBole's Trainer writes TensorBoard events to ``folder``.
+    """Context manager in which RecBole's Trainer writes TensorBoard events to ``folder``, which is made with the first value.
 
     Otherwise it writes to ``log_tensorboard/`` of the working directory.
     Ends with a RecBole that takes the folder from the configuration.
     """
     from recbole.trainer import trainer
-    from torch.utils.tensorboard import SummaryWriter
 
-    with replaced(trainer, "get_tensorboard", lambda logger: SummaryWriter(str(Path(folder)))):
+    with replaced(trainer, "get_tensorboard", lambda logger: _LateWriter(Path(folder))):
         yield
 
 

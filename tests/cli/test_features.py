@@ -80,3 +80,21 @@ def test_help(capsys):
     with pytest.raises(SystemExit) as stop:
         main(["--help"])
     assert stop.value.code == 0 and "features" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        ("", "ids.txt is empty"),
+        ("a\na\n", "ids.txt: item id 'a' occurs more than once"),
+        ("a\n\nb\n", "ids.txt, line 2: an id is missing"),
+        ("a\tx\n", "ids.txt, line 1: expected one id per line"),
+        ("z" * 10**6, "has none of the data set's items: the data set's ids are zzz"),
+    ],
+)
+def test_ids_of_semantic_ids(vectors, capsys, content, message):
+    assert main("features import --npy image=image.npy --ids ids.txt --out store".split()) == 0
+    (vectors / "ids.txt").write_text(content)
+    assert main("features semantic-ids store --out=codes.json --codes 1 --ids ids.txt".split()) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert message in error and len(error) < 500 and not (vectors / "codes.json").exists()

@@ -32,3 +32,12 @@ def test_unknown_command(capsys):
 def test_the_command_is_named_as_it_was_typed():
     done = subprocess.run([sys.executable, "-m", "recbole_sda", "nothing"], capture_output=True, text=True)
     assert done.returncode == 2 and done.stderr.startswith("usage: python -m recbole_sda ")
+
+
+def test_ctrl_c_while_a_command_is_imported(monkeypatch, capsys):
+    def import_module(name):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("recbole_sda.cli.main.import_module", import_module)
+    assert main(["recommend", "run"]) == 130
+    assert capsys.readouterr().err == "interrupted\n"

@@ -41,6 +41,9 @@ def change_line(path, number, line):
         ("u1\ti3\t5\t", "line 7: 4 values, but the first line names 3 columns"),
         ("\ti3\t5", "line 7: user_id is empty"),
         ("u1\t\t5", "line 7: item_id is empty"),
+        ("\t\t", "line 7: user_id is empty"),
+        ("\t", "line 7: 2 values, but the first line names 3 columns"),
+        ("  ", "line 7: 1 values, but the first line names 3 columns"),
         ("user_id:token\titem_id:token\ttimestamp:float", "line 7: repeats the first line"),
     ],
 )

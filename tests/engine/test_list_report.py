@@ -85,6 +85,7 @@ def test_sampled_candidates_have_no_lists(keys, caplog):
     [
         ({"list_metrics": ["novelti"]}, "list_metrics='novelti': allowed are arp, .*Did you mean 'novelty'"),
         ({"list_metrics": ["arp", "arp"]}, "'arp' is given twice"),
+        ({"list_metrics": 3}, "list_metrics=3: expected a list of arp, "),
         ({"list_metrics": ["calibration"]}, "calibration needs list_categories"),
         (
             {"list_metrics": ["calibration"], "list_categories": "genre"},

@@ -52,6 +52,18 @@ def test_one_mask_may_serve_two_modalities(tmp_path):
         (dict(features={"image": np.full((4, 2), np.inf, np.float16)}), "NaN or infinite"),
         (dict(present={"image": np.zeros(4, bool)}), "'image' is empty: no item has it"),
         (dict(present={"image": np.ones(3, bool)}), "4 rows and a mask bool .3,."),
+        (dict(present={"text": np.ones(4, bool)}), "present: masks of text for image"),
+        (dict(present={"image": "abcd"}), "present: image: expected an array of numbers, found a str"),
+        (dict(item_ids="abcd"), "item ids: expected a list, found a str"),
+        (dict(item_ids=None), "item ids: expected a list, found a NoneType"),
+        (dict(features=[np.ones((4, 2), np.float32)]), "expected modalities with their vectors"),
+        (dict(features={3: np.ones((4, 2), np.float32)}), "modality name 3 must be a plain word"),
+        (dict(features={"image": np.full((4, 2), "x")}), "'image': expected an array of numbers, found a ndarray"),
+        (dict(features={"image": [[1.0], [1.0, 2.0], [1.0], [1.0]]}), "'image': expected an array of numbers"),
+        (dict(features={"image": None}), "'image': expected an array of numbers, found a NoneType"),
+        (dict(features={"image": np.float32(3)}), "must be float16 or float32"),
+        (dict(features={"image": np.ma.masked_greater(np.ones((4, 2), np.float32), 0)}), "expected a dense array"),
+        (dict(features={"image": torch.eye(4).to_sparse()}), "expected a dense array"),
     ],
 )
 def test_refused_content_leaves_nothing_behind(tmp_path, change, message):
@@ -106,3 +118,11 @@ def test_a_write_that_fails_keeps_the_old_store(store, features, monkeypatch):
         write_store(store.path, IDS, features, overwrite=True)
     assert FeatureStore(store.path).modalities == ["image", "text"]
     assert sorted(p.name for p in store.path.parent.iterdir()) == ["default.txt", "mine"]
+
+
+def test_arrays_of_any_memory_layout_are_taken(tmp_path):
+    values = np.arange(8, dtype=np.float32).reshape(4, 2) + 1
+    views = {"a": values[::-1], "b": np.asfortranarray(values), "c": torch.tensor(values, requires_grad=True)}
+    store = FeatureStore(write_store(tmp_path / "store", IDS, views))
+    assert store.matrix("a").tolist() == values[::-1].tolist()
+    assert store.matrix("b").tolist() == store.matrix("c").tolist() == values.tolist()

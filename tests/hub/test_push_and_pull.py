@@ -1,5 +1,6 @@
 """Packages of each kind, pushed to a stand-in of the Hub and pulled from it."""
 
+import hashlib
 import json
 import re
 
@@ -174,8 +175,6 @@ def change(hub, repo_type, name, file, content):
     """Replace a file of a repository, as its owner or somebody at the host can."""
     repository = hub.repositories[repo_type, name]
     repository.commit("main", {**repository.at("main")[1], file: content})
-    import hashlib
-
     hub.large[hashlib.sha256(content).hexdigest()] = content
 
 
@@ -188,6 +187,18 @@ def test_a_file_that_is_not_the_one_of_the_index(hub, store, tmp_path, file):
     with pytest.raises(InputError, match=f"{file} is damaged or changed: its SHA-256 is not the one of {INDEX}"):
         pull("shop/vectors", tmp_path / "pulled")
     assert not (tmp_path / "pulled").exists()
+
+
+def test_a_damaged_file_is_named_without_the_draft(hub, store, tmp_path):
+    push(store, "shop/vectors", license_name="mit")
+    files = hub.files("dataset", "shop/vectors")
+    index = json.loads(files[INDEX])
+    index["sha256"]["manifest.json"] = hashlib.sha256(b"{").hexdigest()
+    change(hub, "dataset", "shop/vectors", "manifest.json", b"{")
+    change(hub, "dataset", "shop/vectors", INDEX, json.dumps(index).encode())
+    with pytest.raises(InputError, match="^hf://shop/vectors: manifest.json is damaged"):
+        pull("shop/vectors", tmp_path / "pulled")
+    assert {path.name for path in tmp_path.iterdir()} == {"hub-cache"}
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,12 @@
 """Folders that are written as a whole."""
 
 import os
+from pathlib import Path
 
 import pytest
 
 from recbole_sda.errors import InputError
+from recbole_sda.features.store import FeatureStore
 from recbole_sda.features.store_choice import store_names
 from recbole_sda.io import atomic_folder as module
 from recbole_sda.io.atomic_folder import atomic_folder, folder_lock, remove_drafts, restore_folder
@@ -82,3 +84,11 @@ def test_a_folder_has_one_writer(tmp_path):
             pass
     with pytest.raises(InputError, match="expected the name of a new folder"), folder_lock("."):
         pass
+
+
+def test_the_present_folder_and_the_root_have_nothing_to_restore(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for path in (Path("."), Path("/"), Path("./")):
+        restore_folder(path)
+    with pytest.raises(InputError, match="manifest.json is missing"):
+        FeatureStore(".")

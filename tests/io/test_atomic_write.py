@@ -2,11 +2,14 @@
 
 import errno
 import os
+import stat
+from pathlib import Path
 
 import pytest
 import torch
 from safetensors import SafetensorError
 
+from recbole_sda.errors import InputError
 from recbole_sda.io import atomic_write as module
 from recbole_sda.io.atomic_write import (
     append_line,
@@ -117,3 +120,11 @@ def test_unfinished_files_are_removed(tmp_path):
         (tmp_path / name).touch()
     remove_file_drafts(tmp_path, tmp_path / "gone")
     assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "a.json"]
+
+
+def test_a_pipe_or_a_folder_is_not_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", tmp_path, Path("."), Path("/")):
+        with pytest.raises(InputError, match="no regular file"):
+            write_text(path, "x")
+    assert stat.S_ISFIFO(os.stat(tmp_path / "pipe").st_mode) and os.listdir(tmp_path) == ["pipe"]

@@ -114,3 +114,22 @@ def test_a_name_of_the_hub_has_no_effect_without_the_library(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "huggingface_hub", None)
     with pytest.raises(InputError, match=r"needs huggingface_hub: pip install 'recbole-sda\[hub\]'"):
         fetch(HubName("shop/data"), "dataset", FILES)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"<html>",
+        b"",
+        b"null",
+        b"[]",
+        b"{}",
+        b"[" * 99999,
+        b'{"id": "a/b", "siblings": "x"}',
+        b'{"id": "a/b", "siblings": [{}]}',
+    ],
+)
+def test_answers_of_another_server(hub, monkeypatch, content):
+    monkeypatch.setattr(hub.RequestHandlerClass, "_info", lambda self, *_: self._send(200, content))
+    with pytest.raises(InputError, match="hub pull shop/gone: the answer is not one of the Hub"):
+        fetch(HubName("shop/gone"), "model", ["a.txt"])

@@ -39,6 +39,8 @@ def test_rows_follow_the_tokens_of_other_data(base_run, build, caplog, differs):
 
 def test_what_is_refused(base_run):
     run = base_run()
+    with pytest.raises(InputError, match="alignment_run=gone: expected the folder of a finished run"):
+        load_item_table("gone", run.dataset, "BPR", "item_embedding", 64)
     with pytest.raises(InputError, match="a run of BPR; expected one of SASRec, trained on ids alone"):
         load(run, base="SASRec")
     with pytest.raises(InputError, match="item embeddings are 64-d, this model's are 32-d"):

@@ -23,8 +23,10 @@ def test_tensorboard_goes_to_the_run_folder(tmp_path):
     own = trainer.get_tensorboard
     with tensorboard_folder(tmp_path / "tb"):
         writer = trainer.get_tensorboard(SimpleNamespace())
-    writer.close()
-    assert trainer.get_tensorboard is own and any((tmp_path / "tb").iterdir())
+    assert trainer.get_tensorboard is own and not (tmp_path / "tb").exists()
+    writer.add_scalar("loss", 0.5, 1)
+    writer.writer.close()
+    assert any((tmp_path / "tb").iterdir())
 
 
 def test_ids_are_text_and_quotation_marks_are_characters(tmp_path):

@@ -69,3 +69,10 @@ def test_scores_are_those_of_the_recommendations(trained):
         recommender.scores(["u99"])
     with pytest.raises(InputError, match="user 'u99' is not in tiny"):
         recommender.history("u99")
+
+
+def test_reading_a_run_writes_nothing_to_its_folder(trained):
+    folder = trained("BPR_SDA")
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    list(Recommender(folder).top(["u1"], 3))
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before

@@ -5,10 +5,12 @@ import json
 import logging
 import os
 import random
+import socket
 import ssl
 import threading
 import time
-from typing import Any, Dict, Optional
+from contextlib import contextmanager, suppress
+from typing import Any, Dict, Iterator, Optional
 from urllib.parse import urlsplit
 
 from recbole_sda.errors import InputError, one_line
@@ -40,8 +42,13 @@ class Endpoint:
         try:
             parts = urlsplit(url)
             self.secure, self.host, self.port = parts.scheme == "https", parts.hostname or "", parts.port
-        except ValueError:
-            raise InputError("url: expected an address as http://localhost:8000/v1") from None
+            self.host.encode("idna")
+            is_plain = url.isprintable() and " " not in url
+        except ValueError:  # also of a name that no host can have
+            is_plain = False
+        if not is_plain:
+            shown = "" if "@" in url else f"={url[:200]!r}"  # a password may be before the @
+            raise InputError(f"url{shown}: expected an address as http://localhost:8000/v1")
         if parts.username is not None or parts.password is not None:
             raise InputError("url holds a user or a password: give a key by --key_variable instead")
         if parts.scheme not in ("http", "https") or not self.host or parts.query or parts.fragment:
@@ -63,7 +70,13 @@ class Endpoint:
             reason, retry_after = "", None
             try:
                 status, headers, text = self._attempt(path, data)
-            except (OSError, http.client.HTTPException) as error:  # refused, reset, timed out, cut off
+            except InputError:
+                raise
+            except (
+                OSError,
+                http.client.HTTPException,
+                ValueError,
+            ) as error:  # refused, reset, timed out, cut off, malformed
                 if isinstance(error, ssl.SSLCertVerificationError):
                     raise InputError(f"{self.url}: its certificate is not valid ({one_line(error)})") from None
                 reason = one_line(error)
@@ -93,10 +106,12 @@ class Endpoint:
             headers = {"Content-Type": "application/json", "Accept": "application/json"}
             if self._key:
                 headers["Authorization"] = f"Bearer {self._key}"
-            connection.request("POST", self.path + path, data, headers)
-            answer = connection.getresponse()
-            announced = answer.length
-            content = answer.read(LARGEST_ANSWER + 1)
+            connection.connect()
+            with _time_limit(connection.sock, self.timeout):
+                connection.request("POST", self.path + path, data, headers)
+                answer = connection.getresponse()
+                announced = answer.length
+                content = answer.read(LARGEST_ANSWER + 1)
             if len(content) > LARGEST_ANSWER:
                 raise InputError(
                     f"{self.url}{path}: the answer is larger than {LARGEST_ANSWER >> 20} MiB; use fewer request_items"
@@ -112,6 +127,34 @@ class Endpoint:
         if self._key:
             text = text.replace(self._key, "***")
         return " ".join(text.split())[:200]
+
+
+@contextmanager
+def _time_limit(connected: socket.socket, seconds: float) -> Iterator[None]:
+    """Context manager that ends a connection after some seconds in all; the socket's own timeout is that of each read alone.
+
+    Raises:
+        TimeoutError: the time has passed.
+    """
+    passed = threading.Event()
+
+    def cut() -> None:
+        passed.set()
+        with suppress(OSError):  # it is closed already
+            socket.socket.shutdown(connected, socket.SHUT_RDWR)
+
+    timer = threading.Timer(seconds, cut)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    except (OSError, http.client.HTTPException):
+        if not passed.is_set():
+            raise
+    finally:
+        timer.cancel()
+    if passed.is_set():
+        raise TimeoutError(f"no complete answer within timeout={seconds:g} s")
 
 
 def _key(variable: Optional[str]) -> str:

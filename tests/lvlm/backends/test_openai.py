@@ -4,9 +4,12 @@ import json
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
+from contextlib import suppress
 
 import pytest
 import torch
@@ -182,6 +185,9 @@ def test_answers_that_are_no_json(run, server, content, message):
         ({"url": "ftp://host/v1"}, "url=ftp://host/v1: expected an address"),
         ({"url": "file:///etc/passwd"}, "expected an address"),
         ({"url": "http://host:99999/v1"}, "expected an address"),
+        ({"url": "http://../v1"}, "url='http://../v1': expected an address"),
+        ({"url": "http://host/v1\nX: y"}, "expected an address"),
+        ({"url": "http://me:secret@a..b/v1"}, "^url: expected an address"),
         ({"url": "http://me:secret@host/v1"}, "url holds a user or a password"),
         ({"url": "http://host/v1?key=1"}, "expected an address"),
         ({"key_variable": "NO_SUCH_KEY"}, "key_variable=NO_SUCH_KEY: the environment has no such variable"),
@@ -211,6 +217,7 @@ def test_adaptation_has_no_backend(catalogue_file, tmp_path):
 
 INTERRUPTED = """
 import sys
+import threading
 from recbole_sda.lvlm.backends.endpoint import Endpoint
 from recbole_sda.lvlm.backends.threads import in_threads
 endpoint = Endpoint(sys.argv[1], None, 60, 60)
@@ -241,3 +248,39 @@ def test_ctrl_c_ends_the_command_that_continues_later(server, catalogue_file, tm
     command += [f"--url={server.url}", f"--items={catalogue_file}", f"--out={tmp_path / 'store'}"]
     took, status, said = interrupted(server, command)
     assert status == 130 and "continues from" in said and "Traceback" not in said and took < 30
+
+
+@pytest.mark.parametrize("first", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\n"])
+def test_an_answer_that_trickles_in_ends_with_the_deadline(first):
+    """Each byte comes in time, but the answer never ends."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    ended = threading.Event()
+
+    def trickle(connection):
+        with suppress(OSError), connection:
+            connection.sendall(first)
+            while not ended.wait(0.05):
+                connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n" if not first else b" ")
+
+    def serve():
+        with suppress(OSError):
+            while True:
+                threading.Thread(target=trickle, args=[listening.accept()[0]], daemon=True).start()
+
+    threading.Thread(target=serve, daemon=True).start()
+    endpoint = Endpoint(f"http://127.0.0.1:{listening.getsockname()[1]}", None, timeout=0.3, deadline=0.5)
+    start = time.monotonic()
+    with pytest.raises(InputError, match="no complete answer within timeout=0.3 s"):
+        endpoint.post("/embeddings", {})
+    assert time.monotonic() - start < 5
+    ended.set()
+    listening.close()
+
+
+def test_a_chunk_of_negative_length(server):
+    def answer(handler):
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\n{}")
+
+    server.plan = [answer] * 50
+    with pytest.raises(InputError, match="read length must be non-negative"):
+        Endpoint(server.url, None, 5.0, 0.6).post("/embeddings", {})
