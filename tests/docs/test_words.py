@@ -12,7 +12,7 @@ PAGES = [
     ROOT / "README.md",
     ROOT / "SECURITY.md",
     *sorted((ROOT / "docs").glob("*.md")),
-    *sorted((ROOT / "benchmarks").glob("[Rs]*.md")),
+    *sorted((ROOT / "benchmarks").glob("[!v]*.md")),
 ]
 YAML = sorted((ROOT / "properties").rglob("*.yaml"))
 WORDS = re.compile(
