@@ -19,13 +19,14 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
+from options import check_none_left, take
 
 from recbole_sda.cli.exit_status import run_command
 from recbole_sda.cli.run import parse
 from recbole_sda.engine.run import build, configure
 from recbole_sda.features.store import write_store
 from recbole_sda.io.logs import start_logging
-from recbole_sda.model.registry import recbole_model
+from recbole_sda.model.registry import plain_model
 from recbole_sda.recbole_patches.scoped import tensorboard_folder
 
 from recbole.data import create_dataset, data_preparation  # isort: skip
@@ -72,7 +73,7 @@ def measure(name: str, dataset: str, keys: dict, rounds: int, steps: int) -> dic
     with TemporaryDirectory() as folder:
         if name.startswith("RecBole"):
             train = data_preparation(config, create_dataset(config))[0]
-            model = recbole_model(model_name)(config, train._dataset)
+            model = plain_model(model_name)(config, train._dataset)
             config["checkpoint_dir"] = folder
             with tensorboard_folder(folder):
                 trainer = get_trainer(config["MODEL_TYPE"], model_name)(config, model)
@@ -102,7 +103,8 @@ def compare() -> None:
     if "variant" in keys:
         print(json.dumps(measure(keys.pop("variant"), arguments.dataset, keys, keys.pop("rounds"), keys.pop("steps"))))
         return
-    sizes, rounds, steps = keys.get("sizes", [10_000, 100_000, 1_000_000]), keys.get("rounds", 3), keys.get("steps", 5)
+    sizes, rounds, steps, batch = take(keys, sizes=[10_000, 100_000, 1_000_000], rounds=3, steps=5, batch=512)
+    check_none_left(keys, ("sizes", "rounds", "steps", "batch"))
     print("| items | model | s per step | ratio | memory before training, GiB | peak, GiB |\n|" + " --- |" * 6)
     with TemporaryDirectory() as root:
         for size in sizes:
@@ -111,7 +113,7 @@ def compare() -> None:
             for name in VARIANTS:
                 arguments_of_variant = {
                     "variant": name, "data_path": root, "dataset": f"items{size}", "rounds": rounds, "steps": steps,
-                    "train_batch_size": keys.get("batch", 512), "MAX_ITEM_LIST_LENGTH": LENGTH, "threads": 1,
+                    "train_batch_size": batch, "MAX_ITEM_LIST_LENGTH": LENGTH, "threads": 1,
                     "use_gpu": False,
                 }  # fmt: skip
                 command = [
@@ -129,9 +131,7 @@ def compare() -> None:
                 ratio = result["seconds"] / first
                 cells = f"{result['seconds']:.3f} | {ratio:.2f} | {result['before']:.2f} | {result['peak']:.2f}"
                 print(f"| {size:,} | {name} | {cells} |", flush=True)
-    print(
-        f"\nbatches of {keys.get('batch', 512)} targets, {torch.__version__}, 1 thread, medians of {rounds} x {steps} steps"
-    )
+    print(f"\nbatches of {batch} targets, {torch.__version__}, 1 thread, medians of {rounds} x {steps} steps")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from statistics import median
 from tempfile import TemporaryDirectory
 
 from masking import arguments, evaluation_seconds, train_seconds
+from options import take
 
 from recbole_sda.cli.exit_status import run_command
 from recbole_sda.engine.run import build, configure
@@ -35,7 +36,7 @@ WAYS = {
 def compare() -> None:
     """Measure all ways and print a Markdown table."""
     given, keys = arguments()
-    rounds, steps, repeats = (int(keys.pop(*option)) for option in (("rounds", 9), ("steps", 10), ("evaluations", 3)))
+    rounds, steps, repeats = take(keys, rounds=9, steps=10, evaluations=3)
     plans = {"base": (given.model, {}), **{name: (f"{given.model}_SDA", way) for name, way in WAYS.items()}}
     with TemporaryDirectory() as folder:
         runs = {}

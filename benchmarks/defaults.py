@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 import yaml
+from options import take
 
 from recbole_sda.cli.exit_status import run_command
 from recbole_sda.cli.run import parse
@@ -75,10 +76,11 @@ def search() -> None:
     """Run the variants and print a table per model and data set."""
     keys = dict(parse(sys.argv[1:]).keys)
     plan = yaml.safe_load(PLAN.read_text(encoding="utf-8"))
-    out, seeds = Path(keys.pop("out", "runs/defaults")), keys.pop("seeds", [1])
+    out, seeds = take(keys, out="runs/defaults", seeds=[1])
     names = {part: chosen_names(plan, part, keys.pop(part, None)) for part in ("models", "datasets", "variants")}
     start_logging("error")
     logger.setLevel(logging.INFO)
+    out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     for dataset in names["datasets"]:
         for model in names["models"]:

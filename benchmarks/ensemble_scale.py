@@ -20,6 +20,7 @@ from typing import Any, Dict, Iterator, Tuple
 
 import numpy as np
 import torch
+from options import check_none_left, take
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -140,13 +141,17 @@ def measure(n_items: int, n_users: int, neighbours: int) -> Dict[str, float]:
 
 def action() -> None:
     """Measure each size in a process of its own and print a table."""
-    keys = parse(sys.argv[1:]).keys
-    torch.set_num_threads(keys.get("threads", 1))
-    options = keys.get("users", 1024), keys.get("neighbours", 100_000)
-    if "size" in keys:
-        print(json.dumps(measure(keys["size"], *options)))
+    keys = dict(parse(sys.argv[1:]).keys)
+    size = keys.pop("size", None)  # of the process that measures it
+    threads, users, neighbours, sizes = take(
+        keys, threads=1, users=1024, neighbours=100_000, sizes=[100_000, 1_000_000]
+    )
+    check_none_left(keys, ("threads", "users", "neighbours", "sizes"))
+    torch.set_num_threads(threads)
+    if size is not None:
+        print(json.dumps(measure(size, users, neighbours)))
         return
-    for size in keys.get("sizes", [100_000, 1_000_000]):
+    for size in sizes:
         command = [sys.executable, str(Path(__file__)), *sys.argv[1:], f"--size={size}"]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
         print(f"{size:,} items")

@@ -24,12 +24,12 @@ import numpy as np
 import pandas as pd
 import torch
 from lvlm_pretrain import invented, of_items, pretrain
+from options import check_names, check_none_left, take
 
 from recbole_sda import run
 from recbole_sda.cli.exit_status import run_command
 from recbole_sda.cli.run import parse
 from recbole_sda.data.dataset_choice import ensure_sample
-from recbole_sda.errors import InputError
 from recbole_sda.io.atomic_write import write_text
 from recbole_sda.io.logs import start_logging
 from recbole_sda.lvlm.adaptation import run_adaptation
@@ -181,14 +181,14 @@ def show() -> None:
     """Run all missing steps, seed by seed, and print the tables."""
     given = parse(sys.argv[1:])
     keys = dict(given.keys)
-    seeds, rows = keys.pop("seeds", [1, 2, 3]), keys.pop("rows", list(ROWS))
+    defaults = {"seeds": [1, 2, 3], "rows": list(ROWS), "out": "runs/lvlm-chain", "data_path": "dataset", "steps": 60}
+    seeds, rows, out, data, steps, pretraining = take(keys, **defaults, pretraining_steps=400)
+    check_none_left(keys, ("dataset", *defaults, "pretraining_steps"))
+    check_names("rows", rows, ROWS)
     torch.set_num_threads(1)
     start_logging("error")
     logging.getLogger("recbole_sda").setLevel(logging.ERROR)
-    out, data = Path(keys.pop("out", "runs/lvlm-chain")), Path(keys.pop("data_path", "dataset"))
-    chain = Chain(out, keys.pop("steps", 60), keys.pop("pretraining_steps", 400), given.dataset, data)
-    if keys:
-        raise InputError(f"--{', --'.join(keys)}: no option of this benchmark; its first lines list them")
+    chain = Chain(Path(out), steps, pretraining, given.dataset, Path(data))
     for seed in seeds:
         chain.once(f"run {IDS} {seed}", lambda: chain.recommend(None, seed))  # noqa: B023
         for row in rows:

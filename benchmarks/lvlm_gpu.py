@@ -25,6 +25,7 @@ from unittest.mock import patch
 import numpy as np
 import torch
 from moda_step import looped_forward
+from options import take
 from PIL import Image
 
 from recbole_sda.cli.exit_status import run_command
@@ -213,8 +214,8 @@ def tiny_config(folder: Path) -> Path:
 def measure() -> None:
     """Run the benchmark."""
     keys = dict(parse(sys.argv[1:]).keys)
-    dry, seconds = keys.pop("dry_run", False), keys.pop("seconds", 450)
-    out = Path(str(keys.pop("out", "runs/lvlm-gpu.json")))
+    dry, seconds, out = take(keys, dry_run=False, seconds=450, out="runs/lvlm-gpu.json")
+    out = Path(out)
     if not dry and not torch.cuda.is_available():
         raise InputError("no GPU: --dry_run=True tries the script with a tiny configuration on the CPU")
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -14,6 +14,8 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
+from options import take
+
 from recbole_sda.cli.exit_status import run_command
 from recbole_sda.cli.run import parse
 from recbole_sda.engine.run import Run, build, configure
@@ -53,7 +55,7 @@ def evaluation_seconds(run: Run) -> float:
 def compare() -> None:
     """Measure both settings and print the ratios."""
     given, keys = arguments()
-    rounds, steps = int(keys.pop("rounds", 15)), int(keys.pop("steps", 5))
+    rounds, steps = take(keys, rounds=15, steps=5)
     with TemporaryDirectory() as folder:
         runs = []
         for masked in (False, True):

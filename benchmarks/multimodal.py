@@ -13,12 +13,14 @@ import sys
 import time
 
 import torch
+from options import take
 
 from recbole_sda.cli.exit_status import run_command, silence_recbole
 from recbole_sda.cli.run import parse
 from recbole_sda.data.datasets import load_data
 from recbole_sda.engine.optimizers import fuse
 from recbole_sda.engine.run import configure
+from recbole_sda.errors import InputError
 from recbole_sda.io.logs import start_logging
 from recbole_sda.model.model_table import MULTIMODAL
 from recbole_sda.model.registry import model_class
@@ -51,8 +53,10 @@ def measure(model: str, dataset: str, keys: dict, epochs: int) -> tuple:
 def main() -> None:
     """Measure the models one after the other and print a Markdown table."""
     arguments = parse(sys.argv[1:])
+    if not arguments.dataset:
+        raise InputError("--dataset is missing")
     keys = dict(arguments.keys)
-    models, epochs = keys.pop("models", list(MULTIMODAL)), keys.pop("epochs", 3)
+    models, epochs = take(keys, models=list(MULTIMODAL), epochs=3)
     context = multiprocessing.get_context("spawn")
     print("| model | s per epoch | steps | MiB with data | MiB |\n| --- | --- | --- | --- | --- |", flush=True)
     for model in models:

@@ -56,13 +56,13 @@ class RecBole:
         from recbole.data import create_dataset, data_preparation
         from recbole.utils import get_trainer, init_seed
 
-        from recbole_sda.model.registry import recbole_model
+        from recbole_sda.model.registry import plain_model
         from recbole_sda.recbole_patches.scoped import tensorboard_folder
 
         init_seed(config["seed"], config["reproducibility"])
         self.train, valid, test = data_preparation(config, create_dataset(config))
         self.loaders = {"valid": valid, "test": test}
-        self.model = recbole_model("SASRec")(config, self.train._dataset).to(config["device"])
+        self.model = plain_model("SASRec")(config, self.train._dataset).to(config["device"])
         with tensorboard_folder(self.folder.name):
             self.trainer = get_trainer(config["MODEL_TYPE"], "SASRec")(config, self.model)
 

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from options import take
 
 from recbole_sda import compare, write_store
 from recbole_sda.cli.exit_status import run_command
@@ -66,7 +67,8 @@ def write(folder: Path, kind: str, rng: np.random.Generator) -> None:
 def show() -> None:
     """Write the data, run the comparison and print its tables."""
     keys = dict(parse(sys.argv[1:]).keys)
-    out, seeds = Path(keys.pop("out", "runs/planted")), keys.pop("seeds", [1, 2, 3])
+    out, seeds = take(keys, out="runs/planted", seeds=[1, 2, 3])
+    out = Path(out)
     for kind in ("conflict", "unaligned"):
         if not (out / "data" / kind / "features").is_dir():
             write(out / "data" / kind, kind, np.random.default_rng(0))

@@ -19,13 +19,14 @@ from statistics import median
 from tempfile import TemporaryDirectory
 
 import torch
+from options import take
 
 from recbole_sda.cli.exit_status import run_command
 from recbole_sda.cli.run import parse
 from recbole_sda.engine.run import build, configure
 from recbole_sda.errors import InputError
 from recbole_sda.io.logs import start_logging
-from recbole_sda.model.registry import recbole_model
+from recbole_sda.model.registry import plain_model
 from recbole_sda.recbole_patches.scoped import tensorboard_folder
 
 from recbole.data import create_dataset, data_preparation  # isort: skip
@@ -46,7 +47,7 @@ class Timed:
         """Return RecBole's model with RecBole's data and trainer, with and without anomaly detection."""
         dataset = create_dataset(config)
         train, valid, _ = data_preparation(config, dataset)
-        model = recbole_model(base)(config, train._dataset).to(config["device"])
+        model = plain_model(base)(config, train._dataset).to(config["device"])
         with tensorboard_folder(config["checkpoint_dir"]):
             trainer = get_trainer(config["MODEL_TYPE"], base)(config, model)
         parts = (config, model, trainer, train, valid)
@@ -100,7 +101,7 @@ def compare() -> None:
     start_logging("warning")
     logging.getLogger("recbole_sda").setLevel(logging.WARNING)
     keys = dict(given.keys)
-    bases, rounds, steps = keys.pop("models", ["SASRec"]), keys.pop("rounds", 3), keys.pop("steps", 10)
+    bases, rounds, steps = take(keys, models=["SASRec"], rounds=3, steps=10)
     print("| model | epoch, s | ratio | positions/s | evaluation, s | ratio |\n| --- | --- | --- | --- | --- | --- |")
     with TemporaryDirectory() as folder:
         for base in bases:

@@ -2,7 +2,6 @@
 
 import importlib
 import json
-from pathlib import Path
 
 import pytest
 import torch
@@ -13,13 +12,10 @@ from recbole_sda.lvlm.adaptation import run_adaptation
 from recbole_sda.lvlm.record import read_record
 from recbole_sda.lvlm.settings import read_settings
 
-BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
-
 
 @pytest.fixture
-def chain(monkeypatch):
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    return importlib.import_module("lvlm_chain")
+def chain(script):
+    return script("lvlm_chain")
 
 
 def test_steps_are_done_once_and_kept(chain, tmp_path, monkeypatch):
