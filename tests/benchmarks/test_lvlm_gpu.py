@@ -1,21 +1,16 @@
 """The benchmark of the LVLM stage on a GPU runs with a tiny configuration on the CPU."""
 
-import importlib
 import json
 import sys
-from pathlib import Path
 
 import pytest
 
 from recbole_sda.errors import InputError
 
-BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
-
 
 @pytest.fixture
-def benchmark(monkeypatch):
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    return importlib.import_module("lvlm_gpu")
+def benchmark(script):
+    return script("lvlm_gpu")
 
 
 def test_every_step_is_measured_and_kept(benchmark, monkeypatch, tmp_path):
