@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 
 from recbole_sda import __version__
 from recbole_sda.serve.limits import Limits
-from recbole_sda.serve.middleware import LimitedBody, Measured
+from recbole_sda.serve.middleware import CheckedBody, Measured
 from recbole_sda.serve.requests import request_models
 from recbole_sda.serve.service import Refused, Service
 
@@ -30,7 +30,7 @@ def create_app(service: Service, limits: Limits) -> FastAPI:
     """
     app = FastAPI(title="recbole_sda", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False)
     registry = CollectorRegistry()
-    app.add_middleware(LimitedBody, limit=limits.body)
+    app.add_middleware(CheckedBody, limit=limits.body)
     app.add_middleware(Measured, registry=registry, paths=PATHS)
     _add_errors(app)
     _add_state(app, service, registry)

@@ -1,4 +1,4 @@
-"""What every request passes: counters and times for Prometheus, and the limit of its size."""
+"""What every request passes: counters and times for Prometheus, the limit of its size, and the form of its JSON."""
 
 import asyncio
 import time
@@ -6,6 +6,9 @@ from typing import Any, Awaitable, Callable, Collection, Dict
 
 from fastapi.responses import JSONResponse
 from prometheus_client import CollectorRegistry, Counter, Histogram
+
+from recbole_sda.errors import InputError
+from recbole_sda.io.json import RefusedJSON, parse_json
 
 App = Callable[..., Awaitable[None]]
 BODY_SECONDS = 15.0  # for the bytes of a request to arrive
@@ -50,8 +53,8 @@ class Measured:
                 self.errors.labels(path).inc()
 
 
-class LimitedBody:
-    """Refuses requests of more than ``limit`` bytes, and those whose bytes take too long."""
+class CheckedBody:
+    """Refuses requests of more than ``limit`` bytes, those whose bytes take too long, and JSON with a key twice or other doubts."""
 
     def __init__(self, app: App, limit: int):
         self.app, self.limit = app, limit
@@ -78,6 +81,13 @@ class LimitedBody:
         if too_large:
             await _refused(413, f"the request has more than {self.limit} bytes")(scope, receive, send)
             return
+        try:
+            parse_json(body.decode("utf-8"), "the body")
+        except RefusedJSON as error:
+            await _refused(422, str(error))(scope, receive, send)
+            return
+        except (InputError, UnicodeDecodeError):
+            pass  # no JSON at all: the application names what it expects
         first = [{"type": "http.request", "body": bytes(body), "more_body": False}]
 
         async def whole() -> Any:

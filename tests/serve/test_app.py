@@ -141,6 +141,19 @@ def test_bodies_that_are_no_request(client):
     assert client.post("/recommend/batch", json={"users": ["u1", "u77"]}).json() == {"error": "unknown user 'u77'"}
 
 
+@pytest.mark.parametrize(
+    "body, reason",
+    [
+        ('{"user": "u1", "k": 2, "k": 3}', "the key 'k' occurs twice"),
+        ('{"user": "u1", "k": NaN}', "NaN is no finite number"),
+        ('{"user": "u1", "where": ' + "[" * 200 + "]" * 200 + "}", "nested"),
+    ],
+)
+def test_json_with_two_readings_is_refused(client, body, reason):
+    answer = client.post("/recommend", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == 422 and reason in answer.json()["error"]
+
+
 def test_paths(client):
     about = client.get("/").json()
     assert about["model"] == "SASRec_SDA" and about["items"] == 37 and about["fields"] == {"kind": 4}
