@@ -101,7 +101,7 @@ def test_a_killed_search_goes_on_to_the_same_result(tmp_path, data_path):
     found = {name: json.loads((tmp_path / name / "search.json").read_text()) for name in ("whole", "cut")}
     assert found["whole"]["trials"] == found["cut"]["trials"] and len(found["cut"]["trials"]) == 4
     folders = [tmp_path / "cut" / trial["folder"] for trial in found["cut"]["trials"]]
-    kept = [folder for folder in folders if os.path.getmtime(folder / "config.yaml") < started]
+    kept = [folder for folder in folders if os.path.getmtime(folder / "item_ids.txt") < started]
     assert len(kept) >= 2  # not started anew
     best = found["cut"]["best"]
     tested = [folder for folder in folders if (folder / "metrics.json").is_file()]
