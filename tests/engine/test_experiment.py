@@ -145,7 +145,7 @@ def test_alignment_with_a_run_of_the_base(keys, tmp_path, history):
         experiment.run("GRU4Rec_SDA", "tiny", (), given)
     with pytest.raises(InputError, match="item embeddings are 64-d, this model's are 32-d"):
         experiment.run("SASRec_SDA", "tiny", (), {**given, "hidden_size": 32})
-    with pytest.raises(InputError, match="checkpoint .* does not exist"):
+    with pytest.raises(InputError, match="alignment_run=.*: expected the folder of a finished run"):
         experiment.run("SASRec_SDA", "tiny", (), {**given, "alignment_run": str(tmp_path / "none")})
 
 
