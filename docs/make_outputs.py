@@ -60,7 +60,9 @@ MARKER = re.compile(
 def collect(out: Path) -> None:
     """Run all commands in an empty folder and store what they print; the comparison also as JSON."""
     with tempfile.TemporaryDirectory() as folder:
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": "", "COLUMNS": "120"}
+        # One thread: sums, and with them the hashes of vectors, depend on their number.
+        alike = {"CUDA_VISIBLE_DEVICES": "", "COLUMNS": "120", "OMP_NUM_THREADS": "1"}
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), **alike}
         for name, (words, start, *file) in COMMANDS.items():
             words = [str(ROOT / word) if word.endswith(".py") else word for word in words]
             done = subprocess.run(
