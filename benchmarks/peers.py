@@ -28,6 +28,7 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
+from options import check_names, check_none_left
 from peer_libraries import LIBRARIES
 from peer_protocol import HELD_OUT, TOPK, judge, read_split
 
@@ -156,13 +157,11 @@ def table(results: dict) -> str:
 def main() -> None:
     """Read the command line, run the libraries, print the table and write or print the figures as JSON."""
     given = parse(sys.argv[1:])
-    unknown = sorted(given.keys.keys() - DEFAULTS.keys())
-    if unknown or not given.dataset:
-        raise InputError(f"unknown keys: {', '.join(unknown)}" if unknown else "--dataset is missing")
+    check_none_left({key: value for key, value in given.keys.items() if key not in DEFAULTS}, DEFAULTS)
+    if not given.dataset:
+        raise InputError("--dataset is missing")
     options = {**DEFAULTS, **given.keys, "dataset": given.dataset}
-    for name in options["libraries"]:
-        if name not in LIBRARIES:
-            raise InputError(f"--libraries: {name!r} is not one of {', '.join(LIBRARIES)}")
+    check_names("libraries", options["libraries"], LIBRARIES)
     results = take_turns(options)
     print(table(results))
     text = json.dumps(
