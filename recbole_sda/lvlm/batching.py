@@ -54,15 +54,15 @@ def length_groups(batch: Dict[str, Tensor], n: int) -> List[Tuple[Tensor, Dict[s
     """Divide a batch of texts into groups of similar length without the columns that are padding in the whole group.
 
     Args:
-        batch: the model's inputs, among them ``attention_mask``, (batch, length), 0 where a token is padding.
-        n: number of groups, at most one per text. A batch with an input of another shape stays whole.
+        batch: the model's inputs, with ``attention_mask``, (batch, length), 0 where a token is padding.
+        n: number of groups, at most one per text. A batch without a mask or with an input of another shape stays whole.
 
     Returns:
         Per group, longest first, its rows in the batch and its inputs.
     """
-    mask = batch["attention_mask"]
-    if n == 1 or any(value.shape != mask.shape for value in batch.values()):
-        return [(torch.arange(len(mask)), batch)]
+    mask = batch.get("attention_mask")
+    if n == 1 or mask is None or any(value.shape != mask.shape for value in batch.values()):
+        return [(torch.arange(len(next(iter(batch.values())))), batch)]
     groups = []
     for rows in mask.sum(dim=1).argsort(descending=True, stable=True).tensor_split(min(n, len(mask))):
         columns = mask[rows].any(dim=0)

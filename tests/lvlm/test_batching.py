@@ -51,7 +51,13 @@ def test_groups_hold_each_text_once_and_no_column_of_padding_alone(lengths, n, l
             assert found[found > 0].tolist() == ids[k][ids[k] > 0].tolist()
 
 
-def test_a_batch_with_inputs_of_another_shape_stays_whole():
-    batch = {"attention_mask": torch.tensor([[1, 0], [1, 1]]), "pixel_values": torch.zeros(2, 3)}
+@pytest.mark.parametrize(
+    "batch",
+    [
+        {"attention_mask": torch.tensor([[1, 0], [1, 1]]), "pixel_values": torch.zeros(2, 3)},
+        {"input_ids": torch.tensor([[3, 0], [4, 5]])},  # as of SigLIP, which attends to padding
+    ],
+)
+def test_a_batch_with_inputs_of_another_shape_or_without_a_mask_stays_whole(batch):
     ((rows, inputs),) = length_groups(batch, 2)
     assert inputs is batch and rows.tolist() == [0, 1]
