@@ -2,13 +2,14 @@
 
 Each size runs in a separate process, so that its peak memory can be measured. There are as many users as items; a user has 5 to 15
 items, and some items are far more popular than others. The ensemble has a product of 64 columns in the place of a trained model,
-co-occurrence, and content vectors of 64 columns. Content neighbours (recbole_sda/graphs/knn.py) take time in proportion to the
-square of the catalogue; they are left out above ``--neighbours`` items.
+co-occurrence, and content vectors of 64 columns around as many centres as the square root of the catalogue. Content neighbours
+(recbole_sda/graphs/knn.py) are searched by faiss, and exactly too up to ``--neighbours`` items.
 
     python benchmarks/ensemble_scale.py [--sizes=[100000,1000000]] [--users=1024] [--neighbours=100000] [--threads=1]
 """
 
 import json
+import logging
 import resource
 import subprocess
 import sys
@@ -73,6 +74,16 @@ def unit_vectors(n_items: int, seed: int) -> Tensor:
     return vectors
 
 
+def clustered_vectors(n_items: int, seed: int) -> Tensor:
+    """Return vectors of length 1 around random centres, (n_items, DIM); that of item 0 is zero."""
+    generator = torch.Generator().manual_seed(seed)
+    centres = torch.randn(int(n_items**0.5), DIM, generator=generator)
+    vectors = centres[torch.randint(len(centres), (n_items,), generator=generator)]
+    vectors = F.normalize(vectors + torch.randn(n_items, DIM, generator=generator), dim=1)
+    vectors[0] = 0
+    return vectors
+
+
 class Users:
     """Blocks of the first users, each with its items but the last as the history and its last item as the right one."""
 
@@ -108,16 +119,16 @@ def measure(n_items: int, n_users: int, neighbours: int) -> Dict[str, float]:
         started, used = time.time(), time.process_time()
 
     dataset, users, items = invent(n_items)
-    content = unit_vectors(n_items, 1)
+    content = clustered_vectors(n_items, 1)
     record("invented data")
     with TemporaryDirectory() as folder:
         counts = SequenceKNN({**CONFIG, "data_path": folder}, dataset)
         record("co-occurrence")
         counts = SequenceKNN({**CONFIG, "data_path": folder}, dataset)
         record("co-occurrence from the cache")
-    if n_items <= neighbours:
-        nearest_neighbours(content, torch.arange(n_items) > 0, 20)
-        record("content neighbours")
+    for search in ("faiss", "exact") if n_items <= neighbours else ("faiss",):
+        nearest_neighbours(content, torch.arange(n_items) > 0, 11, search=search)
+        record(f"content neighbours, {search}")
     models = [
         InventedContent(CONFIG, dataset, unit_vectors(n_items, 2)),
         counts,
@@ -149,6 +160,7 @@ def action() -> None:
     check_none_left(keys, ("threads", "users", "neighbours", "sizes"))
     torch.set_num_threads(threads)
     if size is not None:
+        logging.basicConfig(level=logging.INFO, format="%(message)s")  # the recall of faiss
         print(json.dumps(measure(size, users, neighbours)))
         return
     for size in sizes:

@@ -34,7 +34,7 @@ HOMES = {
     "peft": {"lvlm"},
     "fastapi": {"serve"},
     "uvicorn": {"serve"},
-    "faiss": {"serve"},
+    "faiss": {"graphs"},
     "onnx": {"recommend"},
     "onnxruntime": {"recommend"},
     "sentence_transformers": {"lvlm"},

@@ -45,6 +45,8 @@ NO_CONTENT = {
     "item_encoder": equal("identity"), "id_start": equal("random"), "id_smoothing": ZERO, "id_codes": EMPTY, "id_shrinkage": ZERO,
     "soft_targets": ZERO,
 }  # fmt: skip
+NO_NEIGHBOURS = {"id_smoothing": ZERO, "soft_targets": ZERO, "min_content_lift": ZERO}
+WITHOUT_ITEM_GRAPH = ("VBPR", "BM3", "SLMRec", "LGMRec", "MMGCN")
 NONE = Off("empty", lambda found: not found)
 FIXED = Off("given", lambda found: found is not None)
 NOT_DRAWN = Off("full or labeled", lambda found: _modes(found) <= {"full", "labeled"})
@@ -93,6 +95,8 @@ COMPANIONS: Tuple[Companions, ...] = (
     Companions({"id_start": equal("random")}, ("id_start_scale", "id_bound_full")),
     Companions({"id_bound": EMPTY}, ("id_bound_full",)),
     Companions({"id_smoothing": ZERO}, ("id_smoothing_kappa", "id_graph", "id_neighbours")),
+    Companions(NO_NEIGHBOURS, ("neighbour_search",), tuple(BASE_MODELS)),
+    Companions(NO_NEIGHBOURS, ("neighbour_search",), WITHOUT_ITEM_GRAPH),
     Companions({"soft_targets": ZERO}, ("soft_targets_neighbours", "soft_targets_scale", "soft_targets_kappa",
                 "soft_targets_epochs")),
     # further terms of the loss

@@ -104,4 +104,5 @@ def keys_not_read(model: str) -> Set[str]:
     if model.endswith(SUFFIX):
         return set()
     files = [SDA] if reads_features(model) else [FEATURES, SDA]
-    return {key for name in files for key in read_yaml(properties_dir() / name)}
+    own = {key for path in model_files(base_name(model)) for key in read_yaml(path)}
+    return {key for name in files for key in read_yaml(properties_dir() / name)} - own

@@ -1,7 +1,13 @@
-"""Graphs of items that are nearest neighbours by their features: built in blocks, cached by a hash of their inputs."""
+"""Graphs of items that are nearest neighbours by their features: built in blocks, cached by a hash of their inputs.
+
+The time of an exact search grows with the square of the catalogue, that of an approximate one (``neighbour_search: faiss``) with
+its power of 1.5.
+"""
 
 import hashlib
 import json
+import logging
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional, Sequence, Tuple
@@ -12,9 +18,22 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from recbole_sda.graphs.ann import PROBED, RECALL_QUERIES, AnnIndex
 from recbole_sda.io.cache import load_or_compute
 
+logger = logging.getLogger(__name__)
+
 BLOCK, SIMILARITIES = 1024, 2**26  # largest number of rows, and of similarities (256 MiB), in memory at a time
+SEARCHES = ("exact", "faiss")
+ANNOUNCED_AFTER, ANNOUNCED_FROM = (
+    5.0,
+    60.0,
+)  # seconds: a search that takes longer than the second is announced after the first
+
+
+_TAKES_LONG = (
+    "the neighbours of %s items among %s take about %.0f min, once; --neighbour_search=faiss is approximate and faster"
+)
 
 
 @dataclass(frozen=True)
@@ -32,7 +51,9 @@ class Neighbours:
     similarity: Tensor
 
 
-def nearest_neighbours(x: Tensor, present: Tensor, k: int, block: Optional[int] = None) -> Neighbours:
+def nearest_neighbours(
+    x: Tensor, present: Tensor, k: int, block: Optional[int] = None, search: str = "exact"
+) -> Neighbours:
     """Return the ``k`` nearest items by cosine similarity, among the items that have the modality.
 
     Memory in addition to the result: the unit-norm vectors in float32, and ``block`` rows of n_present similarities.
@@ -42,10 +63,15 @@ def nearest_neighbours(x: Tensor, present: Tensor, k: int, block: Optional[int] 
         present: (n_items,), bool; an item without the modality has no neighbours and is no item's neighbour.
         k: number of neighbours of an item, including itself; fewer if fewer items have the modality.
         block: rows at a time; None: as many as :data:`SIMILARITIES` allows, at most :data:`BLOCK`.
+        search: ``exact``, or ``faiss``: of the lists of an inverted file that are nearest to an item alone
+            (:class:`~recbole_sda.graphs.ann.AnnIndex`); its recall is logged.
+
+    Raises:
+        InputError: ``search`` is faiss, which is missing.
     """
     items = present.nonzero().squeeze(1)
     unit = F.normalize(x[items].float(), dim=1)
-    index, similarity = _nearest(unit, unit, k, block)
+    index, similarity = _nearest(unit, unit, k, block) if search == "exact" else _nearest_by_lists(unit, k)
     return Neighbours(items, items[index], similarity)
 
 
@@ -77,25 +103,50 @@ def _nearest(queries: Tensor, among: Tensor, k: int, block: Optional[int]) -> Tu
     """Return the positions in ``among`` (n, dim) of the k largest products with each query (n_queries, dim), and the products."""
     block = block or min(BLOCK, max(1, SIMILARITIES // max(len(among), 1)))
     k = min(k, len(among))
-    blocks = [(queries[start : start + block] @ among.T).topk(k, dim=1) for start in range(0, len(queries), block)]
-    if not blocks:
-        return torch.empty(0, k, dtype=torch.long), torch.empty(0, k)
-    similarity, index = (torch.cat(parts) for parts in zip(*blocks))
+    index, similarity = torch.empty(len(queries), k, dtype=torch.long), torch.empty(len(queries), k)
+    started, announced = time.monotonic(), False
+    for start in range(0, len(queries), block):
+        end = start + block
+        similarity[start:end], index[start:end] = (queries[start:end] @ among.T).topk(k, dim=1)
+        passed = time.monotonic() - started
+        if not announced and passed > ANNOUNCED_AFTER:
+            announced, expected = True, passed * len(queries) / end
+            if expected > ANNOUNCED_FROM:
+                logger.info(_TAKES_LONG, f"{len(queries):,}", f"{len(among):,}", expected / 60)
     return index, similarity
 
 
-def cached_neighbours(folder: Optional[Path], x: Tensor, present: Tensor, k: int) -> Neighbours:
+def _nearest_by_lists(unit: Tensor, k: int) -> Tuple[Tensor, Tensor]:
+    """Return :func:`_nearest` of the rows among themselves as faiss finds them; exactly, for a row of which it finds fewer."""
+    k = min(k, len(unit))
+    if k == 0:
+        return torch.empty(len(unit), 0, dtype=torch.long), torch.empty(len(unit), 0)
+    among = AnnIndex(unit.numpy())
+    recall = among.recall(unit[:: max(1, len(unit) // RECALL_QUERIES)].numpy(), k)
+    logger.info(
+        "nearest neighbours of %s items by %s: recall@%d %.3f of exact search", f"{len(unit):,}", among, k, recall
+    )
+    index, similarity = (torch.from_numpy(found) for found in among.search(unit.numpy(), k))
+    few = (index < 0).any(dim=1)
+    index[few], similarity[few] = _nearest(unit[few], unit, k, None)
+    return index, similarity
+
+
+def cached_neighbours(folder: Optional[Path], x: Tensor, present: Tensor, k: int, search: str = "exact") -> Neighbours:
     """Return :func:`nearest_neighbours`, cached in a file of ``folder``; None does not cache.
 
-    The name of the file holds a hash of the features, of ``present``, k and the metric.
+    The name of the file holds a hash of the features, of ``present``, k, the search and the metric.
     """
     if folder is None:
-        return nearest_neighbours(x, present, k)
-    digest = hashlib.sha256(json.dumps({"k": k, "metric": "cosine", "shape": list(x.shape), "format": 1}).encode())
+        return nearest_neighbours(x, present, k, search=search)
+    what = {"k": k, "metric": "cosine", "shape": list(x.shape), "format": 1}
+    if search != "exact":
+        what["search"] = [search, PROBED]
+    digest = hashlib.sha256(json.dumps(what).encode())
     digest.update(x.flatten().numpy().data)
     digest.update(present.numpy().data)
     path = Path(folder) / f"neighbours-{digest.hexdigest()[:16]}.safetensors"
-    return Neighbours(**load_or_compute(path, lambda: vars(nearest_neighbours(x, present, k))))
+    return Neighbours(**load_or_compute(path, lambda: vars(nearest_neighbours(x, present, k, search=search))))
 
 
 def item_graph(neighbours: Neighbours, n_items: int, weighted: bool) -> sp.csr_matrix:

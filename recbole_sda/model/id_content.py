@@ -203,7 +203,9 @@ class IdContent:
         return torch.ones(self.n_items) if full is None else (self.counts / full).sqrt().clamp(max=1.0)
 
     def _content_graph(self, k: int) -> sp.csr_matrix:
-        neighbours = cached_neighbours(self.cache, self.vectors, self.present, k + 1)  # an item is its own nearest
+        neighbours = cached_neighbours(  # an item is its own nearest
+            self.cache, self.vectors, self.present, k + 1, self.settings.neighbour_search
+        )
         return similarity_graph(neighbours, self.n_items)
 
     def _cooccurrence_graph(self, k: int) -> sp.csr_matrix:

@@ -5,6 +5,7 @@ from typing import Any, Optional, Self, Tuple, Union
 
 from recbole_sda.errors import InputError
 from recbole_sda.features.transforms import parse_steps
+from recbole_sda.graphs.knn import SEARCHES
 from recbole_sda.layers.fusion import FUSIONS
 from recbole_sda.losses.pair_loss import MIN_TEMPERATURE
 from recbole_sda.validation import SHARE, Range, check_settings
@@ -19,6 +20,7 @@ CHOICES = {
     "encoder_gradient": ("all", "targets"),
     "id_start": ("random", "features"),
     "id_graph": ("content", "cooccurrence", "both"),
+    "neighbour_search": SEARCHES,
 }
 POSITIVE = Range(0, LARGEST_FACTOR, closed_low=False, closed_high=True)
 NOT_NEGATIVE = Range(0, LARGEST_FACTOR, closed_high=True)
@@ -113,6 +115,7 @@ class SDASettings(FeatureSettings):
     id_smoothing_kappa: Optional[float]
     id_graph: str
     id_neighbours: int
+    neighbour_search: str
     id_codes: Union[Tuple[int, ...], str, None]
     soft_targets: float
     soft_targets_neighbours: int

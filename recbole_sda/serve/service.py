@@ -8,11 +8,11 @@ from typing import Any, Dict, Iterator, List, Optional, Sequence
 import numpy as np
 
 from recbole_sda.errors import InputError
+from recbole_sda.graphs.ann import RECALL_AT, RECALL_QUERIES, AnnIndex
 from recbole_sda.io.ids import id_text
 from recbole_sda.recommend.item_index import ItemIndex
 from recbole_sda.recommend.recommender import Recommender
 from recbole_sda.recommend.scoring import Best
-from recbole_sda.serve.ann import RECALL_AT, RECALL_QUERIES, AnnIndex
 from recbole_sda.serve.item_fields import Field
 
 logger = logging.getLogger(__name__)

@@ -76,7 +76,7 @@ def test_cache_depends_on_features_k_and_presence(features, tmp_path, monkeypatc
     x, present = features
     calls = []
     build = knn.nearest_neighbours
-    monkeypatch.setattr(knn, "nearest_neighbours", lambda *args: calls.append(1) or build(*args))
+    monkeypatch.setattr(knn, "nearest_neighbours", lambda *args, **keys: calls.append(1) or build(*args, **keys))
     first = cached_neighbours(tmp_path / "graphs", x, present, 3)
     again = cached_neighbours(tmp_path / "graphs", x.clone(), present.clone(), 3)
     assert len(calls) == 1 and all(torch.equal(value, vars(again)[name]) for name, value in vars(first).items())
@@ -90,6 +90,19 @@ def test_cache_depends_on_features_k_and_presence(features, tmp_path, monkeypatc
     for change in ((x, present, 3), (x + 1e-3, present, 3), (x, present, 4), (x, other, 3)):
         cached_neighbours(tmp_path / "graphs", *change)
     assert len(calls) == 5
+
+
+def test_a_search_that_takes_long_is_announced_once(features, monkeypatch, caplog):
+    monkeypatch.setattr(knn, "ANNOUNCED_AFTER", 0.0)
+    with caplog.at_level("INFO"):
+        nearest_neighbours(*features, 3, block=1)
+        assert not caplog.records
+        monkeypatch.setattr(knn, "ANNOUNCED_FROM", 0.0)
+        nearest_neighbours(*features, 3, block=1)
+    (record,) = caplog.records
+    assert record.message.startswith(
+        "the neighbours of 7 items among 7 take about 0 min, once; --neighbour_search=faiss"
+    )
 
 
 def test_a_folder_that_cannot_be_written_costs_only_the_cache(features, tmp_path, caplog):

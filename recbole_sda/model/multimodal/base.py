@@ -12,13 +12,13 @@ from torch import Tensor, nn
 
 from recbole_sda.errors import InputError
 from recbole_sda.features.store_choice import store_folder
-from recbole_sda.graphs.knn import cached_neighbours, item_graph
+from recbole_sda.graphs.knn import SEARCHES, cached_neighbours, item_graph
 from recbole_sda.graphs.user_item import Edges
 from recbole_sda.layers.modality_features import ModalityFeatures
 from recbole_sda.model.completed_items import CompletedItems
 from recbole_sda.model.item_features import load_item_features
 from recbole_sda.model.settings import FeatureSettings
-from recbole_sda.validation import AT_LEAST_ONE, Range
+from recbole_sda.validation import AT_LEAST_ONE, Range, check_choice
 
 
 class MultimodalRecommender(CompletedItems, GeneralRecommender):
@@ -89,8 +89,10 @@ class MultimodalRecommender(CompletedItems, GeneralRecommender):
         values = per_modality(self.config["knn_k"], self.modality_names, "knn_k")
         k = [AT_LEAST_ONE.check("knn_k", value, whole=True) for value in values]
         folder = store_folder(self.feature_record["store"]) / "graphs"
+        search = check_choice("neighbour_search", self.config["neighbour_search"], SEARCHES)
         modalities = zip(self.item_features.frozen(), self.item_features.present, k)
-        return [item_graph(cached_neighbours(folder, *modality), self.n_items, weighted) for modality in modalities]
+        neighbours = (cached_neighbours(folder, *modality, search) for modality in modalities)
+        return [item_graph(each, self.n_items, weighted) for each in neighbours]
 
     def nodes(self) -> Tensor:
         """Return the id embeddings of users, then items, (n_nodes, embedding_size)."""

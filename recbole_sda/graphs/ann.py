@@ -1,8 +1,10 @@
-"""Approximate search in a matrix of items, by faiss."""
+"""Approximate search in a matrix of items, by faiss: the only module that imports it."""
 
+import logging
 from typing import Any
 
 import numpy as np
+import torch
 
 from recbole_sda.errors import InputError
 
@@ -29,10 +31,12 @@ class AnnIndex:
     """
 
     def __init__(self, items: np.ndarray, probed: int = PROBED):
+        logging.getLogger("faiss.loader").setLevel(logging.WARNING)  # it tells which builds it tries
         try:
             import faiss
         except ModuleNotFoundError:
-            raise InputError("--index=faiss needs faiss: pip install -e '.[ann]'") from None
+            raise InputError("approximate search needs faiss: pip install -e '.[ann]'") from None
+        faiss.omp_set_num_threads(torch.get_num_threads())  # the key ``threads``
         self.items = np.ascontiguousarray(items)
         dim = items.shape[1]
         lists = max(
@@ -52,8 +56,8 @@ class AnnIndex:
     def recall(self, queries: np.ndarray, k: int = RECALL_AT) -> float:
         """Return the share of the k exact best items that the search finds."""
         k = min(k, len(self.items))
-        exact = np.argpartition(-(queries @ self.items.T), k - 1, axis=1)[:, :k]
         found, _ = self.search(queries, k)
+        exact = (np.argpartition(-(self.items @ query), k - 1)[:k] for query in queries)  # one row in memory at a time
         return float(np.mean([len(np.intersect1d(a, b)) / k for a, b in zip(exact, found)]))
 
     def __str__(self) -> str:
