@@ -90,7 +90,7 @@ COMPANIONS: Tuple[Companions, ...] = (
     Companions({"item_encoder": equal("identity", "moda")}, ("encoder_hidden_size",)),
     Companions({"moda_rank": ZERO}, ("moda_experts", "moda_alpha", "moda_dropout")),
     Companions({"id_embedding": equal("none"), "item_encoder": equal("moda", "linear")}, ("id_shrinkage", "id_dropout")),
-    Companions(NO_CONTENT, FEATURE_KEYS, tuple(BASE_MODELS)),
+    Companions(NO_CONTENT, (*FEATURE_KEYS, "base_fallback"), tuple(BASE_MODELS)),
     # content in the id table and in the targets
     Companions({"id_start": equal("random")}, ("id_start_scale", "id_bound_full")),
     Companions({"id_bound": EMPTY}, ("id_bound_full",)),
@@ -112,7 +112,7 @@ COMPANIONS: Tuple[Companions, ...] = (
     Companions({"mask_history": equal(False)}, ("mask_validation",)),
     Companions({"fast_sequences": equal(False)}, ("packed_stride",)),
     Companions({"softmax_negatives": EMPTY}, ("softmax_proposal", "sparse_updates")),
-    Companions({"eval_step": ZERO}, ("stopping_step",)),
+    Companions({"eval_step": ZERO}, ("stopping_step", "base_fallback")),
     Companions({"log_wandb": equal(False)}, ("wandb_project",)),
     Companions({"list_metrics": _without("diversity")}, ("list_features",)),
     Companions({"list_metrics": _without("calibration")}, ("list_categories",)),

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, Optional, Sequence, Set, Tuple, Union
 
 from recbole_sda.config.run_config import MACHINE_KEYS
+from recbole_sda.engine.base_fallback import better_of_both
 from recbole_sda.engine.energy import EnergyMeter
+from recbole_sda.engine.fallback_choice import forget_choice
 from recbole_sda.engine.list_report import list_data
 from recbole_sda.engine.result import Rankings, make_result, write_result
 from recbole_sda.engine.run import Run, build, configure, load, open_run, settings_of
@@ -195,6 +197,7 @@ def _begin(run: Run) -> None:
     """Write what a run folder has before the first epoch, without anything of a training that was killed in its first epoch."""
     write_item_tokens(run.run_dir, item_tokens(run.data.dataset))
     (run.run_dir / HISTORY).unlink(missing_ok=True)
+    forget_choice(run.run_dir)
 
 
 @contextmanager
@@ -237,12 +240,12 @@ def _train_and_report(run: Run) -> Dict[str, Any]:
 
 
 def _train_and_test(run: Run) -> Dict[str, Any]:
-    config, trainer, data = run.config, run.trainer, run.data
-    started, meter = time.time(), EnergyMeter(config)
-    progress, lists = bool(config["show_progress"]), list_data(run)
+    started, meter = time.time(), EnergyMeter(run.config)
+    progress, lists = bool(run.config["show_progress"]), list_data(run)
     with meter.phase("training"):
-        _, valid_result = trainer.fit(data.train, data.valid, show_progress=progress)
-    trained = time.time()
+        run.trainer.fit(run.data.train, run.data.valid, show_progress=progress)
+        run = better_of_both(run, progress)
+    trained, trainer, data = time.time(), run.trainer, run.data
     rankings: Rankings = {"valid": trainer.best_ranking}
     if rankings["valid"] is None and data.valid is not None:
         trainer.evaluate(data.valid, show_progress=progress)
@@ -250,7 +253,7 @@ def _train_and_test(run: Run) -> Dict[str, Any]:
     with meter.phase("evaluation"):
         test_result = trainer.evaluate(data.test, show_progress=progress)
     rankings["test"] = trainer.eval_collector.ranking
-    result = make_result(run, valid_result, test_result, rankings, lists)
+    result = make_result(run, trainer.best_valid_result, test_result, rankings, lists)
     if energy := meter.record():
         result["energy"] = energy
     result["seconds_since_start"] = round(trained - started, 2)

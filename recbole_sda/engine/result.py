@@ -1,5 +1,6 @@
 """The result of a run: what its ``metrics.json`` holds."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
@@ -7,6 +8,7 @@ import torch
 
 from recbole_sda.config.dataset_files import SAMPLE_SUFFIX
 from recbole_sda.engine.collector import Ranking
+from recbole_sda.engine.fallback_choice import read_choice
 from recbole_sda.engine.list_report import ListData, list_report
 from recbole_sda.engine.rank_files import RANKS, group_metrics, write_ranks
 from recbole_sda.engine.run import Run, settings_of
@@ -47,6 +49,10 @@ def make_result(
         learns=n_parameters > 1,  # RecBole gives untrained models one parameter
         full_sort=config["eval_args"]["mode"]["valid"] == "full",
     )
+    choice = read_choice(run.run_dir)
+    if choice is not None and choice.kept == "base":
+        warnings.append(str(choice))
+    fallback = {} if choice is None else {"fallback": {k: v for k, v in asdict(choice).items() if k != "carried_out"}}
     ensemble = {"ensemble": model.record} if isinstance(model, Ensemble) else {}
     list_values = {"lists": list_report(run, lists, rankings)} if lists is not None else {}
     return {
@@ -69,6 +75,7 @@ def make_result(
         "parameters": n_parameters,
         "peak_memory_gib": peak(config["device"]),
         "features": getattr(model, "feature_record", None),
+        **fallback,
         **ensemble,
         **list_values,
         "inputs": run.data.inputs,

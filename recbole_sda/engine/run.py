@@ -14,6 +14,7 @@ from recbole_sda.config.run_config import RunConfig
 from recbole_sda.data.dataset_choice import choose_dataset, ensure_sample
 from recbole_sda.data.datasets import Data, load_data
 from recbole_sda.engine.ensemble_members import build_ensemble
+from recbole_sda.engine.fallback_choice import carry_out, leave_content_out, read_choice
 from recbole_sda.engine.run_folder import CONFIG, CONFIG_SHAPE, has_no_run
 from recbole_sda.engine.trainer import RunTrainer, make_trainer
 from recbole_sda.engine.trainer_checkpoints import identity_of
@@ -241,6 +242,10 @@ def open_run(run_dir: Union[str, Path], overrides: Optional[Dict[str, Any]] = No
         config = RunConfig(values["model"], dataset, [str(run_dir / CONFIG)], {**kept, **(overrides or {})})
     except InputError as error:  # of a value in that file, or of an override
         raise InputError(f"{run_dir / CONFIG}: {error}") from None
+    torchrun.run_on_main_process(lambda: carry_out(run_dir))
+    choice = read_choice(run_dir)
+    if choice is not None and choice.kept == "base":
+        leave_content_out(config)
     return build(config, run_dir)
 
 

@@ -40,6 +40,7 @@ METRICS_SHAPE = {
     "environment": {str: str},
     "inputs?": {str: str},
     "features?": (dict, None),
+    "fallback?": dict,
     "best_epoch": int,
     "epochs_run": COUNT,
     "warnings?": [str],

@@ -8,6 +8,7 @@ import yaml
 
 from recbole_sda.comparison.planned_run import slug
 from recbole_sda.comparison.tables import COMPARISON, read_comparison
+from recbole_sda.engine.fallback_choice import CHOICE
 from recbole_sda.engine.run import settings_of
 from recbole_sda.engine.run_folder import CONFIG, METRICS, config_text, read_metrics
 from recbole_sda.errors import InputError
@@ -120,8 +121,9 @@ def _pack_run(folder: Path, scratch: Path, comparison: Optional[Path]) -> Packag
         BEST_TENSORS: tensors,
         BEST_REST: rest,
     }
-    if (folder / HISTORY).is_file():
-        files[HISTORY] = regular_file(folder / HISTORY)
+    for name in (HISTORY, CHOICE):
+        if (folder / name).is_file():
+            files[name] = regular_file(folder / name)
     facts = {"metrics": metrics, "settings": portable(config), "comparison": _row(folder, comparison)}
     return Package(KINDS["run"], files, facts)
 

@@ -48,7 +48,7 @@ KINDS = {
     "run": Kind(
         "run",
         "model",
-        r"config\.yaml|metrics\.json|item_ids\.txt|history\.jsonl|checkpoint/best\.(safetensors|json)",
+        r"config\.yaml|metrics\.json|item_ids\.txt|history\.jsonl|fallback\.json|checkpoint/best\.(safetensors|json)",
         ("config.yaml", "metrics.json", "item_ids.txt", BEST_TENSORS, BEST_REST),
     ),
 }

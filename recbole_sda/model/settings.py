@@ -1,7 +1,7 @@
 """The SDA keys of a configuration, checked: the only place where models read them."""
 
 from dataclasses import dataclass, replace
-from typing import Any, Optional, Self, Tuple, Union
+from typing import Any, Dict, Optional, Self, Tuple, Union
 
 from recbole_sda.errors import InputError
 from recbole_sda.features.transforms import parse_steps
@@ -22,6 +22,10 @@ CHOICES = {
     "id_graph": ("content", "cooccurrence", "both"),
     "neighbour_search": SEARCHES,
 }
+BASE_VALUES: Dict[str, Any] = {  # with which an SDA version is its base model
+    "item_encoder": "identity", "encoder_gradient": "all", "id_start": "random", "id_bound": None, "id_smoothing": 0.0,
+    "id_codes": None, "id_shrinkage": 0.0, "soft_targets": 0.0, "cmsa_weight": 0.0, "alignment_weight": 0.0,
+}  # fmt: skip
 POSITIVE = Range(0, LARGEST_FACTOR, closed_low=False, closed_high=True)
 NOT_NEGATIVE = Range(0, LARGEST_FACTOR, closed_high=True)
 AT_LEAST_ONE = Range(1, 2**20, closed_high=True)  # sizes
@@ -91,6 +95,7 @@ class SDASettings(FeatureSettings):
     """What ``properties/sda.yaml`` explains beside the features, with types and ranges checked."""
 
     min_content_lift: float
+    base_fallback: bool
     item_encoder: str
     id_embedding: str
     id_shrinkage: float
@@ -173,18 +178,7 @@ class SDASettings(FeatureSettings):
 
     def of_base(self) -> Self:
         """Return the settings with every use of content off: those of the base model."""
-        return replace(
-            self,
-            item_encoder="identity",
-            id_start="random",
-            id_bound=None,
-            id_smoothing=0.0,
-            id_codes=None,
-            id_shrinkage=0.0,
-            soft_targets=0.0,
-            cmsa_weight=0.0,
-            alignment_weight=0.0,
-        )
+        return replace(self, **BASE_VALUES)
 
     def check_id_table(self) -> None:
         """Refuse content in the id table of a model that has none with ``id_embedding: none``."""

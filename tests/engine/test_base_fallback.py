@@ -1,0 +1,143 @@
+"""base_fallback: the better of an SDA version and its base on validation data is what the run holds."""
+
+import json
+import shutil
+
+import pytest
+import torch
+
+from recbole_sda.engine import base_fallback, experiment, fallback_choice
+from recbole_sda.engine.fallback_choice import CHOICE, read_choice
+from recbole_sda.engine.run import load
+from recbole_sda.engine.trainer import RunTrainer
+from recbole_sda.errors import InputError
+from recbole_sda.io.checkpoint import BEST, LAST, load_checkpoint
+
+# Model -> which of the two has the higher validation metric on the tiny data set.
+KEPT = {"BPR_SDA": "base", "LightGCN_SDA": "content", "BM3_SDA": "base", "SASRec_SDA": "base"}
+ON, OFF = {"base_fallback": True}, {"base_fallback": False}
+
+
+def weights(folder, file=BEST):
+    return load_checkpoint(folder / file)["state_dict"]
+
+
+def same_weights(a, b, file=BEST):
+    first, second = weights(a, file), weights(b, file)
+    return first.keys() == second.keys() and all(torch.equal(value, second[key]) for key, value in first.items())
+
+
+@pytest.mark.parametrize("model, kept", KEPT.items())
+def test_the_run_equals_the_better_of_two_runs(model, kept, keys, tmp_path, history, comparable, caplog):
+    with_content = experiment.run(model, "tiny", (), {**keys, **OFF, "run_dir": str(tmp_path / "content")})
+    base = experiment.run(model.removesuffix("_SDA"), "tiny", (), {**keys, "run_dir": str(tmp_path / "base")})
+    with caplog.at_level("INFO"):
+        both = experiment.run(model, "tiny", (), {**keys, **ON, "run_dir": str(tmp_path / "both")})
+    runs = {"base": base, "content": with_content}
+    values = {name: result["valid"]["ndcg@10"] for name, result in runs.items()}
+    assert kept == max(values, key=values.get)
+    assert comparable(both) == comparable(runs[kept])
+    assert history(tmp_path / "both") == history(tmp_path / kept)
+    other = {"base": "content", "content": "base"}[kept]
+    assert both["fallback"] == {"kept": kept, "metric": "NDCG@10", **values, "epochs": keys["epochs"]}
+    assert [line.get("phase") for line in history(tmp_path / other)] == [
+        json.loads(line)["phase"] for line in (tmp_path / "both" / f"history-{other}.jsonl").read_text().splitlines()
+    ]
+    assert not (tmp_path / "both" / "base").exists()
+    assert (
+        f"base_fallback: {'the base model' if kept == 'base' else 'content'} was kept: validation NDCG@10"
+        in caplog.text
+    )
+    assert any("the base model was kept" in warning for warning in both["warnings"]) == (kept == "base")
+    again = experiment.evaluate(tmp_path / "both")
+    assert again["test"] == both["test"] and again["fallback"] == both["fallback"]
+    if kept == "content":
+        assert same_weights(tmp_path / "both", tmp_path / "content")
+    assert load(tmp_path / "both").model.settings.soft_targets == (
+        0 if kept == "base" else load(tmp_path / "content").model.settings.soft_targets
+    )
+
+
+@pytest.mark.parametrize("model", ["LightGCN_SDA", "BPR_SDA"])
+def test_training_longer(model, keys, tmp_path, comparable, history):
+    """The base model goes on where it was kept, and both are compared anew where content was."""
+    experiment.run(model, "tiny", (), {**keys, **ON, "run_dir": str(tmp_path / "short")})
+    whole = experiment.run(model, "tiny", (), {**keys, **ON, "epochs": 6, "run_dir": str(tmp_path / "whole")})
+    longer = experiment.resume(tmp_path / "short", {"epochs": 6})
+    assert comparable(longer) == comparable(whole) and history(tmp_path / "short") == history(tmp_path / "whole")
+    assert experiment.resume(tmp_path / "short")["test"] == whole["test"]
+
+
+def interrupt_at(monkeypatch, place, call):
+    """Let the given call of a function end as by Ctrl-C, before it does anything."""
+    owner, name = place
+    original, calls = getattr(owner, name), []
+
+    def interrupted(*args, **kwargs):
+        calls.append(1)
+        if len(calls) == call:
+            raise KeyboardInterrupt
+        return original(*args, **kwargs)
+
+    monkeypatch.setattr(owner, name, interrupted)
+
+
+@pytest.mark.parametrize("model", ["LightGCN_SDA", "BPR_SDA"])
+@pytest.mark.parametrize(
+    "place, call",
+    [
+        ((RunTrainer, "_train_epoch"), 2),  # of the SDA version
+        ((RunTrainer, "_train_epoch"), 5),  # the first one of the base model
+        ((RunTrainer, "_train_epoch"), 7),
+        ((base_fallback, "write_choice"), 1),
+        ((fallback_choice, "_copy"), 1),
+        ((fallback_choice, "_copy"), 3),
+        ((fallback_choice, "write_choice"), 1),
+        ((shutil, "rmtree"), 2),  # the first one removes what an earlier training left
+        ((RunTrainer, "evaluate"), 9),  # of test data, after four validations of each
+    ],
+    ids=lambda value: value[1] if isinstance(value, tuple) else value,
+)
+def test_an_interrupted_run_is_resumed_to_the_same_result(
+    model, place, call, keys, tmp_path, monkeypatch, comparable, history
+):
+    whole = experiment.run(model, "tiny", (), {**keys, **ON, "run_dir": str(tmp_path / "whole")})
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, place, call)
+        try:
+            experiment.run(model, "tiny", (), {**keys, **ON, "run_dir": str(tmp_path / "cut")})
+        except KeyboardInterrupt:
+            pass
+        else:
+            assert (model, place[1], call) == ("LightGCN_SDA", "_copy", 3)  # one file is copied there
+    resumed = experiment.resume(tmp_path / "cut")
+    assert comparable(resumed) == comparable(whole) and resumed["fallback"] == whole["fallback"]
+    assert history(tmp_path / "cut") == history(tmp_path / "whole")
+    assert same_weights(tmp_path / "cut", tmp_path / "whole") and same_weights(
+        tmp_path / "cut", tmp_path / "whole", LAST
+    )
+    names = [{path.name for path in (tmp_path / name).iterdir()} for name in ("cut", "whole")]
+    assert names[0] == names[1]
+
+
+def test_without_validation_data_content_is_kept(keys, tmp_path, caplog):
+    split = {"eval_args": {"split": {"RS": [0.8, 0.0, 0.2]}, "order": "TO", "mode": "full"}}
+    result = experiment.run("BPR_SDA", "tiny", (), {**keys, **ON, **split})
+    assert "base_fallback: without validation data nothing chooses; content is kept" in caplog.text
+    assert "fallback" not in result
+
+
+def test_nothing_is_trained_twice_where_content_is_off(keys, caplog):
+    off = {"item_encoder": "identity", "cmsa_weight": 0.0, "id_start": "random", "id_smoothing": 0.0}
+    with caplog.at_level("INFO"):
+        result = experiment.run("BPR_SDA", "tiny", (), {**keys, **ON, **off})
+    assert "fallback" not in result and "not read by BPR_SDA" in caplog.text
+
+
+def test_a_damaged_choice_is_named(keys, tmp_path):
+    folder = tmp_path / "run"
+    experiment.run("BPR_SDA", "tiny", (), {**keys, **ON, "run_dir": str(folder)})
+    assert read_choice(folder).carried_out
+    (folder / CHOICE).write_text('{"kept": "nobody"}')
+    with pytest.raises(InputError, match="fallback.json"):
+        load(folder)
