@@ -41,6 +41,7 @@ SMALL = {
     "metrics": ["Hit", "NDCG"],
     "topk": [5, 10],
     "threads": 1,
+    "base_fallback": False,  # on random features a general model would be its base
 }
 
 

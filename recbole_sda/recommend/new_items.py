@@ -6,6 +6,7 @@ from typing import Any, List, NamedTuple, Sequence, Set, Tuple
 import torch
 from torch import Tensor
 
+from recbole_sda.engine.fallback_choice import read_choice
 from recbole_sda.engine.run import Run
 from recbole_sda.errors import InputError
 from recbole_sda.features.content import content_vectors
@@ -47,6 +48,12 @@ def embed_new_items(run: Run, store: FeatureStore) -> NewItems:
     """
     model: Any = run.model
     if not reads_content(model):
+        choice = read_choice(run.run_dir)
+        if choice is not None and choice.kept == "base":
+            raise InputError(
+                f"new items need content, and {run.run_dir} kept the base model, which validation data preferred; train with "
+                "--base_fallback=False"
+            )
         raise InputError(
             f"new items need a model that reads item features, and {run.config['model']} does not with the keys of this run"
         )

@@ -68,6 +68,8 @@ TRIALS = [
     *(("SASRec", key, value, {}, {"softmax_negatives": 8}) for key, value in (
         ("softmax_proposal", "popularity"), ("sparse_updates", True))),
     ("BPR", "stopping_step", 3, {"eval_step": 0}, {}),
+    (SEQUENTIAL, "base_fallback", True, {"eval_step": 0}, {}),
+    (SEQUENTIAL, "base_fallback", True, {**IDENTITY, **NO_CONTENT}, IDENTITY),
     ("BPR", "wandb_project", "mine", {}, None),  # the package wandb is not installed here
     ("BPR", "list_features", "random", {}, {"list_metrics": ["diversity"]}),
     ("BPR", "list_categories", "categories", {"list_metrics": ["diversity"]}, {"list_metrics": ["calibration"]}),

@@ -12,6 +12,7 @@ from recbole_sda.engine.run import load
 from recbole_sda.engine.trainer import RunTrainer
 from recbole_sda.errors import InputError
 from recbole_sda.io.checkpoint import BEST, LAST, load_checkpoint
+from recbole_sda.recommend.recommender import Recommender
 
 # Model -> which of the two has the higher validation metric on the tiny data set.
 KEPT = {"BPR_SDA": "base", "LightGCN_SDA": "content", "BM3_SDA": "base", "SASRec_SDA": "base"}
@@ -141,3 +142,13 @@ def test_a_damaged_choice_is_named(keys, tmp_path):
     (folder / CHOICE).write_text('{"kept": "nobody"}')
     with pytest.raises(InputError, match="fallback.json"):
         load(folder)
+
+
+def test_what_needs_content_says_that_the_base_was_kept(keys, data_path, tmp_path):
+    folder = tmp_path / "run"
+    experiment.run("BPR_SDA", "tiny", (), {**keys, **ON, "run_dir": str(folder)})
+    with pytest.raises(
+        InputError, match="run kept the base model, which validation data preferred; train with --base_fallback"
+    ):
+        Recommender(folder, new_items=str(data_path / "tiny/features/random"))
+    assert len(next(iter(Recommender(folder).top(["u1"], k=3)))) == 3

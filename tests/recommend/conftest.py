@@ -15,6 +15,7 @@ def trained(data_path, tmp_path_factory):
         "train_batch_size": 64,
         "MAX_ITEM_LIST_LENGTH": 8,
         "use_gpu": False,
+        "base_fallback": False,
     }
 
     def train(model, **more):
