@@ -12,6 +12,7 @@ from recbole_sda.engine.run import load
 from recbole_sda.errors import InputError
 from recbole_sda.io.atomic_write import atomic_write
 from recbole_sda.model.model_table import ENSEMBLE
+from recbole_sda.model.settings import BASE_VALUES
 
 from recbole.config import Config  # isort: skip  (after recbole_sda.config.run_config, which makes RecBole importable)
 
@@ -60,6 +61,9 @@ def export_checkpoint(run_dir: Union[str, Path], path: Union[str, Path]) -> Path
 def recbole_config(config: RunConfig) -> Config:
     """Return RecBole's own configuration with the values of a run; ``data_path`` is absolute."""
     values: Dict[str, Any] = {key: value for key, value in config.resolved.items() if key not in LEFT_OUT}
+    values.update(
+        {key: config[key] for key in BASE_VALUES if key in values}
+    )  # not as given where the base model was kept
     values["data_path"] = str(Path(config.resolved["data_path"]).resolve())
     values["gpu_id"] = ""
     with _no_arguments():  # which RecBole's Config reads

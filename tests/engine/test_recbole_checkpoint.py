@@ -11,9 +11,16 @@ from recbole_sda.errors import InputError
 from recbole.quick_start import load_data_and_model  # isort: skip
 
 
-@pytest.mark.parametrize("model", ["SASRec", "BPR", "Pop", "BERT4Rec_SDA", "BPR_SDA", "FREEDOM_SDA", "LightGCN"])
-def test_recbole_reads_it(model, tiny_keys, tmp_path):
-    result = run(model, "tiny", (), {**tiny_keys, "epochs": 1, "runs_path": str(tmp_path / "runs")})
+MODELS = ["SASRec", "BPR", "Pop", "BERT4Rec_SDA", "BPR_SDA", "FREEDOM_SDA", "LightGCN"]
+FALLBACK = {"base_fallback": True}  # which keeps the base of both models below
+
+
+@pytest.mark.parametrize(
+    "model, more", [*((model, {}) for model in MODELS), ("BPR_SDA", FALLBACK), ("FREEDOM_SDA", FALLBACK)]
+)
+def test_recbole_reads_it(model, more, tiny_keys, tmp_path):
+    result = run(model, "tiny", (), {**tiny_keys, **more, "epochs": 1, "runs_path": str(tmp_path / "runs")})
+    assert result.get("fallback", {}).get("kept") == ("base" if more else None)
     file = export_checkpoint(result["run_dir"], tmp_path / "exported" / "model.pth")
     config, theirs, dataset, *_ = load_data_and_model(str(file))
     ours = load(result["run_dir"])
