@@ -17,6 +17,7 @@ from recbole_sda.engine.fallback_choice import (
 from recbole_sda.engine.run import Run, build
 from recbole_sda.engine.run_folder import CONFIG
 from recbole_sda.engine.train_log import HISTORY
+from recbole_sda.errors import InputError
 from recbole_sda.io.checkpoint import LAST
 from recbole_sda.machine import torchrun
 from recbole_sda.model.registry import base_name
@@ -36,20 +37,27 @@ def better_of_both(run: Run, show_progress: bool = False) -> Run:
     """
     config, trainer = run.config, run.trainer
     settings: Any = getattr(run.model, "settings", None)
-    if not config["base_fallback"] or settings == settings.of_base():
+    if settings is None or not config["base_fallback"] or settings == settings.of_base():
         return run
     if trainer.best_valid_result is None:
         logger.warning("base_fallback: without validation data nothing chooses; content is kept")
         return run
     earlier = torchrun.run_on_main_process(lambda: read_choice(run.run_dir))
-    score = float(trainer.best_valid_score)
-    if earlier is not None and (earlier.content, earlier.epochs) == (score, config["epochs"]):
+    score, lengths = float(trainer.best_valid_score), (config["epochs"], config["stopping_step"])
+    if earlier is not None and (earlier.content, earlier.epochs, earlier.stopping_step) == (score, *lengths):
         return run  # content was kept, and the run was interrupted after that
     torchrun.run_on_main_process(lambda: None if earlier is None else forget_choice(run.run_dir))
-    base = _trained_base(run, show_progress)
+    try:
+        base = _trained_base(run, show_progress)
+    except InputError as error:  # its loss is not finite
+        logger.warning(
+            "base_fallback: content is kept, as the base model cannot be trained with these settings: %s", error
+        )
+        torchrun.run_on_main_process(lambda: forget_choice(run.run_dir))
+        return run
     theirs = float(base.trainer.best_valid_score)
     better = theirs > score if trainer.valid_metric_bigger else theirs < score
-    choice = Choice("base" if better else "content", str(config["valid_metric"]), theirs, score, config["epochs"])
+    choice = Choice("base" if better else "content", str(config["valid_metric"]), theirs, score, *lengths)
     logger.info("%s", choice)
     torchrun.run_on_main_process(lambda: _settle(run.run_dir, choice))
     if not better:

@@ -19,7 +19,15 @@ OTHER_HISTORIES = {
     "base": "history-content.jsonl",
     "content": "history-base.jsonl",
 }  # by what was kept: of the other one
-SHAPE = {"kept": str, "metric": str, "base": NUMBER, "content": NUMBER, "epochs": COUNT, "carried_out": bool}
+SHAPE = {
+    "kept": str,
+    "metric": str,
+    "base": NUMBER,
+    "content": NUMBER,
+    "epochs": COUNT,
+    "stopping_step": COUNT,
+    "carried_out": bool,
+}
 
 
 @dataclass(frozen=True)
@@ -30,7 +38,7 @@ class Choice:
         kept: ``base`` or ``content``.
         metric: the metric of the validation data that decided.
         base, content: its value for the best epoch of each.
-        epochs: the key of both trainings.
+        epochs, stopping_step: the keys of both trainings.
         carried_out: whether the files of the run folder are those of the model that was kept.
     """
 
@@ -39,6 +47,7 @@ class Choice:
     base: float
     content: float
     epochs: int
+    stopping_step: int
     carried_out: bool = False
 
     def __str__(self) -> str:

@@ -40,7 +40,9 @@ def test_the_run_equals_the_better_of_two_runs(model, kept, keys, tmp_path, hist
     assert comparable(both) == comparable(runs[kept])
     assert history(tmp_path / "both") == history(tmp_path / kept)
     other = {"base": "content", "content": "base"}[kept]
-    assert both["fallback"] == {"kept": kept, "metric": "NDCG@10", **values, "epochs": keys["epochs"]}
+    assert both["fallback"] == {
+        "kept": kept, "metric": "NDCG@10", **values, "epochs": keys["epochs"], "stopping_step": 10,
+    }  # fmt: skip
     assert [line.get("phase") for line in history(tmp_path / other)] == [
         json.loads(line)["phase"] for line in (tmp_path / "both" / f"history-{other}.jsonl").read_text().splitlines()
     ]
@@ -126,6 +128,30 @@ def test_without_validation_data_content_is_kept(keys, tmp_path, caplog):
     result = experiment.run("BPR_SDA", "tiny", (), {**keys, **ON, **split})
     assert "base_fallback: without validation data nothing chooses; content is kept" in caplog.text
     assert "fallback" not in result
+
+
+def test_content_is_kept_where_the_base_diverges(keys, tmp_path, monkeypatch, caplog, comparable):
+    expected = experiment.run("BPR_SDA", "tiny", (), {**keys, **OFF, "run_dir": str(tmp_path / "content")})
+    train_epoch = RunTrainer._train_epoch
+
+    def diverging(self, train_data, epoch, *args, **kwargs):
+        if self.run_dir.name == "base" and epoch == 1:
+            raise InputError("the training loss is NaN")
+        return train_epoch(self, train_data, epoch, *args, **kwargs)
+
+    monkeypatch.setattr(RunTrainer, "_train_epoch", diverging)
+    result = experiment.run("BPR_SDA", "tiny", (), {**keys, **ON, "run_dir": str(tmp_path / "run")})
+    assert comparable(result) == comparable(expected) and "fallback" not in result
+    assert (
+        "content is kept, as the base model cannot be trained with these settings: the training loss is NaN"
+        in caplog.text
+    )
+    assert not (tmp_path / "run" / "base").exists()
+
+
+def test_a_base_model_does_not_read_the_key(keys, caplog):
+    assert "fallback" not in experiment.run("BPR", "tiny", (), {**keys, **ON})
+    assert "not read by BPR: MAX_ITEM_LIST_LENGTH, base_fallback" in caplog.text
 
 
 def test_nothing_is_trained_twice_where_content_is_off(keys, caplog):
