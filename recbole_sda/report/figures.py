@@ -70,8 +70,10 @@ def _base_hits(rows: List[Dict[str, Any]], row: Dict[str, Any], scope: str, name
 def _gain_in_percent(row: Dict[str, Any], scope: str, name: str) -> Tuple[float, float, float]:
     """Return the gain between the ends of its interval (low, gain, high); nan where the base has no hit."""
     test, gain = row["tests"][scope][name], row["gain"][scope][name]
-    if not gain:  # the base has mean zero, or both means are equal
-        return (0.0, 0.0, 0.0) if test["difference"] == 0 else (np.nan,) * 3
+    if test["difference"] == 0:  # of equal runs, whose gain may be a rounding error
+        return (0.0, 0.0, 0.0)
+    if not gain:  # the base has mean zero
+        return (np.nan,) * 3
     unit = 100 * gain / test["difference"]
     return unit * test["low"], 100 * gain, unit * test["high"]
 

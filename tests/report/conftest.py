@@ -9,7 +9,14 @@ from recbole_sda.engine import experiment
 def runs(data_path, tmp_path_factory):
     """Folders of four runs: a base and its SDA version, two seeds."""
     root = tmp_path_factory.mktemp("runs")
-    keys = {"data_path": str(data_path), "epochs": 3, "train_batch_size": 64, "use_gpu": False, "topk": [5, 10]}
+    keys = {
+        "data_path": str(data_path),
+        "epochs": 3,
+        "train_batch_size": 64,
+        "use_gpu": False,
+        "topk": [5, 10],
+        "base_fallback": False,
+    }
     folders = []
     for model in ("BPR", "BPR_SDA"):
         for seed in (1, 2):

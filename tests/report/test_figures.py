@@ -56,6 +56,13 @@ def test_gains_under_a_further_protocol_have_their_own_axis():
     assert np.isclose(axes[2].lines[0].get_xdata()[0], 40)
 
 
+def test_equal_runs_have_no_gain_whatever_rounding_makes_of_it():
+    test = {"difference": 0.0, "low": 0.0, "high": 0.0}
+    row = {"row": "ours", "dataset": "d", "base": "base", "metrics": {}, "cases": {"all": 60}}
+    row |= {"tests": {"all": {"hit@10": test}}, "gain": {"all": {"hit@10": 2e-16}}}
+    assert gains_figure({"rows": [row]}).axes[0].lines[0].get_xdata()[0] == 0
+
+
 def test_gains_over_few_hits_are_not_drawn():
     test = {"difference": 0.1, "low": 0.05, "high": 0.15}
     metrics = {"all": {"hit@10": {"mean": 0.5}}, "tail": {"hit@10": {"mean": 0.05}}}
