@@ -44,6 +44,7 @@ class AnnIndex:
         )  # faiss wants 39 items of each list to find it
         self._quantizer = faiss.IndexFlatIP(dim)
         self._index: Any = faiss.IndexIVFFlat(self._quantizer, dim, lists, faiss.METRIC_INNER_PRODUCT)
+        self._index.cp.min_points_per_centroid = 1  # no warning of faiss about fewer than 39 items
         self._index.train(self.items)
         self._index.add(self.items)
         self._index.nprobe = min(probed, lists)
