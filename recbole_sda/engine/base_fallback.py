@@ -78,6 +78,7 @@ def _trained_base(run: Run, show_progress: bool) -> Run:
     else:
         torchrun.run_on_main_process(lambda: (folder / HISTORY).unlink(missing_ok=True))
     base.trainer.fit(base.data.train, base.data.valid, show_progress=show_progress)
+    base.trainer.tensorboard.close()  # its folder moves
     return base
 
 

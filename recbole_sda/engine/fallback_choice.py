@@ -12,22 +12,17 @@ from recbole_sda.io.checkpoint import BEST, LAST
 from recbole_sda.io.json import read_json
 from recbole_sda.io.schema import COUNT, NUMBER
 from recbole_sda.model.settings import BASE_VALUES
+from recbole_sda.validation import check_choice
 
 CHOICE = "fallback.json"
 BASE_FOLDER = "base"  # of the base model, inside the run folder, until the choice is carried out
 OTHER_HISTORIES = {
     "base": "history-content.jsonl",
     "content": "history-base.jsonl",
-}  # by what was kept: of the other one
+}  # by what was kept
 SHAPE = {
-    "kept": str,
-    "metric": str,
-    "base": NUMBER,
-    "content": NUMBER,
-    "epochs": COUNT,
-    "stopping_step": COUNT,
-    "carried_out": bool,
-}
+    "kept": str, "metric": str, "base": NUMBER, "content": NUMBER, "epochs": COUNT, "stopping_step": COUNT, "carried_out": bool,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -58,9 +53,17 @@ class Choice:
 
 
 def read_choice(run_dir: Path) -> Optional[Choice]:
-    """Return the choice of a run; None without one."""
+    """Return the choice of a run; None without one.
+
+    Raises:
+        InputError: its file is damaged.
+    """
     path = run_dir / CHOICE
-    return Choice(**read_json(path, SHAPE)) if path.is_file() else None
+    if not path.is_file():
+        return None
+    choice = Choice(**read_json(path, SHAPE))
+    check_choice(f"{path}: kept", choice.kept, OTHER_HISTORIES)
+    return choice
 
 
 def write_choice(run_dir: Path, choice: Choice) -> None:
@@ -78,7 +81,8 @@ def forget_choice(run_dir: Path) -> None:
 def carry_out(run_dir: Path) -> None:
     """Make the files of a run folder those of the model that was kept, and remove the other one's weights.
 
-    A run that is killed here is carried out when the folder is opened again.
+    The base model's events of TensorBoard become ``tensorboard/base``. A run that is killed here is carried out when the folder is
+    opened again.
     """
     choice, base = read_choice(run_dir), run_dir / BASE_FOLDER
     if choice is None:
@@ -90,6 +94,11 @@ def carry_out(run_dir: Path) -> None:
 
 
 def _take_files(run_dir: Path, base: Path, choice: Choice) -> None:
+    events = run_dir / "tensorboard" / BASE_FOLDER
+    if (base / "tensorboard").is_dir():
+        shutil.rmtree(events, ignore_errors=True)
+        events.parent.mkdir(exist_ok=True)
+        (base / "tensorboard").rename(events)
     other = run_dir / OTHER_HISTORIES[choice.kept]
     if choice.kept == "base":
         if not other.is_file():  # else the run's own history may be the base model's already

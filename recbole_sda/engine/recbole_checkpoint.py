@@ -61,9 +61,8 @@ def export_checkpoint(run_dir: Union[str, Path], path: Union[str, Path]) -> Path
 def recbole_config(config: RunConfig) -> Config:
     """Return RecBole's own configuration with the values of a run; ``data_path`` is absolute."""
     values: Dict[str, Any] = {key: value for key, value in config.resolved.items() if key not in LEFT_OUT}
-    values.update(
-        {key: config[key] for key in BASE_VALUES if key in values}
-    )  # not as given where the base model was kept
+    # Where the base model was kept, they are not those that were given.
+    values.update({key: config[key] for key in BASE_VALUES if key in values})
     values["data_path"] = str(Path(config.resolved["data_path"]).resolve())
     values["gpu_id"] = ""
     with _no_arguments():  # which RecBole's Config reads

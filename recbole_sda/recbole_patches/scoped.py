@@ -78,6 +78,11 @@ class _LateWriter:
     def add_hparams(self, *values: Any) -> None:
         self.writer.add_hparams(*values)
 
+    def close(self) -> None:
+        """Write what is left; nothing where no value was written."""
+        if "writer" in vars(self):
+            self.writer.close()
+
 
 @contextmanager
 def tensorboard_folder(folder: Any) -> Iterator[None]:

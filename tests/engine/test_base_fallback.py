@@ -46,7 +46,7 @@ def test_the_run_equals_the_better_of_two_runs(model, kept, keys, tmp_path, hist
     assert [line.get("phase") for line in history(tmp_path / other)] == [
         json.loads(line)["phase"] for line in (tmp_path / "both" / f"history-{other}.jsonl").read_text().splitlines()
     ]
-    assert not (tmp_path / "both" / "base").exists()
+    assert not (tmp_path / "both" / "base").exists() and list((tmp_path / "both/tensorboard/base").iterdir())
     assert (
         f"base_fallback: {'the base model' if kept == 'base' else 'content'} was kept: validation NDCG@10"
         in caplog.text
@@ -165,9 +165,11 @@ def test_a_damaged_choice_is_named(keys, tmp_path):
     folder = tmp_path / "run"
     experiment.run("BPR_SDA", "tiny", (), {**keys, **ON, "run_dir": str(folder)})
     assert read_choice(folder).carried_out
-    (folder / CHOICE).write_text('{"kept": "nobody"}')
-    with pytest.raises(InputError, match="fallback.json"):
-        load(folder)
+    text = (folder / CHOICE).read_text()
+    for damaged, message in (('{"kept": "base"}', "metric"), (text.replace('"base",', '"nobody",'), "kept='nobody'")):
+        (folder / CHOICE).write_text(damaged)
+        with pytest.raises(InputError, match=f"fallback.json.*{message}"):
+            load(folder)
 
 
 def test_what_needs_content_says_that_the_base_was_kept(keys, data_path, tmp_path):
