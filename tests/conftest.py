@@ -41,7 +41,6 @@ SMALL = {
     "metrics": ["Hit", "NDCG"],
     "topk": [5, 10],
     "threads": 1,
-    "base_fallback": False,  # on random features a general model would be its base
 }
 
 
@@ -115,7 +114,8 @@ def miniature_path(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def short_keys(data_path) -> dict:
     """Keys of a short run on ``tiny``, for fixtures of a wider scope than a test's."""
-    return {**SMALL, "data_path": str(data_path)}
+    # On random features a general model would be its base.
+    return {**SMALL, "base_fallback": False, "data_path": str(data_path)}
 
 
 @pytest.fixture

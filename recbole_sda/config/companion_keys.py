@@ -46,6 +46,7 @@ NO_CONTENT = {
     "soft_targets": ZERO,
 }  # fmt: skip
 NO_NEIGHBOURS = {"id_smoothing": ZERO, "soft_targets": ZERO, "min_content_lift": ZERO}
+NO_CONTENT_GRAPH = {"id_graph": equal("cooccurrence"), "soft_targets": ZERO, "min_content_lift": ZERO}
 WITHOUT_ITEM_GRAPH = ("VBPR", "BM3", "SLMRec", "LGMRec", "MMGCN")
 NONE = Off("empty", lambda found: not found)
 FIXED = Off("given", lambda found: found is not None)
@@ -95,8 +96,8 @@ COMPANIONS: Tuple[Companions, ...] = (
     Companions({"id_start": equal("random")}, ("id_start_scale", "id_bound_full")),
     Companions({"id_bound": EMPTY}, ("id_bound_full",)),
     Companions({"id_smoothing": ZERO}, ("id_smoothing_kappa", "id_graph", "id_neighbours")),
-    Companions(NO_NEIGHBOURS, ("neighbour_search",), tuple(BASE_MODELS)),
-    Companions(NO_NEIGHBOURS, ("neighbour_search",), WITHOUT_ITEM_GRAPH),
+    *(Companions(when, ("neighbour_search",), bases) for when in (NO_NEIGHBOURS, NO_CONTENT_GRAPH)
+      for bases in (tuple(BASE_MODELS), WITHOUT_ITEM_GRAPH)),
     Companions({"soft_targets": ZERO}, ("soft_targets_neighbours", "soft_targets_scale", "soft_targets_kappa",
                 "soft_targets_epochs")),
     # further terms of the loss

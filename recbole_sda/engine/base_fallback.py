@@ -34,10 +34,15 @@ def better_of_both(run: Run, show_progress: bool = False) -> Run:
     Args:
         run: the run, after its training.
         show_progress: whether the base model's training shows its progress.
+
+    Raises:
+        InputError: the base model cannot be trained, as with a loss that is not finite.
     """
     config, trainer = run.config, run.trainer
     settings: Any = getattr(run.model, "settings", None)
     if settings is None or not config["base_fallback"] or settings == settings.of_base():
+        return run
+    if settings.shuffle_features:  # the control shows what content does, also where it harms
         return run
     if trainer.best_valid_result is None:
         logger.warning("base_fallback: without validation data nothing chooses; content is kept")
@@ -49,12 +54,9 @@ def better_of_both(run: Run, show_progress: bool = False) -> Run:
     torchrun.run_on_main_process(lambda: None if earlier is None else forget_choice(run.run_dir))
     try:
         base = _trained_base(run, show_progress)
-    except InputError as error:  # its loss is not finite
-        logger.warning(
-            "base_fallback: content is kept, as the base model cannot be trained with these settings: %s", error
-        )
-        torchrun.run_on_main_process(lambda: forget_choice(run.run_dir))
-        return run
+    except InputError as error:
+        remedy = f"--resume={run.run_dir} --base_fallback=False keeps content, whose training has ended"
+        raise InputError(f"base_fallback: {error}; {remedy}") from error
     theirs = float(base.trainer.best_valid_score)
     better = theirs > score if trainer.valid_metric_bigger else theirs < score
     choice = Choice("base" if better else "content", str(config["valid_metric"]), theirs, score, *lengths)
@@ -71,14 +73,15 @@ def _trained_base(run: Run, show_progress: bool) -> Run:
     begun = torchrun.run_on_main_process(lambda: (folder / LAST).is_file())
     config = RunConfig(run.config["model"], run.config["dataset"], [str(run.run_dir / CONFIG)], {})
     leave_content_out(config)
-    logger.info("base_fallback: %s with the same settings", base_name(config["model"]))
-    base = build(config, folder)
+    logger.info("base_fallback: without content, as %s", base_name(config["model"]))
+    base = build(config, folder, keep_peak=True)
     if begun:
         base.trainer.resume(base.data.train)
     else:
         torchrun.run_on_main_process(lambda: (folder / HISTORY).unlink(missing_ok=True))
     base.trainer.fit(base.data.train, base.data.valid, show_progress=show_progress)
-    base.trainer.tensorboard.close()  # its folder moves
+    base.trainer.tensorboard.close()  # its folder moves, when the other processes have closed theirs too
+    torchrun.all_gather_lists([])
     return base
 
 

@@ -10,7 +10,7 @@ from typing import Any, Dict, Iterator, Optional, Sequence, Set, Tuple, Union
 from recbole_sda.config.run_config import MACHINE_KEYS
 from recbole_sda.engine.base_fallback import better_of_both
 from recbole_sda.engine.energy import EnergyMeter
-from recbole_sda.engine.fallback_choice import forget_choice
+from recbole_sda.engine.fallback_choice import carry_out, forget_choice
 from recbole_sda.engine.list_report import list_data
 from recbole_sda.engine.result import Rankings, make_result, write_result
 from recbole_sda.engine.run import Run, build, configure, load, open_run, settings_of
@@ -29,7 +29,7 @@ from recbole_sda.model.item_features import item_tokens
 logger = logging.getLogger(__name__)
 
 # Keys that may change when a run is resumed: the length of training, and what the result does not depend on.
-RESUMABLE = {"epochs", "stopping_step", "data_path", *MACHINE_KEYS}
+RESUMABLE = {"epochs", "stopping_step", "base_fallback", "data_path", *MACHINE_KEYS}
 # Keys that may change when a run is evaluated again: those that training does not depend on.
 EVALUATION: Set[str] = {
     "eval_args", "eval_batch_size", "eval_negatives_seed", "metrics", "topk", "valid_metric", "metric_decimal_place",
@@ -118,6 +118,7 @@ def resume(run_dir: Union[str, Path], overrides: Optional[Dict[str, Any]] = None
     if (run_dir / METRICS).is_file() and not (run_dir / LAST).is_file():
         raise InputError(f"{run_dir} is finished and has no state of its training ({LAST}): it cannot be continued")
     with _in_run_folder(run_dir, begun=True):
+        torchrun.run_on_main_process(lambda: carry_out(run_dir))
         built = open_run(run_dir, overrides)
         if (run_dir / LAST).is_file():
             built.trainer.resume(built.data.train)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 from recbole_sda.engine.train_log import HISTORY
+from recbole_sda.errors import InputError
 from recbole_sda.io.atomic_write import atomic_write, write_text
 from recbole_sda.io.checkpoint import BEST, LAST
 from recbole_sda.io.json import read_json
@@ -48,7 +49,8 @@ class Choice:
     def __str__(self) -> str:
         of = {"base": "the base model was kept", "content": "content was kept"}[self.kept]
         return (
-            f"base_fallback: {of}: validation {self.metric} {self.base:.4f} without content, {self.content:.4f} with it"
+            f"base_fallback: {of}: validation {self.metric} {self.base:.4f} without content, {self.content:.4f} with it, "
+            f"after up to {self.epochs} epochs"
         )
 
 
@@ -79,10 +81,10 @@ def forget_choice(run_dir: Path) -> None:
 
 
 def carry_out(run_dir: Path) -> None:
-    """Make the files of a run folder those of the model that was kept, and remove the other one's weights.
+    """Make the files of a run folder those of the model that was kept, and remove the other one's weights; under its lock.
 
-    The base model's events of TensorBoard become ``tensorboard/base``. A run that is killed here is carried out when the folder is
-    opened again.
+    The base model's events of TensorBoard become ``tensorboard/base``. A run that is killed here is carried out when it is
+    resumed.
     """
     choice, base = read_choice(run_dir), run_dir / BASE_FOLDER
     if choice is None:
@@ -100,6 +102,10 @@ def _take_files(run_dir: Path, base: Path, choice: Choice) -> None:
         events.parent.mkdir(exist_ok=True)
         (base / "tensorboard").rename(events)
     other = run_dir / OTHER_HISTORIES[choice.kept]
+    if not (base / HISTORY).is_file():
+        raise InputError(
+            f"{run_dir / CHOICE}: carried_out is false, but {base} with the base model is missing; train anew"
+        )
     if choice.kept == "base":
         if not other.is_file():  # else the run's own history may be the base model's already
             _copy(run_dir / HISTORY, other)

@@ -7,6 +7,7 @@ from typing import Any, Dict, NamedTuple, Optional, Sequence, Union
 
 import torch
 
+from recbole_sda.config.companion_keys import FEATURE_KEYS
 from recbole_sda.config.dataset_files import SAMPLE_SUFFIX
 from recbole_sda.config.defaults import defaults_of_earlier_run, family_defaults
 from recbole_sda.config.key_forms import text
@@ -14,7 +15,7 @@ from recbole_sda.config.run_config import RunConfig
 from recbole_sda.data.dataset_choice import choose_dataset, ensure_sample
 from recbole_sda.data.datasets import Data, load_data
 from recbole_sda.engine.ensemble_members import build_ensemble
-from recbole_sda.engine.fallback_choice import carry_out, leave_content_out, read_choice
+from recbole_sda.engine.fallback_choice import leave_content_out, read_choice
 from recbole_sda.engine.run_folder import CONFIG, CONFIG_SHAPE, has_no_run
 from recbole_sda.engine.trainer import RunTrainer, make_trainer
 from recbole_sda.engine.trainer_checkpoints import identity_of
@@ -144,13 +145,14 @@ def _default_features(dataset_path: str) -> str:
     return name
 
 
-def build(config: RunConfig, run_dir: Path, with_test: bool = True) -> Run:
+def build(config: RunConfig, run_dir: Path, with_test: bool = True, keep_peak: bool = False) -> Run:
     """Load the data of a configuration and create its model and trainer.
 
     Args:
         config: configuration from :func:`configure`.
         run_dir: the run folder.
         with_test: False leaves the test part out, see :func:`recbole_sda.data.datasets.load_data`.
+        keep_peak: whether the largest memory in use so far counts for this run too.
     """
     if config["threads"]:
         torch.set_num_threads(int(config["threads"]))
@@ -158,7 +160,8 @@ def build(config: RunConfig, run_dir: Path, with_test: bool = True) -> Run:
         logger.warning("not read by %s: %s", config["model"], ", ".join(sorted(set(config.ignored_keys))))
     if config["device"].type == "cuda":
         torch.cuda.set_device(config["device"])  # for what RecBole's models put on "cuda" without a number
-    reset_peak(config["device"])
+    if not keep_peak:
+        reset_peak(config["device"])
     init_seed(config["seed"], config["reproducibility"])
     (run_dir / BEST).parent.mkdir(
         parents=True, exist_ok=True
@@ -242,9 +245,15 @@ def open_run(run_dir: Union[str, Path], overrides: Optional[Dict[str, Any]] = No
         config = RunConfig(values["model"], dataset, [str(run_dir / CONFIG)], {**kept, **(overrides or {})})
     except InputError as error:  # of a value in that file, or of an override
         raise InputError(f"{run_dir / CONFIG}: {error}") from None
-    torchrun.run_on_main_process(lambda: carry_out(run_dir))
     choice = read_choice(run_dir)
+    if choice is not None and not choice.carried_out:
+        raise InputError(
+            f"{run_dir}: base_fallback has chosen, and its files are not yet in place; --resume={run_dir} ends it"
+        )
     if choice is not None and choice.kept == "base":
+        without = sorted({*FEATURE_KEYS} & {*(overrides or {})})
+        if without:
+            logger.warning("%s: without effect, as base_fallback kept the base model: %s", run_dir, ", ".join(without))
         leave_content_out(config)
     return build(config, run_dir)
 

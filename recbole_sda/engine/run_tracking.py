@@ -40,4 +40,7 @@ def describe_result(trackers: Trackers, result: Dict[str, Any]) -> None:
         "test": result["test"],
         "run": {key: result[key] for key in ("best_epoch", "epochs_run", "parameters", "seconds")},
     }
-    trackers.describe(values, {"protocol": " | ".join(protocol_lines(result)), "dataset": result["dataset"]})
+    notes = {"protocol": " | ".join(protocol_lines(result)), "dataset": result["dataset"]}
+    if "fallback" in result:
+        notes["base_fallback"] = f"{result['fallback']['kept']} was kept"
+    trackers.describe(values, notes)

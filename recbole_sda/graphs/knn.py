@@ -25,10 +25,8 @@ logger = logging.getLogger(__name__)
 
 BLOCK, SIMILARITIES = 1024, 2**26  # largest number of rows, and of similarities (256 MiB), in memory at a time
 SEARCHES = ("exact", "faiss")
-ANNOUNCED_AFTER, ANNOUNCED_FROM = (
-    5.0,
-    60.0,
-)  # seconds: a search that takes longer than the second is announced after the first
+ANNOUNCED_AFTER = 5.0  # seconds of an exact search, after which one that takes longer than the following is announced
+ANNOUNCED_FROM = 60.0
 
 
 _TAKES_LONG = (
@@ -71,7 +69,9 @@ def nearest_neighbours(
     """
     items = present.nonzero().squeeze(1)
     unit = F.normalize(x[items].float(), dim=1)
-    index, similarity = _nearest(unit, unit, k, block) if search == "exact" else _nearest_by_lists(unit, k)
+    index, similarity = (
+        _nearest(unit, unit, k, block, announce=True) if search == "exact" else _nearest_by_lists(unit, k)
+    )
     return Neighbours(items, items[index], similarity)
 
 
@@ -99,18 +99,20 @@ def nearest_among(
     return items[index], similarity
 
 
-def _nearest(queries: Tensor, among: Tensor, k: int, block: Optional[int]) -> Tuple[Tensor, Tensor]:
+def _nearest(
+    queries: Tensor, among: Tensor, k: int, block: Optional[int], announce: bool = False
+) -> Tuple[Tensor, Tensor]:
     """Return the positions in ``among`` (n, dim) of the k largest products with each query (n_queries, dim), and the products."""
     block = block or min(BLOCK, max(1, SIMILARITIES // max(len(among), 1)))
     k = min(k, len(among))
     index, similarity = torch.empty(len(queries), k, dtype=torch.long), torch.empty(len(queries), k)
-    started, announced = time.monotonic(), False
+    started = time.monotonic()
     for start in range(0, len(queries), block):
         end = start + block
         similarity[start:end], index[start:end] = (queries[start:end] @ among.T).topk(k, dim=1)
         passed = time.monotonic() - started
-        if not announced and passed > ANNOUNCED_AFTER:
-            announced, expected = True, passed * len(queries) / end
+        if announce and passed > ANNOUNCED_AFTER:
+            announce, expected = False, passed * len(queries) / end
             if expected > ANNOUNCED_FROM:
                 logger.info(_TAKES_LONG, f"{len(queries):,}", f"{len(among):,}", expected / 60)
     return index, similarity

@@ -45,5 +45,7 @@ compared; give one value for all trials, as --topk=VALUE
                 f"{place}: {key} cannot be searched for: the scores of trials that differ in it cannot be compared; give one value "
                 f"for all trials, as --{key}=VALUE"
             )
+        if key == "base_fallback":
+            raise InputError(f"{place}: {key} cannot be searched for: trials train no base model")
         if key in given or key in ("run_dir", "runs_path"):
             raise InputError(f"{place}: {key} is both given and searched for; leave one of the two out")

@@ -93,7 +93,10 @@ def train_trial(trial: Trial, report: Report, machine: Optional[Dict[str, Any]] 
         resumed = (trial.folder / LAST).is_file()
         if resumed:
             run.trainer.resume(run.data.train)
-        write_config(trial.folder, config.resolved)
+        once = (
+            {"base_fallback": False} if config["base_fallback"] else {}
+        )  # a trial trains no base, nor does its resumption
+        write_config(trial.folder, {**config.resolved, **once})
         if not resumed:
             (trial.folder / HISTORY).unlink(missing_ok=True)
             write_item_tokens(trial.folder, item_tokens(run.data.dataset))

@@ -47,6 +47,8 @@ TRIALS = [
         ("id_smoothing_kappa", 3.0), ("id_graph", "both"), ("id_neighbours", 5))),
     *((model, "neighbour_search", "faiss", {"id_smoothing": 0.0, "soft_targets": 0.0}, SMOOTHED)
       for model in (SEQUENTIAL, "VBPR_SDA", "BM3_SDA", "SLMRec_SDA", "LGMRec_SDA", "MMGCN_SDA")),
+    *((model, "neighbour_search", "faiss", {"id_graph": "cooccurrence", "id_smoothing": 1.0, "soft_targets": 0.0}, SMOOTHED)
+      for model in (SEQUENTIAL, "VBPR_SDA")),
     *((GENERAL, key, value, {}, {"soft_targets": 0.1}) for key, value in (
         ("soft_targets_neighbours", 5), ("soft_targets_scale", 5.0), ("soft_targets_kappa", 5.0), ("soft_targets_epochs", 5.0))),
     *((SEQUENTIAL, key, value, {"cmsa_weight": 0.0}, CMSA) for key, value in (

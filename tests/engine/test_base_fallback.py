@@ -130,9 +130,9 @@ def test_without_validation_data_content_is_kept(keys, tmp_path, caplog):
     assert "fallback" not in result
 
 
-def test_content_is_kept_where_the_base_diverges(keys, tmp_path, monkeypatch, caplog, comparable):
+def test_a_base_that_diverges_is_named_and_content_can_be_kept(keys, tmp_path, monkeypatch, comparable):
     expected = experiment.run("BPR_SDA", "tiny", (), {**keys, **OFF, "run_dir": str(tmp_path / "content")})
-    train_epoch = RunTrainer._train_epoch
+    train_epoch, folder = RunTrainer._train_epoch, tmp_path / "run"
 
     def diverging(self, train_data, epoch, *args, **kwargs):
         if self.run_dir.name == "base" and epoch == 1:
@@ -140,13 +140,49 @@ def test_content_is_kept_where_the_base_diverges(keys, tmp_path, monkeypatch, ca
         return train_epoch(self, train_data, epoch, *args, **kwargs)
 
     monkeypatch.setattr(RunTrainer, "_train_epoch", diverging)
-    result = experiment.run("BPR_SDA", "tiny", (), {**keys, **ON, "run_dir": str(tmp_path / "run")})
+    message = f"base_fallback: the training loss is NaN; --resume={folder} --base_fallback=False keeps content"
+    with pytest.raises(InputError, match=message):
+        experiment.run("BPR_SDA", "tiny", (), {**keys, **ON, "run_dir": str(folder)})
+    result = experiment.resume(folder, OFF)
     assert comparable(result) == comparable(expected) and "fallback" not in result
-    assert (
-        "content is kept, as the base model cannot be trained with these settings: the training loss is NaN"
-        in caplog.text
-    )
-    assert not (tmp_path / "run" / "base").exists()
+
+
+def test_a_damaged_checkpoint_of_the_base_is_named(keys, tmp_path, monkeypatch):
+    folder = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, (RunTrainer, "_train_epoch"), 7)
+        with pytest.raises(KeyboardInterrupt):
+            experiment.run("BPR_SDA", "tiny", (), {**keys, **ON, "run_dir": str(folder)})
+    (folder / "base" / LAST).write_bytes(b"broken")
+    with pytest.raises(InputError, match="base/checkpoint/last.pt"):
+        experiment.resume(folder)
+
+
+def test_a_run_whose_choice_is_not_carried_out_is_resumed_first(keys, tmp_path, monkeypatch):
+    folder = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, (fallback_choice, "_copy"), 2)
+        with pytest.raises(KeyboardInterrupt):
+            experiment.run("BPR_SDA", "tiny", (), {**keys, **ON, "run_dir": str(folder)})
+    with pytest.raises(InputError, match=f"its files are not yet in place; --resume={folder} ends it"):
+        load(folder)
+    shutil.move(folder / "base", tmp_path / "elsewhere")
+    with pytest.raises(InputError, match="carried_out is false, but .*base with the base model is missing"):
+        experiment.resume(folder)
+    shutil.move(tmp_path / "elsewhere", folder / "base")
+    experiment.resume(folder)
+    assert load(folder).model.settings == load(folder).model.settings.of_base()
+
+
+def test_the_control_is_never_replaced(keys):
+    assert "fallback" not in experiment.run("BPR_SDA", "tiny", (), {**keys, **ON, "shuffle_features": True})
+
+
+def test_a_key_of_content_has_no_effect_on_a_kept_base(keys, tmp_path, caplog):
+    folder = tmp_path / "run"
+    experiment.run("BPR_SDA", "tiny", (), {**keys, **ON, "run_dir": str(folder)})
+    load(folder, {"cold_item_scale": 2.0})
+    assert f"{folder}: without effect, as base_fallback kept the base model: cold_item_scale" in caplog.text
 
 
 def test_a_base_model_does_not_read_the_key(keys, caplog):

@@ -5,7 +5,14 @@ import pytest
 import torch
 
 from recbole_sda.graphs import knn
-from recbole_sda.graphs.knn import cached_neighbours, elementwise_max, item_graph, nearest_neighbours, weighted_sum
+from recbole_sda.graphs.knn import (
+    cached_neighbours,
+    elementwise_max,
+    item_graph,
+    nearest_among,
+    nearest_neighbours,
+    weighted_sum,
+)
 
 
 @pytest.fixture
@@ -96,6 +103,7 @@ def test_a_search_that_takes_long_is_announced_once(features, monkeypatch, caplo
     monkeypatch.setattr(knn, "ANNOUNCED_AFTER", 0.0)
     with caplog.at_level("INFO"):
         nearest_neighbours(*features, 3, block=1)
+        nearest_among(features[0][:2], *features, 3, block=1)  # whose callers do not read the key
         assert not caplog.records
         monkeypatch.setattr(knn, "ANNOUNCED_FROM", 0.0)
         nearest_neighbours(*features, 3, block=1)

@@ -30,6 +30,11 @@ def test_keys_that_make_trials_incomparable_are_refused_in_one_line(key, tiny_ke
     assert not list(tmp_path.iterdir())
 
 
+def test_what_no_trial_reads_is_refused():
+    with pytest.raises(InputError, match="space: base_fallback cannot be searched for: trials train no base model"):
+        check_space_keys("space", ["base_fallback"], "BPR_SDA", {})
+
+
 def test_keys_of_the_model_and_its_training_are_searched():
     for key in ("learning_rate", "MAX_ITEM_LIST_LENGTH", "feature_views", "cold_item_scale", "train_batch_size"):
         check_space_keys("search space", [key], "SASRec_SDA", {})

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from recbole_sda.data.datasets import load_data
-from recbole_sda.engine.experiment import evaluate_untested_run
+from recbole_sda.engine.experiment import evaluate_untested_run, resume
 from recbole_sda.io.checkpoint import BEST, load_checkpoint
 from recbole_sda.tune.trial import Trial, outcome, train_trial, trial_folder
 
@@ -116,3 +116,11 @@ def test_a_trial_goes_on_with_its_data_elsewhere(tiny_keys, tmp_path, write_tiny
     assert evaluate_untested_run(tmp_path / "cut")["epochs_run"] == 3
     shutil.move(tmp_path / "elsewhere", tmp_path / "third")
     assert evaluate_untested_run(tmp_path / "cut", {"data_path": str(tmp_path / "third")})["epochs_run"] == 3
+
+
+def test_a_trial_trains_no_base_model_also_when_it_is_resumed(tiny_keys, tmp_path):
+    train_trial(
+        Trial("BPR_SDA", "tiny", (), {**tiny_keys, "base_fallback": True}, tmp_path / "trial"), lambda *told: None
+    )
+    assert "fallback" not in evaluate_untested_run(tmp_path / "trial")
+    assert "fallback" not in resume(tmp_path / "trial")
