@@ -51,7 +51,8 @@ def better_of_both(run: Run, show_progress: bool = False) -> Run:
     score, lengths = float(trainer.best_valid_score), (config["epochs"], config["stopping_step"])
     if earlier is not None and (earlier.content, earlier.epochs, earlier.stopping_step) == (score, *lengths):
         return run  # content was kept, and the run was interrupted after that
-    torchrun.run_on_main_process(lambda: None if earlier is None else forget_choice(run.run_dir))
+    if earlier is not None:  # else there may be a base model whose training was interrupted
+        torchrun.run_on_main_process(lambda: forget_choice(run.run_dir))
     try:
         base = _trained_base(run, show_progress)
     except InputError as error:

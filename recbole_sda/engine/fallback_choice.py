@@ -1,11 +1,13 @@
 """Which of the two models of a run with ``base_fallback`` validation data chose, as a file of the run folder."""
 
 import json
+import logging
 import shutil
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Collection, Optional
 
+from recbole_sda.config.companion_keys import FEATURE_KEYS
 from recbole_sda.engine.train_log import HISTORY
 from recbole_sda.errors import InputError
 from recbole_sda.io.atomic_write import atomic_write, write_text
@@ -15,12 +17,11 @@ from recbole_sda.io.schema import COUNT, NUMBER
 from recbole_sda.model.settings import BASE_VALUES
 from recbole_sda.validation import check_choice
 
+logger = logging.getLogger(__name__)
+
 CHOICE = "fallback.json"
 BASE_FOLDER = "base"  # of the base model, inside the run folder, until the choice is carried out
-OTHER_HISTORIES = {
-    "base": "history-content.jsonl",
-    "content": "history-base.jsonl",
-}  # by what was kept
+OTHER_HISTORIES = {"base": "history-content.jsonl", "content": "history-base.jsonl"}  # by what was kept
 SHAPE = {
     "kept": str, "metric": str, "base": NUMBER, "content": NUMBER, "epochs": COUNT, "stopping_step": COUNT, "carried_out": bool,
 }  # fmt: skip
@@ -96,16 +97,16 @@ def carry_out(run_dir: Path) -> None:
 
 
 def _take_files(run_dir: Path, base: Path, choice: Choice) -> None:
+    if not (base / HISTORY).is_file():
+        raise InputError(
+            f"{run_dir / CHOICE}: carried_out is false, but {base} with the base model is missing; train anew"
+        )
     events = run_dir / "tensorboard" / BASE_FOLDER
     if (base / "tensorboard").is_dir():
         shutil.rmtree(events, ignore_errors=True)
         events.parent.mkdir(exist_ok=True)
         (base / "tensorboard").rename(events)
     other = run_dir / OTHER_HISTORIES[choice.kept]
-    if not (base / HISTORY).is_file():
-        raise InputError(
-            f"{run_dir / CHOICE}: carried_out is false, but {base} with the base model is missing; train anew"
-        )
     if choice.kept == "base":
         if not other.is_file():  # else the run's own history may be the base model's already
             _copy(run_dir / HISTORY, other)
@@ -118,6 +119,31 @@ def _take_files(run_dir: Path, base: Path, choice: Choice) -> None:
 def _copy(source: Path, target: Path) -> None:
     with atomic_write(target) as draft:
         shutil.copyfile(source, draft)
+
+
+def follow_choice(run_dir: Path, config: Any, given: Collection[str]) -> None:
+    """Make the configuration of an existing run that of the model that was kept.
+
+    Args:
+        run_dir: the run folder.
+        config: its configuration, changed in place.
+        given: keys that were given beside it; a warning names those that the base model does not read.
+
+    Raises:
+        InputError: the files of the run folder are not yet those of the model that was kept.
+    """
+    choice = read_choice(run_dir)
+    if choice is None:
+        return
+    if not choice.carried_out:
+        raise InputError(
+            f"{run_dir}: base_fallback has chosen, and its files are not yet in place; --resume={run_dir} ends it"
+        )
+    if choice.kept == "base":
+        without = sorted({*FEATURE_KEYS} & {*given})
+        if without:
+            logger.warning("%s: without effect, as base_fallback kept the base model: %s", run_dir, ", ".join(without))
+        leave_content_out(config)
 
 
 def leave_content_out(config: Any) -> None:

@@ -7,7 +7,6 @@ from typing import Any, Dict, NamedTuple, Optional, Sequence, Union
 
 import torch
 
-from recbole_sda.config.companion_keys import FEATURE_KEYS
 from recbole_sda.config.dataset_files import SAMPLE_SUFFIX
 from recbole_sda.config.defaults import defaults_of_earlier_run, family_defaults
 from recbole_sda.config.key_forms import text
@@ -15,7 +14,7 @@ from recbole_sda.config.run_config import RunConfig
 from recbole_sda.data.dataset_choice import choose_dataset, ensure_sample
 from recbole_sda.data.datasets import Data, load_data
 from recbole_sda.engine.ensemble_members import build_ensemble
-from recbole_sda.engine.fallback_choice import leave_content_out, read_choice
+from recbole_sda.engine.fallback_choice import follow_choice
 from recbole_sda.engine.run_folder import CONFIG, CONFIG_SHAPE, has_no_run
 from recbole_sda.engine.trainer import RunTrainer, make_trainer
 from recbole_sda.engine.trainer_checkpoints import identity_of
@@ -245,16 +244,7 @@ def open_run(run_dir: Union[str, Path], overrides: Optional[Dict[str, Any]] = No
         config = RunConfig(values["model"], dataset, [str(run_dir / CONFIG)], {**kept, **(overrides or {})})
     except InputError as error:  # of a value in that file, or of an override
         raise InputError(f"{run_dir / CONFIG}: {error}") from None
-    choice = read_choice(run_dir)
-    if choice is not None and not choice.carried_out:
-        raise InputError(
-            f"{run_dir}: base_fallback has chosen, and its files are not yet in place; --resume={run_dir} ends it"
-        )
-    if choice is not None and choice.kept == "base":
-        without = sorted({*FEATURE_KEYS} & {*(overrides or {})})
-        if without:
-            logger.warning("%s: without effect, as base_fallback kept the base model: %s", run_dir, ", ".join(without))
-        leave_content_out(config)
+    follow_choice(run_dir, config, overrides or {})
     return build(config, run_dir)
 
 

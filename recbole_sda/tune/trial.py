@@ -93,9 +93,8 @@ def train_trial(trial: Trial, report: Report, machine: Optional[Dict[str, Any]] 
         resumed = (trial.folder / LAST).is_file()
         if resumed:
             run.trainer.resume(run.data.train)
-        once = (
-            {"base_fallback": False} if config["base_fallback"] else {}
-        )  # a trial trains no base, nor does its resumption
+        # A trial trains no base model, nor does its resumption.
+        once = {"base_fallback": False} if config["base_fallback"] else {}
         write_config(trial.folder, {**config.resolved, **once})
         if not resumed:
             (trial.folder / HISTORY).unlink(missing_ok=True)

@@ -28,6 +28,14 @@ def same_weights(a, b, file=BEST):
     return first.keys() == second.keys() and all(torch.equal(value, second[key]) for key, value in first.items())
 
 
+@pytest.fixture
+def kept_base(keys, tmp_path):
+    """Folder of a run that kept its base model."""
+    folder = tmp_path / "run"
+    experiment.run("BPR_SDA", "tiny", (), {**keys, **ON, "run_dir": str(folder)})
+    return folder
+
+
 @pytest.mark.parametrize("model, kept", KEPT.items())
 def test_the_run_equals_the_better_of_two_runs(model, kept, keys, tmp_path, history, comparable, caplog):
     with_content = experiment.run(model, "tiny", (), {**keys, **OFF, "run_dir": str(tmp_path / "content")})
@@ -178,11 +186,9 @@ def test_the_control_is_never_replaced(keys):
     assert "fallback" not in experiment.run("BPR_SDA", "tiny", (), {**keys, **ON, "shuffle_features": True})
 
 
-def test_a_key_of_content_has_no_effect_on_a_kept_base(keys, tmp_path, caplog):
-    folder = tmp_path / "run"
-    experiment.run("BPR_SDA", "tiny", (), {**keys, **ON, "run_dir": str(folder)})
-    load(folder, {"cold_item_scale": 2.0})
-    assert f"{folder}: without effect, as base_fallback kept the base model: cold_item_scale" in caplog.text
+def test_a_key_of_content_has_no_effect_on_a_kept_base(kept_base, caplog):
+    load(kept_base, {"cold_item_scale": 2.0})
+    assert f"{kept_base}: without effect, as base_fallback kept the base model: cold_item_scale" in caplog.text
 
 
 def test_a_base_model_does_not_read_the_key(keys, caplog):
@@ -197,22 +203,18 @@ def test_nothing_is_trained_twice_where_content_is_off(keys, caplog):
     assert "fallback" not in result and "not read by BPR_SDA" in caplog.text
 
 
-def test_a_damaged_choice_is_named(keys, tmp_path):
-    folder = tmp_path / "run"
-    experiment.run("BPR_SDA", "tiny", (), {**keys, **ON, "run_dir": str(folder)})
-    assert read_choice(folder).carried_out
-    text = (folder / CHOICE).read_text()
+def test_a_damaged_choice_is_named(kept_base):
+    assert read_choice(kept_base).carried_out
+    text = (kept_base / CHOICE).read_text()
     for damaged, message in (('{"kept": "base"}', "metric"), (text.replace('"base",', '"nobody",'), "kept='nobody'")):
-        (folder / CHOICE).write_text(damaged)
+        (kept_base / CHOICE).write_text(damaged)
         with pytest.raises(InputError, match=f"fallback.json.*{message}"):
-            load(folder)
+            load(kept_base)
 
 
-def test_what_needs_content_says_that_the_base_was_kept(keys, data_path, tmp_path):
-    folder = tmp_path / "run"
-    experiment.run("BPR_SDA", "tiny", (), {**keys, **ON, "run_dir": str(folder)})
+def test_what_needs_content_says_that_the_base_was_kept(kept_base, data_path):
     with pytest.raises(
         InputError, match="run kept the base model, which validation data preferred; train with --base_fallback"
     ):
-        Recommender(folder, new_items=str(data_path / "tiny/features/random"))
-    assert len(next(iter(Recommender(folder).top(["u1"], k=3)))) == 3
+        Recommender(kept_base, new_items=str(data_path / "tiny/features/random"))
+    assert len(next(iter(Recommender(kept_base).top(["u1"], k=3)))) == 3

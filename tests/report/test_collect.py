@@ -12,17 +12,9 @@ from recbole_sda.errors import InputError
 from recbole_sda.report.collect import collect, plan_of_runs
 
 
-def test_rows_are_named_by_what_differs(runs, tmp_path, data_path):
+def test_rows_are_named_by_what_differs(runs, run_keys, tmp_path):
     other = tmp_path / "other"
-    keys = {
-        "data_path": str(data_path),
-        "epochs": 3,
-        "train_batch_size": 64,
-        "use_gpu": False,
-        "topk": [5, 10],
-        "base_fallback": False,
-    }
-    experiment.run("BPR_SDA", "tiny", (), {**keys, "threads": 1, "seed": 1, "cmsa_weight": 0.0, "run_dir": str(other)})
+    experiment.run("BPR_SDA", "tiny", (), {**run_keys, "seed": 1, "cmsa_weight": 0.0, "run_dir": str(other)})
     rows = collect([*map(str, runs), str(other)]).rows
     assert [row.row for row in rows] == ["BPR", "BPR_SDA, cmsa_weight=0.1", "BPR_SDA, cmsa_weight=0.0"]
     with pytest.raises(InputError, match="are the same run twice: BPR, seed 1"):
