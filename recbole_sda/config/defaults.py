@@ -6,6 +6,7 @@ from typing import Any, Dict, List, Mapping, Set
 
 from recbole_sda.config.dataset_files import dataset_defaults
 from recbole_sda.config.presets import read_preset
+from recbole_sda.errors import InputError, nearest
 from recbole_sda.io.yaml import properties_dir, read_yaml
 from recbole_sda.model.model_files import recbole_folder
 from recbole_sda.model.model_table import ENSEMBLE, GENERAL_ENSEMBLE, SUFFIX
@@ -21,7 +22,11 @@ from recbole_sda.model.registry import (
 
 RUN, FEATURES, SDA = "run.yaml", "features.yaml", "sda.yaml"
 OWN_FILES = (RUN, FEATURES, SDA)
-PUBLISHED = "published"  # in a model's file: its authors' settings by data set
+PUBLISHED, OF_SDA = (
+    "published",
+    "sda",
+)  # in a model's file: its authors' settings by data set; defaults of its SDA version
+SECTIONS = {PUBLISHED, OF_SDA}
 
 
 def model_files(base: str) -> List[Path]:
@@ -43,8 +48,8 @@ def model_files(base: str) -> List[Path]:
 def package_defaults(model: str, dataset: str, given: Mapping[str, Any]) -> Dict[str, Any]:
     """Return the defaults that the package adds to RecBole's, for a run of a model on a data set.
 
-    Order, later wins: run.yaml; features.yaml for models that read item features; for *_SDA models, sda.yaml, the file of the
-    model's family and a flat preset; the file of the base model; the file of the data set; what the model's file has as published
+    Order, later wins: run.yaml; features.yaml for models that read item features; for *_SDA models, sda.yaml, the keys of
+    family_defaults and a flat preset; the file of the base model; the file of the data set; what the model's file has as published
     for the data set; a preset by data set.
 
     Args:
@@ -69,8 +74,8 @@ def package_defaults(model: str, dataset: str, given: Mapping[str, Any]) -> Dict
     published: Dict[str, Any] = {}
     for path in model_files(base_name(model)):
         own = read_yaml(path)
-        published = own.pop(PUBLISHED, None) or published
-        values.update(own)
+        published = own.get(PUBLISHED) or published
+        values.update({key: value for key, value in own.items() if key not in SECTIONS})
     values.update(dataset_defaults(dataset))
     values.update(published.get(dataset, {}))
     if chosen and chosen.sections:
@@ -79,13 +84,29 @@ def package_defaults(model: str, dataset: str, given: Mapping[str, Any]) -> Dict
 
 
 def family_defaults(model: str) -> Dict[str, Any]:
-    """Return the keys of sda.yaml that have other defaults for the family of a *_SDA model; none for any other model."""
+    """Return the keys of sda.yaml that have other defaults for a *_SDA model: of its family, then of its base model's file.
+
+    Raises:
+        InputError: that file, which may be a user's, gives other keys to its SDA version.
+    """
     if not model.endswith(SUFFIX):
         return {}
-    if is_multimodal(model):
-        return read_yaml(properties_dir() / "sda_multimodal.yaml")
     spec = base_spec(model)
-    return {} if spec is None else read_yaml(properties_dir() / f"sda_{spec.family}.yaml")
+    family = "multimodal" if is_multimodal(model) else spec and spec.family
+    values = read_yaml(properties_dir() / f"sda_{family}.yaml") if family else {}
+    for path in model_files(base_name(model)):
+        values.update(_of_sda(path))
+    return values
+
+
+def _of_sda(path: Path) -> Dict[str, Any]:
+    values, known = read_yaml(path).get(OF_SDA) or {}, read_yaml(properties_dir() / SDA)
+    if not isinstance(values, dict):
+        raise InputError(f"{path}: {OF_SDA} is {values!r}; it maps keys of properties/{SDA} to values")
+    for key in values:
+        if key not in known:
+            raise InputError(f"{path}: {OF_SDA}: {key!r} is not a key of properties/{SDA}.{nearest(str(key), known)}")
+    return values
 
 
 def defaults_of_earlier_run(values: Mapping[str, Any]) -> Dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any, FrozenSet, List, Mapping, Sequence, Set
 
 import yaml
 
-from recbole_sda.config.defaults import PUBLISHED, keys_not_read, model_files, own_keys
+from recbole_sda.config.defaults import SECTIONS, keys_not_read, model_files, own_keys
 from recbole_sda.config.presets import read_preset
 from recbole_sda.errors import InputError, nearest
 from recbole_sda.io.names import safe_name
@@ -35,7 +35,7 @@ def recbole_keys(base: str) -> FrozenSet[str]:
     keys |= _documented_keys()
     for text in _sources(base):
         keys |= set(re.findall(r"config\[\s*[\"'](\w+)[\"']\s*\]", text))
-    return frozenset(keys - {PUBLISHED})
+    return frozenset(keys - SECTIONS)
 
 
 def _documented_keys() -> Set[str]:
@@ -72,7 +72,7 @@ def keys_of_any_model() -> FrozenSet[str]:
     """Return the keys in the YAML files of all models, RecBole's and the package's."""
     folders = (RECBOLE / "properties/model", properties_dir() / "model")
     return frozenset(
-        {key for folder in folders for path in folder.glob("*.yaml") for key in read_yaml(path)} - {PUBLISHED}
+        {key for folder in folders for path in folder.glob("*.yaml") for key in read_yaml(path)} - SECTIONS
     )
 
 

@@ -18,6 +18,7 @@ ALL = read_yaml(properties_dir() / SDA)
 FAMILIES = {
     family: read_yaml(properties_dir() / f"sda_{family}.yaml") for family in ("sequential", "general", "multimodal")
 }
+OF_MODEL = {"VBPR": {"id_start": "features"}}
 EXAMPLES = [("SASRec_SDA", "sequential"), ("LightGCN_SDA", "general"), ("BM3_SDA", "multimodal")]
 
 
@@ -54,10 +55,10 @@ def test_models_have_the_defaults_of_their_family(build, name):
 
 @pytest.mark.parametrize("name", MULTIMODAL)
 def test_multimodal_models_have_the_defaults_of_their_family(build, name):
-    own = FAMILIES["multimodal"]
+    own = {**FAMILIES["multimodal"], **OF_MODEL.get(name, {})}
     assert family_defaults(f"{name}_SDA") == own and family_defaults(name) == {}
     config = build.config(f"{name}_SDA")
-    assert same(config, {**ALL, **own})
+    assert same(config, {**ALL, **own}) and build.config(name)["sda"] is None
     SDASettings.from_config(config)
 
 
@@ -107,8 +108,8 @@ def without_the_keys(run_dir, keys) -> None:
 )
 def test_a_run_of_an_earlier_version_opens_with_the_values_of_sda_yaml(tiny_keys, tmp_path, name, family):
     """A run of this version has the keys in its folder and keeps them, and so does what is given when it is opened."""
-    folder, own = tmp_path / "run", FAMILIES[family]
-    earlier = {**tiny_keys, **usual(family), "epochs": 1}
+    folder, own = tmp_path / "run", family_defaults(name)
+    earlier = {**tiny_keys, **{key: ALL[key] for key in own}, "epochs": 1}
     tested = experiment.run(name, "tiny", (), {**earlier, "run_dir": str(folder)})["test"]
     without_the_keys(folder, own)
     run = open_run(folder)

@@ -2,6 +2,7 @@
 
 import pickle
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,7 @@ from recbole_sda.config.run_config import RunConfig
 from recbole_sda.engine import experiment
 from recbole_sda.errors import InputError
 from recbole_sda.model.registry import base_spec, model_class
+from recbole_sda.model.settings import SDASettings
 
 MODULE = '''
 from recbole.model.general_recommender import BPR
@@ -77,6 +79,44 @@ def test_defaults_are_those_of_the_family_of_the_inherited_class():
     for kind, base in (("MyBPR", "BPR"), ("MyGRU", "GRU4Rec")):
         assert family_defaults(f"shop.mymodels:{kind}_SDA") == family_defaults(f"{base}_SDA") != {}
     assert family_defaults("shop.mymodels:MyVBPR_SDA") == family_defaults("VBPR_SDA") != {}
+
+
+@pytest.fixture
+def own_yaml(user_file):
+    """The file of a user's class, as a function that writes it."""
+    path = Path(sys.path[-1]) / "shop/MyBPR.yaml"
+    yield path.write_text
+    path.unlink()
+
+
+def test_a_user_s_file_gives_defaults_to_the_sda_version_alone(own_yaml, build):
+    own_yaml("embedding_size: 8\nsda: {id_smoothing: 0.25, id_graph: content}\n")
+    name = "shop.mymodels:MyBPR"
+    assert family_defaults(f"{name}_SDA") == {**family_defaults("BPR_SDA"), "id_smoothing": 0.25, "id_graph": "content"}
+    assert build.config(f"{name}_SDA")["id_smoothing"] == 0.25 and build.config(name)["id_smoothing"] is None
+    assert build.config(f"{name}_SDA", id_smoothing=0.5)["id_smoothing"] == 0.5
+    assert build.config(f"{name}_SDA", id_embedding="none")["id_smoothing"] == 0.0
+    with pytest.raises(InputError, match="'sda' is not a key that anything reads"):
+        build.config(f"{name}_SDA", sda={"id_smoothing": 0.5})
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        (
+            "sda: {id_smothing: 1}",
+            "MyBPR.yaml: sda: 'id_smothing' is not a key of .*sda.yaml. Did you mean 'id_smoothing'",
+        ),
+        ("sda: {learning_rate: 1}", "MyBPR.yaml: sda: 'learning_rate' is not a key of properties/sda.yaml"),
+        ("sda: features", "MyBPR.yaml: sda is 'features'; it maps keys of properties/sda.yaml to values"),
+        ("sda: [id_start]", r"MyBPR.yaml: sda is \['id_start'\]; it maps keys of properties/sda.yaml to values"),
+        ("sda: {id_smoothing: much}", "id_smoothing"),
+    ],
+)
+def test_what_it_cannot_give_is_refused(own_yaml, build, text, message):
+    own_yaml(text)
+    with pytest.raises(InputError, match=message):
+        SDASettings.from_config(build.config("shop.mymodels:MyBPR_SDA"))
 
 
 def test_classes_and_spec():
