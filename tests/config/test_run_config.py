@@ -3,8 +3,7 @@
 import pytest
 
 from recbole_sda.config.dataset_files import supported_datasets
-from recbole_sda.config.defaults import own_keys
-from recbole_sda.config.defaults import SECTIONS
+from recbole_sda.config.defaults import SECTIONS, own_keys
 from recbole_sda.config.run_config import RunConfig
 from recbole_sda.errors import InputError
 from recbole_sda.io.text import read_lines
