@@ -103,5 +103,5 @@ def test_packaged_files_by_name(tmp_path):
     own.write_text("a: 1")
     assert file_or_properties_file("--tune", str(own), "search") == own
     assert file_or_properties_file("--tune", "sda", "search").is_file()
-    with pytest.raises(InputError, match="--tune=nothing: neither a file nor one of content, sda"):
+    with pytest.raises(InputError, match="--tune=nothing: neither a file nor one of content, general, sda"):
         file_or_properties_file("--tune", "nothing", "search")
