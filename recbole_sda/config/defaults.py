@@ -22,10 +22,8 @@ from recbole_sda.model.registry import (
 
 RUN, FEATURES, SDA = "run.yaml", "features.yaml", "sda.yaml"
 OWN_FILES = (RUN, FEATURES, SDA)
-PUBLISHED, OF_SDA = (
-    "published",
-    "sda",
-)  # in a model's file: its authors' settings by data set; defaults of its SDA version
+PUBLISHED = "published"  # in a model's file: its authors' settings by data set
+OF_SDA = "sda"  # in a model's file: other defaults of its SDA version
 SECTIONS = {PUBLISHED, OF_SDA}
 
 

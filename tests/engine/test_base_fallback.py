@@ -93,6 +93,14 @@ def interrupt_at(monkeypatch, place, call):
     monkeypatch.setattr(owner, name, interrupted)
 
 
+def interrupted_run(monkeypatch, keys, folder, place, call):
+    """Begin a run of BPR_SDA in a folder, which ends by Ctrl-C at the given call of a function."""
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, place, call)
+        with pytest.raises(KeyboardInterrupt):
+            experiment.run("BPR_SDA", "tiny", (), {**keys, **ON, "run_dir": str(folder)})
+
+
 @pytest.mark.parametrize("model", ["LightGCN_SDA", "BPR_SDA"])
 @pytest.mark.parametrize(
     "place, call",
@@ -157,10 +165,7 @@ def test_a_base_that_diverges_is_named_and_content_can_be_kept(keys, tmp_path, m
 
 def test_a_damaged_checkpoint_of_the_base_is_named(keys, tmp_path, monkeypatch):
     folder = tmp_path / "run"
-    with monkeypatch.context() as patch:
-        interrupt_at(patch, (RunTrainer, "_train_epoch"), 7)
-        with pytest.raises(KeyboardInterrupt):
-            experiment.run("BPR_SDA", "tiny", (), {**keys, **ON, "run_dir": str(folder)})
+    interrupted_run(monkeypatch, keys, folder, (RunTrainer, "_train_epoch"), 7)
     (folder / "base" / LAST).write_bytes(b"broken")
     with pytest.raises(InputError, match="base/checkpoint/last.pt"):
         experiment.resume(folder)
@@ -168,10 +173,7 @@ def test_a_damaged_checkpoint_of_the_base_is_named(keys, tmp_path, monkeypatch):
 
 def test_a_run_whose_choice_is_not_carried_out_is_resumed_first(keys, tmp_path, monkeypatch):
     folder = tmp_path / "run"
-    with monkeypatch.context() as patch:
-        interrupt_at(patch, (fallback_choice, "_copy"), 2)
-        with pytest.raises(KeyboardInterrupt):
-            experiment.run("BPR_SDA", "tiny", (), {**keys, **ON, "run_dir": str(folder)})
+    interrupted_run(monkeypatch, keys, folder, (fallback_choice, "_copy"), 2)
     with pytest.raises(InputError, match=f"its files are not yet in place; --resume={folder} ends it"):
         load(folder)
     shutil.move(folder / "base", tmp_path / "elsewhere")
