@@ -93,25 +93,8 @@ class IdContent:
         """
         settings, bounded, codes, smoothing = self.settings, None, None, None
         spread = float(table.weight[1 : self.n_items].detach().std())
-        if settings.id_start == "features":
-            with_users = users is not None and users.embedding_dim >= table.embedding_dim
-            scale = settings.id_start_scale or START_SCALES[with_users]
-            content = scale * spread * principal_components(self.vectors, self.present, table.embedding_dim)
-            if not content.any():
-                if settings.id_bound is not None:
-                    raise InputError(
-                        f"id_bound={settings.id_bound}: the features of all items are the same, which bounds them all at one point"
-                    )
-                logger.warning(
-                    "id_start=features: the features of all items are the same; the id table starts at random"
-                )
-            elif settings.id_bound is not None:
-                bounded = self._bounded(content, table.num_embeddings)
-            else:
-                with torch.no_grad():
-                    table.weight[: self.n_items][self.present] = content[self.present].to(table.weight)
-            if users is not None and with_users:
-                self._start_users(users, content, scale)
+        if settings.id_start != "random":
+            bounded = self._start_rows(table, users, spread)
         if settings.id_codes is not None:
             sizes, of_items = self._item_codes(settings.id_codes)
             all_codes = F.pad(of_items, (0, 0, 0, table.num_embeddings - self.n_items), value=-1)
@@ -123,6 +106,35 @@ class IdContent:
         weight = self._weight(table.num_embeddings)
         ways = (weight, bounded, codes, smoothing)
         return None if all(way is None for way in ways) else IdRows(*ways)
+
+    def _start_rows(self, table: nn.Embedding, users: Optional[nn.Embedding], spread: float) -> Optional[BoundedRows]:
+        """Give the tables the rows that ``id_start`` asks for; with ``id_bound``, return them instead, fixed.
+
+        Args:
+            spread: standard deviation of the base model's initial rows.
+        """
+        settings = self.settings
+        users = None if users is None or users.embedding_dim < table.embedding_dim else users
+        scale = settings.id_start_scale or START_SCALES[users is not None]
+        rows = scale * spread * principal_components(self.vectors, self.present, table.embedding_dim)
+        if not rows.any():
+            if settings.id_bound is not None:
+                raise InputError(
+                    f"id_bound={settings.id_bound}: the features of all items are the same, which bounds them all at one point"
+                )
+            logger.warning(
+                "id_start=%s: the features of all items are the same; the id table starts at random", settings.id_start
+            )
+            return None
+        if settings.id_start == "both":
+            rows[self.present] += table.weight[: self.n_items][self.present].detach().to(rows)
+        if users is not None:
+            self._start_users(users, rows, scale)
+        if settings.id_bound is not None:
+            return self._bounded(rows, table.num_embeddings)
+        with torch.no_grad():
+            table.weight[: self.n_items][self.present] = rows[self.present].to(table.weight)
+        return None
 
     def _weight(self, n_rows: int) -> Optional[Tensor]:
         kappa = self.settings.id_shrinkage
@@ -150,8 +162,8 @@ class IdContent:
         codes[found] = torch.tensor([of_item[tokens[row]] for row in found])
         return sizes, codes
 
-    def _start_users(self, users: nn.Embedding, content: Tensor, scale: float) -> None:
-        """Give users the mean content of their training items, so that the first scores are similarities of content.
+    def _start_users(self, users: nn.Embedding, items: Tensor, scale: float) -> None:
+        """Give users the mean initial row of their training items, (n_items, dim), so that the first scores are similarities.
 
         The means get the standard deviation that items get. Users without such an item keep their rows, as does a single user
         with one.
@@ -159,11 +171,11 @@ class IdContent:
         pairs = np.unique(np.stack(training_pairs(self.dataset)), axis=1)
         shape = (users.num_embeddings, self.n_items)
         history = rows_to_one(sp.csr_matrix((np.ones(pairs.shape[1], np.float32), tuple(pairs)), shape=shape))
-        means = torch.from_numpy(history @ content.numpy()).float()
+        means = torch.from_numpy(history @ items.numpy()).float()
         known = means.abs().sum(dim=1) > 0
         if known.sum() < 2:
             return
-        columns = users.weight[:, : content.shape[1]]
+        columns = users.weight[:, : items.shape[1]]
         spread = scale * float(columns[1:].detach().std())
         with torch.no_grad():
             columns[known] = (means[known] * (spread / means[known].std())).to(columns)

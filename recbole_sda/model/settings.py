@@ -18,7 +18,7 @@ CHOICES = {
     "fusion": tuple(FUSIONS),
     "cmsa_teacher": ("embeddings", "features", "identity"),
     "encoder_gradient": ("all", "targets"),
-    "id_start": ("random", "features"),
+    "id_start": ("random", "features", "both"),
     "id_graph": ("content", "cooccurrence", "both"),
     "neighbour_search": SEARCHES,
 }
@@ -149,7 +149,7 @@ class SDASettings(FeatureSettings):
     @property
     def changes_ids(self) -> bool:
         """Whether counts or content take part in the id table."""
-        ways = (self.id_start == "features", self.id_smoothing > 0, self.id_codes is not None, self.id_shrinkage > 0)
+        ways = (self.id_start != "random", self.id_smoothing > 0, self.id_codes is not None, self.id_shrinkage > 0)
         return any(ways)
 
     @classmethod

@@ -20,6 +20,7 @@ from .conftest import total
 PLAIN = {"item_encoder": "identity", "cmsa_weight": 0.0, **WAYS_OFF}
 WAYS = {
     "start": {"id_start": "features"},
+    "start of both": {"id_start": "both"},
     "bound": {"id_start": "features", "id_bound": 0.5, "id_bound_full": 6},
     "smoothing": {"id_smoothing": 0.5, "id_neighbours": 3},
     "both graphs": {"id_smoothing": 1.0, "id_graph": "both", "id_smoothing_kappa": 5.0, "id_neighbours": 3},
@@ -112,6 +113,16 @@ def test_start_is_the_scaled_principal_components_of_items_that_have_features(bu
     assert torch.isclose(encoded.std(), plain[1:].std(), rtol=1e-4)
 
 
+@pytest.mark.parametrize("name, scale", [("SASRec_SDA", 5.0), ("BPR_SDA", 1.0)])
+def test_start_of_both_adds_the_components_to_the_rows_of_the_base(build, name, scale):
+    base, built = build(name.removesuffix("_SDA")).model, build(name, id_start="both", encoder_scale=1.0)
+    content, table = content_of(built), built.model.items.ids.weight.detach()
+    plain = base.item_embedding.weight.detach()
+    added = scale * plain[1 : len(content.present)].std() * principal_components(content.vectors, content.present, table.shape[1])
+    assert torch.allclose(table[: len(added)], plain[: len(added)] + added, atol=1e-6)  # zero is added without features
+    assert torch.equal(table[~content.present], plain[~content.present]) and (~content.present).sum() > 0
+
+
 def test_soft_targets_are_the_softmax_of_scaled_similarities_of_the_nearest(build):
     built = build(
         "SASRec_SDA", soft_targets=0.2, soft_targets_neighbours=4, soft_targets_scale=7.0, soft_targets_kappa=2.0
@@ -163,6 +174,7 @@ def test_the_weight_of_soft_targets_decreases_over_the_epochs(build):
     "keys, message",
     [
         ({"id_bound": 0.5, "id_start": "random"}, "id_bound=0.5 needs id_start=features"),
+        ({"id_bound": 0.5, "id_start": "both"}, "id_bound=0.5 needs id_start=features"),
         ({"id_start": "pca"}, "id_start='pca'"),
         ({"id_codes": [4, 0]}, "id_codes=0: expected a whole number at least 1"),
         ({"id_codes": []}, "at least one whole number"),
@@ -224,15 +236,16 @@ def test_encoder_gradient_needs_the_softmax_of_this_package(build):
         build("BPR_SDA", encoder_gradient="targets")
 
 
-def test_users_of_general_models_start_at_the_mean_content_of_their_training_items(build):
-    base, built = build("BPR").model, build("BPR_SDA", **{**PLAIN, "id_start": "features", "id_start_scale": 2.0})
+@pytest.mark.parametrize("start", ["features", "both"])
+def test_users_of_general_models_start_at_the_mean_row_of_their_training_items_with_features(build, start):
+    base, built = build("BPR").model, build("BPR_SDA", **{**PLAIN, "id_start": start, "id_start_scale": 2.0})
     items, users = built.model.items.ids.weight.detach(), built.model.user_embedding.weight.detach()
-    content = content_of(build("BPR_SDA")).present.unsqueeze(1) * items
+    rows = content_of(build("BPR_SDA")).present.unsqueeze(1) * items
     pairs = built.data.train._dataset.inter_feat
     means = torch.zeros_like(users)
     for user in range(1, len(users)):
         chosen = pairs["item_id"][pairs["user_id"] == user]
-        means[user] = content[chosen].mean(dim=0) if len(chosen) else 0.0
+        means[user] = rows[chosen].mean(dim=0) if len(chosen) else 0.0
     expected = means * (2.0 * base.user_embedding.weight[1:].std() / means[1:].std())
     assert torch.allclose(users[1:], expected[1:].detach(), atol=1e-5)
     assert torch.equal(users[0], base.user_embedding.weight[0])
@@ -270,17 +283,18 @@ def test_bert4rec_with_the_bpr_loss_draws_the_targets_of_its_masks(build):
     assert soft != step(built)
 
 
+@pytest.mark.parametrize("start", ["features", "both"])
 @pytest.mark.parametrize("name", ["SASRec_SDA", "BPR_SDA"])
-def test_features_that_do_not_differ_are_no_start(build, write_tiny, tmp_path, name, caplog):
+def test_features_that_do_not_differ_are_no_start(build, write_tiny, tmp_path, name, start, caplog):
     store = FeatureStore(write_tiny(tmp_path) / "features" / "random")
     n = len(store.item_ids)
     write_store(store.path, store.item_ids, {"text": np.ones((n, 3), np.float32)}, {}, overwrite=True)
-    keys = {**PLAIN, "id_start": "features", "feature_views": [], "data_path": str(tmp_path)}
+    keys = {**PLAIN, "id_start": start, "feature_views": [], "data_path": str(tmp_path)}
     table = build(name, **keys).model.items.ids.weight
     assert "the features of all items are the same; the id table starts at random" in caplog.text
     assert torch.equal(table, build(name, **{**keys, "id_start": "random"}).model.items.ids.weight)
     with pytest.raises(InputError, match="id_bound=0.5: the features of all items are the same"):
-        build(name, **keys, id_bound=0.5)
+        build(name, **{**keys, "id_start": "features"}, id_bound=0.5)
 
 
 @pytest.mark.parametrize("name", ["VBPR_SDA", "BM3_SDA"])
