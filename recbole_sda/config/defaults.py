@@ -47,7 +47,7 @@ def package_defaults(model: str, dataset: str, given: Mapping[str, Any]) -> Dict
     """Return the defaults that the package adds to RecBole's, for a run of a model on a data set.
 
     Order, later wins: run.yaml; features.yaml for models that read item features; for *_SDA models, sda.yaml, the keys of
-    family_defaults and a flat preset; the file of the base model; the file of the data set; what the model's file has as published
+    sda_defaults and a flat preset; the file of the base model; the file of the data set; what the model's file has as published
     for the data set; a preset by data set.
 
     Args:
@@ -67,7 +67,7 @@ def package_defaults(model: str, dataset: str, given: Mapping[str, Any]) -> Dict
         flat = chosen.values if chosen and not chosen.sections else {}
         values.update(read_yaml(properties_dir() / SDA))
         if {**values, **flat, **given}["id_embedding"] != "none":
-            values.update(family_defaults(model))
+            values.update(sda_defaults(model))
         values.update(flat)
     published: Dict[str, Any] = {}
     for path in model_files(base_name(model)):
@@ -81,7 +81,7 @@ def package_defaults(model: str, dataset: str, given: Mapping[str, Any]) -> Dict
     return values  # `preset` keeps its default here: a run that lacks the key was made without one
 
 
-def family_defaults(model: str) -> Dict[str, Any]:
+def sda_defaults(model: str) -> Dict[str, Any]:
     """Return the keys of sda.yaml that have other defaults for a *_SDA model: of its family, then of its base model's file.
 
     Raises:
@@ -110,7 +110,7 @@ def _of_sda(path: Path) -> Dict[str, Any]:
 def defaults_of_earlier_run(values: Mapping[str, Any]) -> Dict[str, Any]:
     """Return the keys that a run's configuration lacks because they did not exist then, at the values that change nothing."""
     unchanged = read_yaml(properties_dir() / SDA)
-    return {key: unchanged[key] for key in family_defaults(values["model"]) if key not in values}
+    return {key: unchanged[key] for key in sda_defaults(values["model"]) if key not in values}
 
 
 def own_keys() -> Set[str]:

@@ -8,7 +8,7 @@ from typing import Any, Dict, NamedTuple, Optional, Sequence, Union
 import torch
 
 from recbole_sda.config.dataset_files import SAMPLE_SUFFIX
-from recbole_sda.config.defaults import defaults_of_earlier_run, family_defaults
+from recbole_sda.config.defaults import defaults_of_earlier_run, sda_defaults
 from recbole_sda.config.key_forms import text
 from recbole_sda.config.run_config import RunConfig
 from recbole_sda.data.dataset_choice import choose_dataset, ensure_sample
@@ -239,7 +239,7 @@ def open_run(run_dir: Union[str, Path], overrides: Optional[Dict[str, Any]] = No
         )
     if dataset.endswith(SAMPLE_SUFFIX) and torchrun.is_main():
         ensure_sample(dataset, data_path)
-    kept = {key: values[key] for key in family_defaults(values["model"])}  # also where the file lacks them
+    kept = {key: values[key] for key in sda_defaults(values["model"])}  # also where the file lacks them
     try:
         config = RunConfig(values["model"], dataset, [str(run_dir / CONFIG)], {**kept, **(overrides or {})})
     except InputError as error:  # of a value in that file, or of an override

@@ -118,7 +118,11 @@ def test_start_of_both_adds_the_components_to_the_rows_of_the_base(build, name, 
     base, built = build(name.removesuffix("_SDA")).model, build(name, id_start="both", encoder_scale=1.0)
     content, table = content_of(built), built.model.items.ids.weight.detach()
     plain = base.item_embedding.weight.detach()
-    added = scale * plain[1 : len(content.present)].std() * principal_components(content.vectors, content.present, table.shape[1])
+    added = (
+        scale
+        * plain[1 : len(content.present)].std()
+        * principal_components(content.vectors, content.present, table.shape[1])
+    )
     assert torch.allclose(table[: len(added)], plain[: len(added)] + added, atol=1e-6)  # zero is added without features
     assert torch.equal(table[~content.present], plain[~content.present]) and (~content.present).sum() > 0
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from recbole_sda.comparison.compare import compare
-from recbole_sda.config.defaults import family_defaults
+from recbole_sda.config.defaults import sda_defaults
 from recbole_sda.config.run_config import RunConfig
 from recbole_sda.engine import experiment
 from recbole_sda.errors import InputError
@@ -77,8 +77,8 @@ def test_the_user_s_model_equals_the_one_it_inherits(tiny_keys, tmp_path):
 def test_defaults_are_those_of_the_family_of_the_inherited_class():
     """A multimodal one has none, as in the package."""
     for kind, base in (("MyBPR", "BPR"), ("MyGRU", "GRU4Rec")):
-        assert family_defaults(f"shop.mymodels:{kind}_SDA") == family_defaults(f"{base}_SDA") != {}
-    assert family_defaults("shop.mymodels:MyVBPR_SDA") == family_defaults("VBPR_SDA") != {}
+        assert sda_defaults(f"shop.mymodels:{kind}_SDA") == sda_defaults(f"{base}_SDA") != {}
+    assert sda_defaults("shop.mymodels:MyVBPR_SDA") == sda_defaults("VBPR_SDA") != {}
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def own_yaml(user_file):
 def test_a_user_s_file_gives_defaults_to_the_sda_version_alone(own_yaml, build):
     own_yaml("embedding_size: 8\nsda: {id_smoothing: 0.25, id_graph: content}\n")
     name = "shop.mymodels:MyBPR"
-    assert family_defaults(f"{name}_SDA") == {**family_defaults("BPR_SDA"), "id_smoothing": 0.25, "id_graph": "content"}
+    assert sda_defaults(f"{name}_SDA") == {**sda_defaults("BPR_SDA"), "id_smoothing": 0.25, "id_graph": "content"}
     assert build.config(f"{name}_SDA")["id_smoothing"] == 0.25 and build.config(name)["id_smoothing"] is None
     assert build.config(f"{name}_SDA", id_smoothing=0.5)["id_smoothing"] == 0.5
     assert build.config(f"{name}_SDA", id_embedding="none")["id_smoothing"] == 0.0

@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from recbole_sda.config.defaults import SDA, defaults_of_earlier_run, family_defaults
+from recbole_sda.config.defaults import SDA, defaults_of_earlier_run, sda_defaults
 from recbole_sda.config.run_config import RunConfig
 from recbole_sda.engine import experiment
 from recbole_sda.engine.run import open_run
@@ -56,7 +56,7 @@ def test_models_have_the_defaults_of_their_family(build, name):
 @pytest.mark.parametrize("name", MULTIMODAL)
 def test_multimodal_models_have_the_defaults_of_their_family(build, name):
     own = {**FAMILIES["multimodal"], **OF_MODEL.get(name, {})}
-    assert family_defaults(f"{name}_SDA") == own and family_defaults(name) == {}
+    assert sda_defaults(f"{name}_SDA") == own and sda_defaults(name) == {}
     config = build.config(f"{name}_SDA")
     assert same(config, {**ALL, **own}) and build.config(name)["sda"] is None
     SDASettings.from_config(config)
@@ -108,7 +108,7 @@ def without_the_keys(run_dir, keys) -> None:
 )
 def test_a_run_of_an_earlier_version_opens_with_the_values_of_sda_yaml(tiny_keys, tmp_path, name, family):
     """A run of this version has the keys in its folder and keeps them, and so does what is given when it is opened."""
-    folder, own = tmp_path / "run", family_defaults(name)
+    folder, own = tmp_path / "run", sda_defaults(name)
     earlier = {**tiny_keys, **{key: ALL[key] for key in own}, "epochs": 1}
     tested = experiment.run(name, "tiny", (), {**earlier, "run_dir": str(folder)})["test"]
     without_the_keys(folder, own)
