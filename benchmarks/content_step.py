@@ -51,15 +51,13 @@ def compare() -> None:
                 train[name].append(train_seconds(run, batches) / steps)
         evaluation = {name: [evaluation_seconds(run) for _ in range(repeats)] for name, run in runs.items()}
     print(f"{given.model} on {given.dataset}, medians of {rounds} rounds of {steps} steps, of {repeats} evaluations\n")
-    columns = ["", "step, ms", "ratio", *(["evaluation, s", "ratio"] if repeats else [])]
-    print(f"| {' | '.join(columns)} |\n|{' --- |' * len(columns)}")
+    print("| | step, ms | ratio | evaluation, s | ratio |\n| --- | --- | --- | --- | --- |")
     for name in runs:
         ratio = median(a / b for a, b in zip(train[name], train["base"]))
-        line = f"| {name} | {1000 * median(train[name]):.1f} | {ratio:.2f} |"
-        if repeats:
-            again = median(a / b for a, b in zip(evaluation[name], evaluation["base"]))
-            line += f" {median(evaluation[name]):.1f} | {again:.2f} |"
-        print(line)
+        again = median(a / b for a, b in zip(evaluation[name], evaluation["base"]))
+        print(
+            f"| {name} | {1000 * median(train[name]):.1f} | {ratio:.2f} | {median(evaluation[name]):.1f} | {again:.2f} |"
+        )
 
 
 if __name__ == "__main__":
