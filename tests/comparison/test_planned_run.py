@@ -39,7 +39,7 @@ def test_a_run_made_before_the_defaults_of_its_family_had_none_of_them(plan_of):
     run_planned(plan.runs())
     path = plan.runs()[0].folder / "config.yaml"
     path.write_text("".join(line for line in path.read_text().splitlines(True) if not line.startswith("id_start:")))
-    with pytest.raises(InputError, match="run with other settings .id_start 'random' -> 'features'"):
+    with pytest.raises(InputError, match="run with other settings .id_start 'random' -> 'both'"):
         plan.runs()[0].check()
 
 
